@@ -1,0 +1,124 @@
+// The extension module: views in, GIL out, kernel, done. Policy (conversions, defaults, messages for users) is Python's.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "array_gate.h"
+#include "cpu/forward.h"
+
+namespace py = pybind11;
+
+namespace {
+
+pf::Scan scan_view(const py::array& obj, const py::array& positions, int n, int threads) {
+  const float* object = pf::complex_input(obj, "obj", {-1, -1});
+  return {{object, obj.shape(0), obj.shape(1)},
+          pf::input<double>(positions, "positions", {-1, 2}),
+          positions.shape(0),
+          n,
+          threads};
+}
+
+template <class T>
+int64_t photons_of(const pf::Kernels& kernels, const py::array& expected, pf::Photons photons, py::array& out,
+                   int threads) {
+  const T* rate = pf::input<T>(expected, "expected", {-1, -1, -1});
+  const int64_t b = expected.shape(0), rows = expected.shape(1), columns = expected.shape(2);
+  uint32_t* counts = pf::output<uint32_t>(out, "out", {b, rows, columns});
+  py::gil_scoped_release release;
+  return pf::sample_photons<T>(kernels, rate, b, rows * columns, photons, threads, counts);
+}
+
+py::dict build_facts() {
+  py::dict facts;
+  facts["version"] = PF_VERSION;
+  facts["compiler"] = PF_COMPILER;
+  facts["flags"] = PF_FLAGS;
+  facts["build_type"] = PF_BUILD_TYPE;
+  py::list built;
+  built.append("baseline");
+#if defined(PF_HAVE_AVX2)
+  built.append("avx2");
+#endif
+#if defined(PF_HAVE_AVX512)
+  built.append("avx512");
+#endif
+  facts["instruction_sets"] = built;
+  return facts;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+  m.doc() = "Compiled stages of ptycho_fast. Arrays must have the exact dtype and be C-contiguous.";
+
+  m.def("build_facts", &build_facts, "Version, compiler, flags and instruction sets of this build.");
+
+  m.def(
+      "instruction_sets",
+      [] {
+        std::vector<std::string> names;
+        for (const pf::Kernels* kernels : pf::available_kernels()) names.push_back(kernels->isa);
+        return names;
+      },
+      "Instruction sets that this build has kernels for and this processor runs, the best last.");
+
+  m.def(
+      "extract_patches",
+      [](py::array obj, py::array positions, py::array out, int threads, const std::string& isa) {
+        const pf::Kernels& kernels = pf::choose_kernels(isa);
+        const int n = out.ndim() == 3 ? int(out.shape(1)) : 0;
+        const pf::Scan scan = scan_view(obj, positions, n, threads);
+        float* to = reinterpret_cast<float*>(pf::output<std::complex<float>>(out, "out", {scan.n_patterns, n, n}));
+        py::gil_scoped_release release;
+        pf::extract_patches(kernels, scan, to);
+      },
+      "Write the (B, N, N) complex64 patches to `out`.", py::arg("obj"), py::arg("positions"), py::arg("out"),
+      py::arg("threads"), py::arg("isa") = "");
+
+  m.def(
+      "diffract",
+      [](py::array obj, py::array probe, py::array positions, py::array out, int threads, const std::string& isa) {
+        const pf::Kernels& kernels = pf::choose_kernels(isa);
+        const int n = out.ndim() == 3 ? int(out.shape(1)) : 0;
+        const pf::Scan scan = scan_view(obj, positions, n, threads);
+        const float* modes = pf::complex_input(probe, "probe", {-1, n, n});
+        float* to = pf::output<float>(out, "out", {scan.n_patterns, n, n});
+        const int n_modes = int(probe.shape(0));
+        py::gil_scoped_release release;
+        pf::diffract(kernels, scan, modes, n_modes, to);
+      },
+      "Write the (B, N, N) float32 intensities, modes summed, before dose, to `out`.", py::arg("obj"),
+      py::arg("probe"), py::arg("positions"), py::arg("out"), py::arg("threads"), py::arg("isa") = "");
+
+  m.def(
+      "sample_photons",
+      [](py::array expected, uint64_t seed, uint64_t first_index, py::array out, int threads, const std::string& isa) {
+        const pf::Kernels& kernels = pf::choose_kernels(isa);
+        const pf::Photons photons = {seed, first_index};
+        if (py::isinstance<py::array_t<double>>(expected))
+          return photons_of<double>(kernels, expected, photons, out, threads);
+        return photons_of<float>(kernels, expected, photons, out, threads);
+      },
+      "Write the (B, N, N) uint32 counts to `out`; the flat index of the first invalid rate, or -1.",
+      py::arg("expected"), py::arg("seed"), py::arg("first_index"), py::arg("out"), py::arg("threads"),
+      py::arg("isa") = "");
+
+  m.def(
+      "observe",
+      [](py::array obj, py::array probe, py::array positions, double scale, uint64_t seed, uint64_t first_index,
+         py::array out, int threads, const std::string& isa) {
+        const pf::Kernels& kernels = pf::choose_kernels(isa);
+        const int n = out.ndim() == 3 ? int(out.shape(1)) : 0;
+        const pf::Scan scan = scan_view(obj, positions, n, threads);
+        const float* modes = pf::complex_input(probe, "probe", {-1, n, n});
+        const int n_modes = int(probe.shape(0));
+        const bool amplitudes = py::isinstance<py::array_t<float>>(out);
+        float* amplitude = amplitudes ? pf::output<float>(out, "out", {scan.n_patterns, n, n}) : nullptr;
+        uint32_t* counts = amplitudes ? nullptr : pf::output<uint32_t>(out, "out", {scan.n_patterns, n, n});
+        py::gil_scoped_release release;
+        return pf::observe(kernels, scan, modes, n_modes, scale, {seed, first_index}, counts, amplitude);
+      },
+      "Write counts (uint32 `out`) or amplitudes (float32 `out`); the flat index of the first invalid rate, or -1.",
+      py::arg("obj"), py::arg("probe"), py::arg("positions"), py::arg("scale"), py::arg("seed"),
+      py::arg("first_index"), py::arg("out"), py::arg("threads"), py::arg("isa") = "");
+}

@@ -1,0 +1,42 @@
+// The kernels for the instruction set that this file is compiled for; it is compiled once for each.
+#include "kernels.h"
+
+#include "../forward.h"
+
+#if defined(__AVX512F__)
+#define PF_LANE_WIDTH 16
+#elif defined(__AVX2__)
+#define PF_LANE_WIDTH 8
+#else
+#define PF_LANE_WIDTH 4
+#endif
+
+#define PF_STRING_OF(name) #name
+#define PF_STRING(name) PF_STRING_OF(name)
+
+namespace pf {
+namespace PF_ISA {
+
+constexpr int W = PF_LANE_WIDTH;
+
+static void patch_kernel(const Object& object, double x, double y, const Shape& shape, const Scratch& scratch,
+                         float* out) {
+  const Placement at = place(x, y, shape.n, object.rows, object.columns);
+  patch<W>(open_window(object, at, shape, scratch.window), shape.n, out);
+}
+
+static void intensity_kernel(const Object& object, double x, double y, const Probe& probe, const Shape& shape,
+                             const AxisPlan& axis, const Scratch& scratch, float* out) {
+  const Placement at = place(x, y, shape.n, object.rows, object.columns);
+  intensity<W>(open_window(object, at, shape, scratch.window), probe, shape, axis, scratch, out);
+}
+
+extern const Kernels kernels;
+const Kernels kernels = {PF_STRING(PF_ISA),     W,
+                         patch_kernel,          intensity_kernel,
+                         expected_photons,      first_bad_rate<float>,
+                         first_bad_rate<double>, poisson_counts<float, W>,
+                         poisson_counts<double, W>, amplitude};
+
+}  // namespace PF_ISA
+}  // namespace pf

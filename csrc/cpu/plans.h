@@ -1,0 +1,35 @@
+// Tables for the transforms: made once per call, in double, from IEEE-exact operations only, so that they are the same
+// on every machine.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "../plan.h"
+
+namespace pf {
+
+template <class T>
+struct FftTables {
+  FftPlan<T> plan;
+  std::vector<T> twiddle;
+  std::vector<int> at;
+  explicit FftTables(int n);
+};
+
+// Everything an AxisPlan points to.
+class AxisTables {
+ public:
+  explicit AxisTables(int n);
+  AxisTables(const AxisTables&) = delete;
+  AxisTables& operator=(const AxisTables&) = delete;
+  AxisPlan plan;
+
+ private:
+  std::unique_ptr<FftTables<float>> fft_;
+  std::unique_ptr<FftTables<double>> chirp_fft_;
+  std::vector<double> chirp_, filter_;
+  std::vector<int> position_of_pixel_, pixel_of_position_;
+};
+
+}  // namespace pf

@@ -1,0 +1,201 @@
+// The discrete Fourier transform of one line, for a lane of lines at a time:
+//   X[k] = sum_t x[t] exp(-2 pi i k t / n)
+// Element t of the lines stands at re[t * stride], im[t * stride]. All passes work in place: a butterfly reads and
+// writes the same `radix` elements, so the butterflies of one pass may run in any order or at once.
+#pragma once
+#include <stddef.h>
+
+#include "plan.h"
+#include "portable.h"
+
+namespace pf {
+inline namespace PF_ISA {
+
+template <class V>
+struct Complex {
+  V re, im;
+};
+
+template <class V>
+PF_HD Complex<V> operator+(Complex<V> a, Complex<V> b) {
+  return {a.re + b.re, a.im + b.im};
+}
+template <class V>
+PF_HD Complex<V> operator-(Complex<V> a, Complex<V> b) {
+  return {a.re - b.re, a.im - b.im};
+}
+template <class V, class T>
+PF_HD Complex<V> times(Complex<V> a, T re, T im) {
+  return {a.re * re - a.im * im, a.re * im + a.im * re};
+}
+template <class V>
+PF_HD Complex<V> times_minus_i(Complex<V> a) {
+  return {a.im, -a.re};
+}
+
+// --- butterflies: small transforms in registers, natural order in and out ---
+
+template <int R, class T>
+struct Dft;
+
+template <class T>
+struct Dft<2, T> {
+  template <class V>
+  static PF_HD void run(Complex<V>* x) {
+    const Complex<V> a = x[0], b = x[1];
+    x[0] = a + b;
+    x[1] = a - b;
+  }
+};
+
+template <class T>
+struct Dft<3, T> {
+  template <class V>
+  static PF_HD void run(Complex<V>* x) {
+    const T sin60 = T(0.86602540378443864676);
+    const Complex<V> sum = x[1] + x[2], difference = x[1] - x[2];
+    const Complex<V> middle = {x[0].re - sum.re * T(0.5), x[0].im - sum.im * T(0.5)};
+    const Complex<V> turned = {difference.im * sin60, -difference.re * sin60};
+    x[0] = x[0] + sum;
+    x[1] = middle + turned;
+    x[2] = middle - turned;
+  }
+};
+
+template <class T>
+struct Dft<4, T> {
+  template <class V>
+  static PF_HD void run(Complex<V>* x) {
+    const Complex<V> a = x[0] + x[2], b = x[0] - x[2], c = x[1] + x[3], d = times_minus_i(x[1] - x[3]);
+    x[0] = a + c;
+    x[1] = b + d;
+    x[2] = a - c;
+    x[3] = b - d;
+  }
+};
+
+template <class T>
+struct Dft<5, T> {
+  template <class V>
+  static PF_HD void run(Complex<V>* x) {
+    const T cos72 = T(0.30901699437494742410), cos144 = T(-0.80901699437494742410);
+    const T sin72 = T(0.95105651629515357212), sin144 = T(0.58778525229247312917);
+    const Complex<V> s1 = x[1] + x[4], d1 = times_minus_i(x[1] - x[4]);
+    const Complex<V> s2 = x[2] + x[3], d2 = times_minus_i(x[2] - x[3]);
+    const Complex<V> a1 = {x[0].re + (s1.re * cos72 + s2.re * cos144), x[0].im + (s1.im * cos72 + s2.im * cos144)};
+    const Complex<V> a2 = {x[0].re + (s1.re * cos144 + s2.re * cos72), x[0].im + (s1.im * cos144 + s2.im * cos72)};
+    const Complex<V> b1 = {d1.re * sin72 + d2.re * sin144, d1.im * sin72 + d2.im * sin144};
+    const Complex<V> b2 = {d1.re * sin144 - d2.re * sin72, d1.im * sin144 - d2.im * sin72};
+    x[0] = x[0] + (s1 + s2);
+    x[1] = a1 + b1;
+    x[4] = a1 - b1;
+    x[2] = a2 + b2;
+    x[3] = a2 - b2;
+  }
+};
+
+template <class T>
+struct Dft<8, T> {
+  template <class V>
+  static PF_HD void run(Complex<V>* x) {
+    const T cos45 = T(0.70710678118654752440);
+    Complex<V> even[4] = {x[0], x[2], x[4], x[6]}, odd[4] = {x[1], x[3], x[5], x[7]};
+    Dft<4, T>::run(even);
+    Dft<4, T>::run(odd);
+    const Complex<V> turned[4] = {odd[0],
+                                  {(odd[1].re + odd[1].im) * cos45, (odd[1].im - odd[1].re) * cos45},
+                                  times_minus_i(odd[2]),
+                                  {(odd[3].im - odd[3].re) * cos45, -((odd[3].re + odd[3].im) * cos45)}};
+    for (int k = 0; k < 4; ++k) {
+      x[k] = even[k] + turned[k];
+      x[k + 4] = even[k] - turned[k];
+    }
+  }
+};
+
+// --- one butterfly of one pass: inputs at `first + p * span`, outputs in the same places ---
+
+template <int R, class T, int W, bool twiddled>
+PF_HD void butterfly(T* re, T* im, ptrdiff_t stride, int first, int span, const T* twiddle, int twiddle_step) {
+  Complex<lane<T, W>> x[R];
+#pragma GCC unroll 8
+  for (int p = 0; p < R; ++p) {
+    const ptrdiff_t at = (first + p * span) * stride;
+    x[p] = {load<T, W>(re + at), load<T, W>(im + at)};
+  }
+  Dft<R, T>::run(x);
+#pragma GCC unroll 8
+  for (int q = 0; q < R; ++q) {
+    if (twiddled && q > 0) x[q] = times(x[q], twiddle[2 * q * twiddle_step], twiddle[2 * q * twiddle_step + 1]);
+    const ptrdiff_t at = (first + q * span) * stride;
+    store<T, W>(re + at, x[q].re);
+    store<T, W>(im + at, x[q].im);
+  }
+}
+
+template <int R, class T, int W>
+inline void fft_pass(const FftPlan<T>& plan, int span, T* re, T* im, ptrdiff_t stride) {
+  const int step = plan.n / (R * span);
+  if (span == 1) {
+    for (int first = 0; first < plan.n; first += R)
+      butterfly<R, T, W, false>(re, im, stride, first, 1, plan.twiddle, 0);
+    return;
+  }
+  for (int block = 0; block < plan.n; block += R * span)
+    for (int j = 0; j < span; ++j)
+      butterfly<R, T, W, true>(re, im, stride, block + j, span, plan.twiddle, j * step);
+}
+
+template <class T, int W>
+inline void fft_line(const FftPlan<T>& plan, T* re, T* im, ptrdiff_t stride) {
+  for (int p = 0; p < plan.n_passes; ++p) {
+    const int span = plan.span[p];
+    switch (plan.radix[p]) {
+      case 8: fft_pass<8, T, W>(plan, span, re, im, stride); break;
+      case 5: fft_pass<5, T, W>(plan, span, re, im, stride); break;
+      case 4: fft_pass<4, T, W>(plan, span, re, im, stride); break;
+      case 3: fft_pass<3, T, W>(plan, span, re, im, stride); break;
+      default: fft_pass<2, T, W>(plan, span, re, im, stride);
+    }
+  }
+}
+
+// Any length, through a convolution with a chirp: k t = (k^2 + t^2 - (k - t)^2) / 2. The result is in natural order.
+// The work planes hold two lines of length m for W lanes each.
+template <int W>
+inline void chirp_line(const ChirpPlan& plan, int n, float* re, float* im, ptrdiff_t stride, double* work_re,
+                       double* work_im) {
+  using V = lane<double, W>;
+  const int m = plan.fft.n;
+  double *second_re = work_re + ptrdiff_t(m) * W, *second_im = work_im + ptrdiff_t(m) * W;
+  for (int t = 0; t < m; ++t) {
+    Complex<V> x = {V{}, V{}};
+    if (t < n) {
+      x = {convert<double, float, W>(load<float, W>(re + t * stride)),
+           convert<double, float, W>(load<float, W>(im + t * stride))};
+      x = times(x, plan.chirp[2 * t], plan.chirp[2 * t + 1]);
+    }
+    store<double, W>(work_re + ptrdiff_t(t) * W, x.re);
+    store<double, W>(work_im + ptrdiff_t(t) * W, x.im);
+  }
+  fft_line<double, W>(plan.fft, work_re, work_im, W);
+  // The inverse transform is the conjugate of the forward transform of the conjugate.
+  for (int k = 0; k < m; ++k) {
+    const ptrdiff_t at = ptrdiff_t(plan.fft.at[k]) * W;
+    const Complex<V> x = times(Complex<V>{load<double, W>(work_re + at), load<double, W>(work_im + at)},
+                               plan.filter[2 * k], plan.filter[2 * k + 1]);
+    store<double, W>(second_re + ptrdiff_t(k) * W, x.re);
+    store<double, W>(second_im + ptrdiff_t(k) * W, -x.im);
+  }
+  fft_line<double, W>(plan.fft, second_re, second_im, W);
+  for (int k = 0; k < n; ++k) {
+    const ptrdiff_t at = ptrdiff_t(plan.fft.at[k]) * W;
+    const Complex<V> x = times(Complex<V>{load<double, W>(second_re + at), -load<double, W>(second_im + at)},
+                               plan.chirp[2 * k], plan.chirp[2 * k + 1]);
+    store<float, W>(re + k * stride, convert<float, double, W>(x.re));
+    store<float, W>(im + k * stride, convert<float, double, W>(x.im));
+  }
+}
+
+}  // namespace PF_ISA
+}  // namespace pf

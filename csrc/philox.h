@@ -1,0 +1,108 @@
+// Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw ("Parallel random numbers: as easy as
+// 1, 2, 3", SC 2011), and the uniform numbers that the project draws from it.
+//
+// Each 32-bit word sits in a 64-bit lane of its own: one widening multiply then gives the high and the low word, and
+// two words join into 64 random bits without a shuffle. What the upper halves hold meanwhile does not matter.
+#pragma once
+#include "portable.h"
+
+#if defined(__SSE2__) && !defined(__CUDACC__)
+#include <immintrin.h>
+#endif
+
+// Short loops that must dissolve, so that the arrays they run over live in registers.
+#if defined(__CUDACC__)
+#define PF_UNROLL _Pragma("unroll")
+#else
+#define PF_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+namespace pf {
+inline namespace PF_ISA {
+
+// Product of the lower halves. GCC does not find the widening multiply in the general form of a vector.
+template <class V>
+PF_HD V multiply_low_halves(V a, V b) {
+  return (a & 0xffffffffu) * (b & 0xffffffffu);
+}
+#if defined(__SSE2__) && !defined(__CUDACC__)
+PF_HD lane<uint64_t, 2> multiply_low_halves(lane<uint64_t, 2> a, lane<uint64_t, 2> b) {
+  return (lane<uint64_t, 2>)_mm_mul_epu32((__m128i)a, (__m128i)b);
+}
+#endif
+#if defined(__AVX2__) && !defined(__CUDACC__)
+PF_HD lane<uint64_t, 4> multiply_low_halves(lane<uint64_t, 4> a, lane<uint64_t, 4> b) {
+  return (lane<uint64_t, 4>)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+}
+#endif
+#if defined(__AVX512F__) && !defined(__CUDACC__)
+PF_HD lane<uint64_t, 8> multiply_low_halves(lane<uint64_t, 8> a, lane<uint64_t, 8> b) {
+  return (lane<uint64_t, 8>)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+}
+#endif
+
+// The generator for one seed: the keys of its ten rounds.
+template <int W>
+struct Philox {
+  using V = lane<uint64_t, W>;
+  V key0[10], key1[10];
+
+  PF_HD explicit Philox(uint64_t seed) {
+    for (uint32_t round = 0; round < 10; ++round) {
+      key0[round] = splat<uint64_t, W>(uint32_t(seed) + round * 0x9E3779B9u);
+      key1[round] = splat<uint64_t, W>(uint32_t(seed >> 32) + round * 0xBB67AE85u);
+    }
+  }
+
+  // Turns K lanes of counters (lower halves) into four random words each, in place; together they hide the latency.
+  template <int K>
+  PF_HD void operator()(V (&word)[4][K]) const {
+    const V multiplier0 = splat<uint64_t, W>(0xD2511F53), multiplier1 = splat<uint64_t, W>(0xCD9E8D57);
+    PF_UNROLL
+    for (int round = 0; round < 10; ++round) {
+      PF_UNROLL
+      for (int v = 0; v < K; ++v) {
+        const V product0 = multiply_low_halves(multiplier0, word[0][v]);
+        const V product1 = multiply_low_halves(multiplier1, word[2][v]);
+        word[0][v] = (product1 >> 32) ^ (word[1][v] ^ key0[round]);
+        word[2][v] = (product0 >> 32) ^ (word[3][v] ^ key1[round]);
+        word[1][v] = product1;
+        word[3][v] = product0;
+      }
+    }
+  }
+};
+
+// (x + 1/2) 2^-52 with x the upper 52 of the 64 bits `low + high 2^32`; exact, in (0, 1).
+template <int W>
+PF_HD lane<double, W> uniform(lane<uint64_t, W> low, lane<uint64_t, W> high) {
+  const lane<uint64_t, W> bits = (low & 0xffffffffu) | (high << 32);
+  const lane<uint64_t, W> one_to_two = (bits >> 12) | 0x3ff0000000000000u;
+  lane<double, W> x;
+  memcpy(&x, &one_to_two, sizeof x);
+  return x - (1 - 0x1p-53);
+}
+
+// The uniforms of photon pixels: block b of the counter (b, 0, pattern) serves pixel 32 (b / 16) + b % 16 (`first`)
+// and the pixel 16 further on (`second`), so 16 blocks in a row serve 32 pixels in a row.
+template <int W, int K>
+PF_HD void photon_uniforms(const Philox<W>& philox, const lane<uint64_t, W> (&block)[K], uint64_t pattern,
+                           lane<double, W> (&first)[K], lane<double, W> (&second)[K]) {
+  lane<uint64_t, W> word[4][K];
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) {
+    word[0][v] = block[v];
+    word[1][v] = lane<uint64_t, W>{};
+    word[2][v] = splat<uint64_t, W>(uint32_t(pattern));
+    word[3][v] = splat<uint64_t, W>(pattern >> 32);
+  }
+  philox(word);
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) {
+    first[v] = uniform<W>(word[0][v], word[1][v]);
+    second[v] = uniform<W>(word[2][v], word[3][v]);
+  }
+}
+
+}  // namespace PF_ISA
+}  // namespace pf

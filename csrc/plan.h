@@ -1,0 +1,70 @@
+// Plain data that the driver makes once per call and the kernels of every instruction set read. No code here: a
+// function in this header would be compiled for several processors under one name.
+#pragma once
+#include <stdint.h>
+
+namespace pf {
+
+constexpr int max_passes = 12;      // 2^12 = 4096 is the longest transform
+constexpr int lane_padding = 16;    // rows are padded to the widest lane, so that every width does the same work
+
+// A complex transform of length n as in-place passes (decimation in frequency). Pass p is n / radix butterflies whose
+// inputs stand `span` apart; after the last pass frequency k stands at position at[k].
+template <class T>
+struct FftPlan {
+  int n;
+  int n_passes;
+  int radix[max_passes];
+  int span[max_passes];
+  const T* twiddle;  // (n, 2): exp(-2 pi i t / n)
+  const int* at;     // (n,)
+};
+
+// A transform of any length n as a convolution (Bluestein 1970) of length m >= 2 n - 1, in double precision.
+struct ChirpPlan {
+  FftPlan<double> fft;   // length m
+  const double* chirp;   // (n, 2): exp(-i pi t^2 / n)
+  const double* filter;  // (m, 2): transform of the conjugate chirp, divided by m
+};
+
+// One axis of the detector. Frequencies stand at `position`, detector pixels are counted from the shifted corner.
+struct AxisPlan {
+  int n;
+  bool mixed_radix;            // n = 2^a 3^b 5^c: `fft`, in single precision; else `chirp`
+  FftPlan<float> fft;
+  ChirpPlan chirp;
+  const int* position_of_pixel;  // (n,)
+  const int* pixel_of_position;  // (n,)
+};
+
+struct Object {
+  const float* data;  // (rows, columns, 2)
+  int64_t rows, columns;
+};
+
+// The probe modes as separate planes of real and imaginary parts, rows padded with zeros to `padded` columns.
+struct Probe {
+  const float* re;  // (modes, n, padded)
+  const float* im;
+  int modes;
+};
+
+// Sizes of the per-thread working planes, in floats.
+struct Shape {
+  int n;            // patch side
+  int padded;       // n rounded up to lane_padding
+  int64_t stride;   // row pitch: one cache line more, so that a column does not fall on few cache sets
+};
+
+struct Scratch {
+  float* re;         // (padded, stride): exit wave, then far field
+  float* im;         // (padded, stride)
+  float* sum;        // (padded, stride): intensity summed over modes, transposed
+  float* window;     // (n + 1, window_stride): the object under a patch that leaves it or nearly so
+  double* chirp_re;  // (2, m, lane_padding), only where the axis needs it
+  double* chirp_im;
+  float* intensity;  // (n, n), where the caller wants photons and not intensities
+  uint32_t* counts;  // (n, n), where the caller wants amplitudes and not counts
+};
+
+}  // namespace pf

@@ -1,0 +1,74 @@
+// What every kernel header stands on: the host/device macro and the "lane".
+//
+// A lane is W numbers that go through the same operations in the same order: a CPU vector (a GCC or Clang vector type,
+// so + - * / and comparisons are plain operators), or, with W = 1, one plain number (a GPU thread). Arithmetic is
+// written once for a lane and therefore gives the same bits at every width.
+//
+// Everything lives in an inline namespace named after the instruction set that a file is compiled for; otherwise the
+// linker could hand code built for a newer processor to an older one.
+#pragma once
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__CUDACC__)
+#define PF_HD __host__ __device__ __forceinline__
+#else
+#define PF_HD inline __attribute__((always_inline))
+#endif
+
+#ifndef PF_ISA
+#define PF_ISA baseline
+#endif
+
+namespace pf {
+inline namespace PF_ISA {
+
+template <class T, int W>
+struct lane_of {
+  typedef T type __attribute__((vector_size(sizeof(T) * W)));
+};
+template <class T>
+struct lane_of<T, 1> {
+  using type = T;
+};
+template <class T, int W>
+using lane = typename lane_of<T, W>::type;
+
+// Loads and stores need no alignment; where the address is aligned the compiler's unaligned moves cost the same.
+template <class T, int W>
+PF_HD lane<T, W> load(const T* from) {
+  lane<T, W> x;
+  memcpy(&x, from, sizeof x);
+  return x;
+}
+
+template <class T, int W>
+PF_HD void store(T* to, lane<T, W> x) {
+  memcpy(to, &x, sizeof x);
+}
+
+// The first `count` numbers of a lane of floats, for the end of a row.
+template <int W>
+PF_HD void store_first(float* to, lane<float, W> x, int count) {
+  if (count >= W)
+    store<float, W>(to, x);
+  else
+    memcpy(to, &x, sizeof(float) * count);
+}
+
+template <class T, int W>
+PF_HD lane<T, W> splat(T x) {
+  return lane<T, W>{} + x;
+}
+
+// Number by number: lane<From, W> -> lane<To, W>.
+template <class To, class From, int W>
+PF_HD lane<To, W> convert(lane<From, W> x) {
+  if constexpr (W == 1)
+    return To(x);
+  else
+    return __builtin_convertvector(x, lane<To, W>);
+}
+
+}  // namespace PF_ISA
+}  // namespace pf
