@@ -1,0 +1,69 @@
+"""Photon-exact, bit-reproducible simulation of ptychography data sets.
+
+A probe scans an object; at each position a detector counts the photons of the far field. The public
+names below are loaded when they are first used, so that ``import ptycho_fast`` stays light.
+"""
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+# A source tree on the path must not hide the compiled extension that was installed from it.
+__path__ = pkgutil.extend_path(__path__, __name__)
+
+if TYPE_CHECKING:
+    from . import scaling as scaling
+    from .backend import backends as backends
+    from .build import __version__ as __version__
+    from .build import build_info as build_info
+    from .dataset import Dataset as Dataset
+    from .errors import ScenarioError as ScenarioError
+    from .scenario import Scenario as Scenario
+    from .simulation import simulate as simulate
+    from .stages import diffract as diffract
+    from .stages import extract_patches as extract_patches
+    from .stages import observe as observe
+    from .stages import sample_photons as sample_photons
+
+_HOME = {
+    "Dataset": "dataset",
+    "Scenario": "scenario",
+    "ScenarioError": "errors",
+    "__version__": "build",
+    "backends": "backend",
+    "build_info": "build",
+    "diffract": "stages",
+    "extract_patches": "stages",
+    "observe": "stages",
+    "sample_photons": "stages",
+    "scaling": "scaling",
+    "simulate": "simulation",
+}
+
+__all__ = [  # noqa: RUF022 - in the order of the data flow
+    "Scenario",
+    "ScenarioError",
+    "extract_patches",
+    "diffract",
+    "sample_photons",
+    "observe",
+    "simulate",
+    "Dataset",
+    "scaling",
+    "backends",
+    "build_info",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = importlib.import_module(f".{_HOME[name]}", __name__)
+    value = home if name == "scaling" else getattr(home, name)
+    globals()[name] = value  # also where a submodule of the same name was bound first
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

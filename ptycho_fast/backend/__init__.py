@@ -1,0 +1,72 @@
+"""Backends by name: modules with the same functions on arrays that are already checked.
+
+========================  ==================================================================
+``why_not()``             empty where the backend can be used, else the reason and the remedy
+``extract_patches``       (obj, positions, out, threads)
+``diffract``              (obj, probe, positions, out, threads)
+``sample_photons``        (expected, seed, first_index, out, threads) -> first bad rate or -1
+``observe``               (obj, probe, positions, scale, seed, first_index, out, threads), likewise
+========================  ==================================================================
+"""
+
+import importlib
+from dataclasses import dataclass
+from types import ModuleType
+
+_MODULES = {"native": "native", "numba": "numba_cpu", "reference": "reference"}  # the best first
+
+
+@dataclass(frozen=True, slots=True)
+class BackendStatus:
+    """Whether a backend can be used; if not, why, and what would help."""
+
+    available: bool
+    reason: str
+
+
+def names() -> tuple[str, ...]:
+    """Names of all backends, the best first."""
+    return tuple(_MODULES)
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f".{_MODULES[name]}", __name__)
+
+
+def backends() -> dict[str, BackendStatus]:
+    """Which backends are there, the best first, and why the rest is not.
+
+    Returns
+    -------
+    dict of str to BackendStatus
+        ``backend="auto"`` takes the first that is available.
+    """
+    reasons = {name: _module(name).why_not() for name in _MODULES}
+    return {name: BackendStatus(not reason, reason) for name, reason in reasons.items()}
+
+
+def passed_over(chosen: str) -> dict[str, str]:
+    """Reasons why "auto" did not take the better backends."""
+    better = names()[: names().index(chosen)]
+    return {name: _module(name).why_not() for name in better}
+
+
+def choose(name: str) -> tuple[str, ModuleType]:
+    """The backend of that name, or for "auto" the best that is available.
+
+    Raises
+    ------
+    ValueError
+        No backend has that name.
+    RuntimeError
+        It is not available; the message says why and what would help.
+    """
+    if name == "auto":
+        return next((n, m) for n in _MODULES if not (m := _module(n)).why_not())
+    if name not in _MODULES:
+        known = ", ".join(["auto", *_MODULES])
+        raise ValueError(f"backend: {name!r} given, expected one of {known}")
+    module = _module(name)
+    if reason := module.why_not():
+        raise RuntimeError(f"backend: {name!r} is not available: {reason}")
+    return name, module

@@ -1,0 +1,219 @@
+"""Photon counts in numba: csrc/philox.h and csrc/poisson.h, operation by operation, with the same bits.
+
+The approximations, their sources and error bounds are described there; tools/fit_poisson.py makes the coefficients.
+"""
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+_SUM_BELOW = 8.0
+_CHECK_BELOW = 512.0
+_ROUND = 1.5 * 2.0**52
+_TAIL = 0.5 - 2.0**-9
+_LN2_HIGH, _LN2_LOW = float.fromhex("0x1.62e42fee00000p-1"), float.fromhex("0x1.a39ef35793c76p-33")
+_EXP = (
+    1.0,
+    -1.0,
+    0.5000000000000019,
+    -0.1666666666666668,
+    0.0416666666664881,
+    -0.008333333333319601,
+    0.0013888888952314775,
+    -0.00019841269890047113,
+    2.4801485482328494e-05,
+    -2.755724091857897e-06,
+    2.763263963904103e-07,
+    -2.5110037605963777e-08,
+)
+_MIDDLE_TOP = (
+    9.756146817600342,
+    2588.9497162787434,
+    129592.17254363374,
+    1916245.586744359,
+    9362741.973840222,
+    14063073.226342535,
+    4791151.363090953,
+    48016.940668974894,
+)
+_MIDDLE_BOTTOM = (
+    1.0,
+    334.19218558255267,
+    20510.112068762046,
+    384755.04410366074,
+    2626178.2558271154,
+    6874010.689283602,
+    6589782.616309797,
+    1598489.8369068222,
+)
+_TAIL_TOP = (
+    -3.13933621351649,
+    -10.24424555074286,
+    5.130096154498292,
+    11.420697628441708,
+    3.0276263864565984,
+    0.16804217478002534,
+)
+_TAIL_BOTTOM = (
+    1.0,
+    7.213755584019673,
+    8.379184303226353,
+    2.142428173211188,
+    0.1188043934207987,
+    1.7680089760545202e-07,
+)
+_H = (
+    0.16666666666771124,
+    -0.013888887438767261,
+    0.003703702928013358,
+    -0.0013314418544505644,
+    0.0005585484751992866,
+    -0.00023404618837280286,
+    0.00012668291522084933,
+    -0.00011851872763765218,
+    5.170467618188688e-05,
+)
+_C0 = (
+    0.33333333330940607,
+    -0.027777778337705332,
+    0.00864202582023871,
+    -0.0035233257755751513,
+    0.0016431829735044767,
+    -0.0008736633805190596,
+    0.0007101027072045781,
+    -0.0003376906141334736,
+)
+_C1 = (
+    -0.019753083299443402,
+    0.017260028659904874,
+    -0.012715688856394847,
+    0.008410982686898133,
+    -0.005788741938322314,
+    0.00936235586138009,
+    -0.005854569299855324,
+)
+_C2 = (
+    -0.0006168247485165431,
+    0.0017395126966354485,
+    -0.011213635011998022,
+    0.010543602509367653,
+)
+_ARTANH = tuple(2.0 / k for k in range(1, 20, 2))
+
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+
+
+@numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _polynomial(c: Any, x: float) -> float:
+    n = len(c)
+    square = x * x
+    odd, even = c[n - 1], c[n - 2]
+    for i in range(n - 3, 0, -2):
+        odd = odd * square + c[i]
+        even = even * square + c[i - 1]
+    total = odd * x + even
+    return total * x + c[0] if n % 2 else total
+
+
+@numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _exp_minus(x: float) -> float:
+    n = (x * 1.4426950408889634 + _ROUND) - _ROUND
+    t = (x - n * _LN2_HIGH) - n * _LN2_LOW
+    return _polynomial(_EXP, t) * math.ldexp(1.0, -int(n))
+
+
+@numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _log(x: float) -> float:
+    m, e = math.frexp(x)
+    if m < 0.7071067811865476:
+        m, e = 2.0 * m, e - 1
+    f = (m - 1.0) / (m + 1.0)
+    return e * 0.6931471805599453 + f * _polynomial(_ARTANH, f * f)
+
+
+@numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _sum_quantile(rate: float, u: float) -> int:
+    goal = min(u, 1.0 - (rate + 32.0) * 2.0**-51)
+    p = total = _exp_minus(rate)
+    count = 0
+    while total < goal:
+        count += 1
+        p *= rate * (1.0 / count)
+        total += p
+    return count
+
+
+@numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def poisson_quantile(u: float, rate: float) -> int:
+    """Smallest integer ``k >= 0`` with ``F(k; rate) >= u``: u in (0, 1), rate from 0 to 2**31 photons."""
+    if rate < _SUM_BELOW:
+        return _sum_quantile(rate, u)
+    deviation = math.sqrt(rate)
+    q = u - 0.5
+    y = math.sqrt(u * (1.0 - u))
+    bottom = _polynomial(_MIDDLE_BOTTOM, y)
+    common = 1.0 / (bottom * deviation)
+    w = q * _polynomial(_MIDDLE_TOP, y) * (common * deviation)
+    inverse_deviation = common * bottom
+    if abs(q) > _TAIL:
+        t = math.sqrt(-_log(0.5 - abs(q)))
+        tail = _polynomial(_TAIL_TOP, t) / _polynomial(_TAIL_BOTTOM, t)
+        w = tail if q > 0.0 else -tail
+    s = w * inverse_deviation
+    inverse = inverse_deviation * inverse_deviation
+    small = _polynomial(_C0, s) + inverse * (_polynomial(_C1, s) + inverse * _polynomial(_C2, s))
+    offset = deviation * w + (w * w * _polynomial(_H, s) + small)
+    whole = (rate + _ROUND) - _ROUND
+    x = (rate - whole) - 0.5 + offset
+    nearest = (x + _ROUND) - _ROUND
+    error = 4e-4 * (s * s + 8.0 * inverse)
+    if rate < _CHECK_BELOW and (abs(x - nearest) + error > 0.5 or abs(s - 0.125) > 1.125):
+        return _sum_quantile(rate, u)
+    return int(whole) + int(nearest)
+
+
+@numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _philox_pair(block: int, seed: int, pattern: int) -> tuple[float, float]:
+    """The two uniforms of one block of the photon stream."""
+    c0, c1 = np.uint64(block), np.uint64(0)
+    c2, c3 = np.uint64(pattern) & _LOW, np.uint64(pattern) >> _HALF
+    key0, key1 = np.uint64(seed) & _LOW, np.uint64(seed) >> _HALF
+    for _ in range(10):
+        product0 = np.uint64(0xD2511F53) * c0
+        product1 = np.uint64(0xCD9E8D57) * c2
+        c0 = (product1 >> _HALF) ^ c1 ^ key0
+        c2 = (product0 >> _HALF) ^ c3 ^ key1
+        c1, c3 = product1 & _LOW, product0 & _LOW
+        key0 = (key0 + np.uint64(0x9E3779B9)) & _LOW
+        key1 = (key1 + np.uint64(0xBB67AE85)) & _LOW
+    first = (c0 | (c1 << _HALF)) >> np.uint64(12)
+    second = (c2 | (c3 << _HALF)) >> np.uint64(12)
+    return (np.float64(first) + 0.5) * 2.0**-52, (np.float64(second) + 0.5) * 2.0**-52
+
+
+@numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def poisson_counts(
+    rate: npt.NDArray[np.floating[Any]], count: npt.NDArray[np.uint32], seed: int, pattern: int
+) -> None:
+    """Photon counts of one pattern, into `count`.
+
+    Parameters
+    ----------
+    rate : (n_pixels,) float32 or float64
+        Expected photons per pixel, 0 to 2**31.
+    count : (n_pixels,) uint32
+        Result.
+    seed, pattern : int
+        As uint64.
+    """
+    for block in range((rate.size + 31) // 32 * 16):
+        pixel = block // 16 * 32 + block % 16
+        if pixel < rate.size:
+            first, second = _philox_pair(block, seed, pattern)
+            count[pixel] = poisson_quantile(first, np.float64(rate[pixel]))
+            if pixel + 16 < rate.size:
+                count[pixel + 16] = poisson_quantile(second, np.float64(rate[pixel + 16]))

@@ -1,0 +1,114 @@
+"""Counter-based random numbers: Philox4x32-10 and the uniforms drawn from it.
+
+Every number is a pure function of ``(seed, stream, index)``, so results never depend on batch size, order or threads.
+
+Source: J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+STREAMS = {"photons": 0, "groups": 1, "members": 2}
+
+_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_KEY_STEPS = 0x9E3779B9, 0xBB67AE85
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+
+
+def philox4x32(counter: npt.ArrayLike, key: npt.ArrayLike) -> npt.NDArray[np.uint32]:
+    """Philox4x32 with ten rounds (Salmon et al. 2011).
+
+    Parameters
+    ----------
+    counter : (..., 4) integers below 2**32
+    key : (2,) integers below 2**32
+
+    Returns
+    -------
+    (..., 4) uint32
+        Four random words for each counter.
+    """
+    c0, c1, c2, c3 = np.moveaxis(np.asarray(counter, dtype=np.uint64), -1, 0)
+    key0, key1 = (int(k) for k in np.asarray(key, dtype=np.uint64))
+    for _ in range(10):
+        product0, product1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
+        c0 = (product1 >> _HALF) ^ c1 ^ np.uint64(key0)
+        c2 = (product0 >> _HALF) ^ c3 ^ np.uint64(key1)
+        c1, c3 = product1 & _LOW, product0 & _LOW
+        key0 = (key0 + _KEY_STEPS[0]) & 0xFFFFFFFF
+        key1 = (key1 + _KEY_STEPS[1]) & 0xFFFFFFFF
+    return np.stack([c0, c1, c2, c3], axis=-1).astype(np.uint32)
+
+
+def _key(seed: int) -> tuple[int, int]:
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed must be from 0 to 2**64 - 1, got {seed}")
+    return seed & 0xFFFFFFFF, seed >> 32
+
+
+def _open_unit(
+    low: npt.NDArray[np.uint32], high: npt.NDArray[np.uint32]
+) -> npt.NDArray[np.float64]:
+    """(x + 1/2) 2^-52, x the upper 52 of the 64 bits ``low + 2^32 high``; exact, in (0, 1)."""
+    bits = low.astype(np.uint64) | (high.astype(np.uint64) << _HALF)
+    return ((bits >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+
+
+def uniforms(
+    seed: int, stream: str, index: npt.NDArray[np.integer[Any]]
+) -> npt.NDArray[np.float64]:
+    """Uniform numbers in (0, 1), one per index.
+
+    Parameters
+    ----------
+    seed : int
+        0 to 2**64 - 1.
+    stream : str
+        A key of `STREAMS` other than ``"photons"``, which has a layout of its own (`photon_uniforms`).
+    index : (...) integers, not negative
+
+    Returns
+    -------
+    (...) float64
+        A pure function of ``(seed, stream, index)``: words 0 and 1 of counter ``(0, stream, index)``.
+    """
+    if stream not in STREAMS or stream == "photons":
+        raise ValueError(
+            f"stream must be one of {sorted(set(STREAMS) - {'photons'})}, got {stream!r}"
+        )
+    wide = np.asarray(index).astype(np.uint64)
+    counter = np.zeros((*wide.shape, 4), dtype=np.uint64)
+    counter[..., 1] = STREAMS[stream]
+    counter[..., 2] = wide & _LOW
+    counter[..., 3] = wide >> _HALF
+    words = philox4x32(counter, _key(seed))
+    return _open_unit(words[..., 0], words[..., 1])
+
+
+def photon_uniforms(seed: int, pattern: int, n_pixels: int) -> npt.NDArray[np.float64]:
+    """The uniforms that decide the photon counts of one pattern.
+
+    Pixel ``p`` takes words ``2h, 2h + 1``, ``h = (p // 16) % 2``, of counter
+    ``((p // 32) * 16 + p % 16, STREAMS["photons"], pattern)``: 16 blocks in a row serve 32 pixels in a row.
+
+    Parameters
+    ----------
+    seed, pattern : int
+        0 to 2**64 - 1.
+    n_pixels : int
+
+    Returns
+    -------
+    (n_pixels,) float64
+        In (0, 1), by flat pixel index.
+    """
+    n_blocks = -(-n_pixels // 32) * 16
+    counter = np.empty((n_blocks, 4), dtype=np.uint64)
+    counter[:, 0] = np.arange(n_blocks)
+    counter[:, 1:] = STREAMS["photons"], pattern & 0xFFFFFFFF, pattern >> 32
+    words = philox4x32(counter, _key(seed)).reshape(-1, 16, 2, 2)  # 32 pixels, block, half, word
+    in_pixel_order = words.transpose(0, 2, 1, 3).reshape(-1, 2)[:n_pixels]
+    return _open_unit(in_pixel_order[:, 0], in_pixel_order[:, 1])

@@ -1,0 +1,50 @@
+"""How many threads a call takes."""
+
+import math
+import os
+from pathlib import Path
+
+from .arrays import as_integer
+
+MOST_THREADS = 1024
+
+
+def _asked_for() -> int | None:
+    """The environment's wish; OMP_NUM_THREADS may be a list, one number for each nesting level."""
+    for variable in ("PTYCHO_FAST_THREADS", "OMP_NUM_THREADS"):
+        text = os.environ.get(variable, "").split(",")[0].strip()
+        if text:
+            try:
+                return as_integer(int(text), variable, 1, MOST_THREADS)
+            except ValueError:
+                raise ValueError(
+                    f"{variable}: {text!r} given, expected an integer from 1 to {MOST_THREADS}"
+                ) from None
+    return None
+
+
+def _granted() -> int:
+    """Processors that this process may use: its affinity, and its control group's quota."""
+    if hasattr(os, "sched_getaffinity"):
+        processors = len(os.sched_getaffinity(0))
+    else:
+        processors = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
+        processors = min(processors, max(1, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such group, or "max": no quota
+        pass
+    return min(processors, MOST_THREADS)
+
+
+def thread_count(threads: int | None) -> int:
+    """`threads` as given, or by default PTYCHO_FAST_THREADS, OMP_NUM_THREADS, or all processors.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `threads` or the environment variable is not an integer of at least 1.
+    """
+    if threads is None:
+        return _asked_for() or _granted()
+    return as_integer(threads, "threads", 1, MOST_THREADS)
