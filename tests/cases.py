@@ -1,0 +1,58 @@
+"""Shapes, seeds and tolerances that the tests and the benchmarks share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Bounds of a float32 backend against the float64 reference, per pattern, on amplitude.
+MAX_ERROR = 1e-6  # of the largest amplitude
+L2_ERROR = 1e-6
+ENERGY_ERROR = 1e-6
+MEAN_ENERGY_ERROR = 2e-7  # of the mean over a data set
+PUBLISHED_ERROR = 2e-6  # against the published noise-free arrays
+
+
+@dataclass(frozen=True)
+class Case:
+    """A random complex object, an asymmetric probe, positions on and beyond all edges."""
+
+    N: int
+    modes: int = 1
+    integer: bool = False
+
+    def __str__(self):
+        return f"N{self.N}-M{self.modes}" + ("-integer" if self.integer else "")
+
+    def inputs(self):
+        rng = np.random.default_rng([self.N, self.modes, self.integer])
+        H, W = self.N + 21, self.N + 34
+        N, half = self.N, self.N // 2
+
+        def complex_normal(*shape):
+            return (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
+
+        edges = [(0, H / 2), (W - 1, H / 2), (W / 2, 0), (W / 2, H - 1), (0, 0), (W - 1, H - 1)]
+        beyond = [
+            (-half - 0.3, H / 2),
+            (W + half + 2.2, 3),
+            (W / 2, -N),
+            (W / 2, H + N),
+            (1e300, 1),
+        ]
+        inside = [(half, half), (W - N + half, H - N + half)]
+        near = rng.uniform([half - 2, half - 2], [W - half + 2, H - half + 2], (6, 2))
+        positions = np.array([*edges, *beyond, *inside, *near], np.float64)
+        if self.integer:
+            positions = np.round(positions)
+        else:
+            positions[:6] += rng.uniform(-0.9, 0.9, (6, 2))
+        return complex_normal(H, W), complex_normal(self.modes, N, N), positions
+
+
+FUSED = [Case(N) for N in (32, 64, 96, 128, 192, 256)]
+ODD = [Case(9), Case(15, 2), Case(31, 3), Case(63), Case(65, 2)]
+GENERAL = [Case(8), Case(16, 4), Case(20), Case(34), Case(48), Case(62, 2), Case(100), Case(127)]
+MODES = [Case(32, 2), Case(32, 3), Case(64, 4), Case(64, 16)]
+INTEGER = [Case(32, integer=True), Case(33, 2, integer=True)]
+ALL = FUSED + ODD + GENERAL + MODES + INTEGER
+LARGE = [Case(384), Case(512, 2), Case(509), Case(1024), Case(2039), Case(2048)]

@@ -1,0 +1,45 @@
+"""Which backends must be there: a missing one is a failure, never a silent skip.
+
+PTYCHO_FAST_REQUIRE names them; where there is no compiler, set it to "numba,reference".
+"""
+
+import os
+
+import pytest
+
+REQUIRED = os.environ.get("PTYCHO_FAST_REQUIRE", "native,numba,reference").split(",")
+
+
+def pytest_report_header():
+    import ptycho_fast
+
+    status = ptycho_fast.backends()
+    facts = ptycho_fast.build_info()
+    there = ", ".join(name for name, s in status.items() if s.available)
+    return [
+        f"ptycho_fast {facts['version']}: backends {there}; required {', '.join(REQUIRED)}",
+        f"extension: {facts.get('compiler')}, {facts.get('usable_instruction_sets')}",
+    ]
+
+
+def pytest_generate_tests(metafunc):
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", REQUIRED)
+    if "fast_backend" in metafunc.fixturenames:
+        metafunc.parametrize("fast_backend", [name for name in REQUIRED if name != "reference"])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def required_backends_are_there():
+    import ptycho_fast
+
+    status = ptycho_fast.backends()
+    missing = {name: status[name].reason for name in REQUIRED if not status[name].available}
+    assert not missing, f"required backends are missing: {missing}"
+
+
+@pytest.fixture
+def instruction_sets():
+    import ptycho_fast
+
+    return ptycho_fast.build_info().get("usable_instruction_sets", [])

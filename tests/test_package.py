@@ -1,0 +1,147 @@
+"""The installed package: light import, one version, a stub that tells the truth."""
+
+import ast
+import importlib.metadata
+import importlib.resources
+import re
+import subprocess
+import sys
+
+import pytest
+
+import ptycho_fast
+
+
+def python(code, **options):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, **options
+    ).stdout
+
+
+def test_import_is_light():
+    heavy = ("tensorflow", "cupy", "numba", "matplotlib", "scipy", "skimage", "rich")
+    loaded = python(
+        "import sys, ptycho_fast\n"
+        "ptycho_fast.Scenario.preset('gs2_ideal')\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    assert loaded.strip() == "[]"
+
+
+def test_import_is_quick():
+    code = (
+        "import time; t = time.perf_counter(); import ptycho_fast; print(time.perf_counter() - t)"
+    )
+    assert min(float(python(code)) for _ in range(3)) < 0.3
+
+
+@pytest.mark.parametrize("name", ["simulate", "backends"])
+def test_functions_keep_their_names(name):
+    """Importing a submodule must not hide the function of the same name."""
+    python(
+        "import ptycho_fast, ptycho_fast.simulate, ptycho_fast.simulation, ptycho_fast.stages\n"
+        f"assert callable(ptycho_fast.{name})"
+    )
+
+
+def test_public_names():
+    for name in ptycho_fast.__all__:
+        assert getattr(ptycho_fast, name) is not None
+    assert set(ptycho_fast.__all__) == set(dir(ptycho_fast))
+    with pytest.raises(AttributeError, match="no attribute 'simulator'"):
+        _ = ptycho_fast.simulator
+
+
+def test_one_version():
+    assert ptycho_fast.__version__ == importlib.metadata.version("ptycho_fast")
+    assert ptycho_fast.build_info()["version"] == ptycho_fast.__version__
+
+
+def test_marked_as_typed():
+    files = importlib.resources.files("ptycho_fast")
+    assert files.joinpath("py.typed").is_file()
+    assert files.joinpath("presets/gs2_ideal.toml").is_file()
+
+
+def test_backends_say_why():
+    status = ptycho_fast.backends()
+    assert list(status) == ["native", "numba", "reference"]
+    assert status["reference"].available
+    for name, state in status.items():
+        assert state.available == (state.reason == ""), name
+
+
+def test_a_broken_backend_is_explained_and_passed_over():
+    out = python(
+        "import sys\n"
+        "sys.modules['ptycho_fast._core'] = None\n"
+        "sys.modules['numba'] = None\n"
+        "import ptycho_fast, numpy as np\n"
+        "print(ptycho_fast.backends()['native'].reason)\n"
+        "print(ptycho_fast.backends()['numba'].reason)\n"
+        "one = np.ones((32, 32), 'c8')\n"
+        "ptycho_fast.diffract(one, one[:8, :8], [[9, 9]])\n"
+        "try: ptycho_fast.diffract(one, one[:8, :8], [[9, 9]], backend='native')\n"
+        "except RuntimeError as error: print(error)\n"
+    )
+    native, numba, error = out.splitlines()
+    assert "reinstall" in native
+    assert "pip install numba" in numba
+    assert error == f"backend: 'native' is not available: {native}"
+
+
+class TestExtension:
+    """Where the extension is built, its facts and its stub agree with it."""
+
+    @pytest.fixture(autouse=True)
+    def core(self):
+        if "native" not in __import__("conftest").REQUIRED:
+            pytest.skip("the native backend is not required here")
+        from ptycho_fast import _core
+
+        self.core = _core
+
+    def test_version_is_compiled_in(self):
+        assert self.core.build_facts()["version"] == ptycho_fast.__version__
+
+    def test_build_info(self):
+        info = ptycho_fast.build_info()
+        assert info["native"]
+        assert "-ffp-contract=off" in info["flags"]
+        assert not re.search(r"fast-math|march=native", info["flags"])
+        assert info["usable_instruction_sets"][0] == "baseline"
+
+    def test_stub(self):
+        text = importlib.resources.files("ptycho_fast").joinpath("_core.pyi").read_text()
+        stub = {
+            node.name: [a.arg for a in node.args.args]
+            for node in ast.parse(text).body
+            if isinstance(node, ast.FunctionDef)
+        }
+        built = {}
+        for name in dir(self.core):
+            if not name.startswith("_"):
+                signature = getattr(self.core, name).__doc__.splitlines()[0]
+                built[name] = re.findall(r"(\w+):", signature.split("->")[0])
+        assert stub == built
+
+    def test_wrong_arrays_are_refused(self):
+        """The gate of the extension itself, behind Python's conversions."""
+        import numpy as np
+
+        obj, at = np.ones((32, 32), "c8"), np.zeros((1, 2))
+        probe, out = np.ones((1, 8, 8), "c8"), np.empty((1, 8, 8), "f4")
+        diffract = self.core.diffract
+        with pytest.raises(TypeError, match="obj: dtype complex128 given, expected complex64"):
+            diffract(obj.astype("c16"), probe, at, out, 1)
+        with pytest.raises(
+            ValueError, match=r"probe: shape \(8, 8\) given, expected \(any, 8, 8\)"
+        ):
+            diffract(obj, probe[0], at, out, 1)
+        with pytest.raises(ValueError, match="obj: expected a C-contiguous array"):
+            diffract(np.asfortranarray(np.ones((32, 31), "c8")), probe, at, out, 1)
+        with pytest.raises(ValueError, match="positions: shape"):
+            diffract(obj, probe, at.T, out, 1)
+        out.flags.writeable = False
+        with pytest.raises(ValueError, match="out: expected a writeable array"):
+            diffract(obj, probe, at, out, 1)
