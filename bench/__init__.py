@@ -1,0 +1,1 @@
+"""Benchmarks: check the answer, then time it."""
