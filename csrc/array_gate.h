@@ -1,4 +1,5 @@
-// NumPy array -> pointer. The one place that looks at dtype, rank and contiguity: wrong input raises, nothing is copied.
+// NumPy array -> pointer. The one place that looks at dtype, rank and contiguity: wrong input raises, nothing is
+// copied.
 #pragma once
 #include <pybind11/numpy.h>
 
@@ -30,7 +31,8 @@ void check_array(const py::array& array, const char* name, std::initializer_list
     throw py::value_error(std::string(name) + ": shape " + std::string(py::str(array.attr("shape"))) +
                           " given, expected (" + expected + ")");
   }
-  if (!(array.flags() & py::array::c_style)) throw py::value_error(std::string(name) + ": expected a C-contiguous array");
+  if (!(array.flags() & py::array::c_style))
+    throw py::value_error(std::string(name) + ": expected a C-contiguous array");
 }
 
 template <class T>

@@ -1,4 +1,5 @@
-// The extension module: views in, GIL out, kernel, done. Policy (conversions, defaults, messages for users) is Python's.
+// The extension module: views in, GIL out, kernel, done. Policy (conversions, defaults, messages for users) is
+// Python's.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -87,8 +88,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         py::gil_scoped_release release;
         pf::diffract(kernels, scan, modes, n_modes, to);
       },
-      "Write the (B, N, N) float32 intensities, modes summed, before dose, to `out`.", py::arg("obj"),
-      py::arg("probe"), py::arg("positions"), py::arg("out"), py::arg("threads"), py::arg("isa") = "");
+      "Write the (B, N, N) float32 intensities, modes summed, before dose, to `out`.", py::arg("obj"), py::arg("probe"),
+      py::arg("positions"), py::arg("out"), py::arg("threads"), py::arg("isa") = "");
 
   m.def(
       "sample_photons",
@@ -119,6 +120,6 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         return pf::observe(kernels, scan, modes, n_modes, scale, {seed, first_index}, counts, amplitude);
       },
       "Write counts (uint32 `out`) or amplitudes (float32 `out`); the flat index of the first invalid rate, or -1.",
-      py::arg("obj"), py::arg("probe"), py::arg("positions"), py::arg("scale"), py::arg("seed"),
-      py::arg("first_index"), py::arg("out"), py::arg("threads"), py::arg("isa") = "");
+      py::arg("obj"), py::arg("probe"), py::arg("positions"), py::arg("scale"), py::arg("seed"), py::arg("first_index"),
+      py::arg("out"), py::arg("threads"), py::arg("isa") = "");
 }

@@ -8,6 +8,8 @@
 //   photons    k   ~ Poisson(lam)
 //   amplitude  A   = sqrt(k) / s
 //
+// Small structures are passed by value: a store through a float pointer might else be taken to change them.
+//
 // A pattern is worked on in phases; between two phases all work of the first is done. Within a phase the items (a lane
 // of columns, a tile) touch disjoint data and may run in any order or at once.
 #pragma once
@@ -17,36 +19,52 @@
 namespace pf {
 inline namespace PF_ISA {
 
-template <int W>
-inline void transform_line(const AxisPlan& axis, const Shape& shape, float* re, float* im, const Scratch& scratch) {
-  if (axis.mixed_radix)
-    fft_line<float, W>(axis.fft, re, im, shape.stride);
-  else
-    chirp_line<W>(axis.chirp, axis.n, re, im, shape.stride, scratch.chirp_re, scratch.chirp_im);
+constexpr int band = 8;  // rows of the object that are read side by side
+
+PF_HD ptrdiff_t panel_offset(const Shape& shape, int r, int c) {
+  return (ptrdiff_t(c / lane_padding) * shape.padded + r) * lane_padding + c % lane_padding;
 }
 
-// Phase 1, item = a lane of columns: exit wave, then the transform along the rows' index.
+// Phase 1, item = a band of rows: exit wave of a mode. Rows and columns beyond the patch become zero.
 template <int W>
-inline void transform_columns(const Window& window, const Probe& probe, int mode, const Shape& shape,
-                              const AxisPlan& axis, int c, const Scratch& scratch) {
-  float *re = scratch.re + c, *im = scratch.im + c;
-  const int64_t plane = int64_t(mode) * shape.n * shape.padded + c;
-  const float *probe_re = probe.re + plane, *probe_im = probe.im + plane;
-  auto upper = tap_row<W>(window, 0, c);
-  for (int r = 0; r < shape.n; ++r) {
-    const auto lower = tap_row<W>(window, r + 1, c);
-    const auto o = patch_value<W>(window, upper, lower);
-    const Complex<lane<float, W>> p = {load<float, W>(probe_re + int64_t(r) * shape.padded),
-                                       load<float, W>(probe_im + int64_t(r) * shape.padded)};
-    store<float, W>(re + r * shape.stride, p.re * o.re - p.im * o.im);
-    store<float, W>(im + r * shape.stride, p.re * o.im + p.im * o.re);
-    upper = lower;
+inline void exit_wave(Window window, const Probe& probe, int mode, Shape shape, int first_row, const Scratch& scratch) {
+  const float *probe_re = probe.re + int64_t(mode) * shape.n * shape.padded,
+              *probe_im = probe.im + (probe_re - probe.re);
+  float *re = scratch.re, *im = scratch.im;
+  const int last_row = first_row + band < shape.n ? first_row + band : shape.n;
+  for (int c = 0; c < shape.n; c += W) {
+    auto upper = tap_row<W>(window, first_row, c);
+    for (int r = first_row; r < last_row; ++r) {
+      const auto lower = tap_row<W>(window, r + 1, c);
+      const auto o = separated<W>(patch_value<W>(window, upper, lower));
+      const ptrdiff_t at_probe = ptrdiff_t(r) * shape.padded + c, at = panel_offset(shape, r, c);
+      const auto p_re = load<float, W>(probe_re + at_probe), p_im = load<float, W>(probe_im + at_probe);
+      store<float, W>(re + at, p_re * o.re - p_im * o.im);
+      store<float, W>(im + at, p_re * o.im + p_im * o.re);
+      upper = lower;
+    }
+    for (int r = shape.n; r < shape.padded && last_row == shape.n; ++r) {
+      const ptrdiff_t at = panel_offset(shape, r, c);
+      store<float, W>(re + at, lane<float, W>{});
+      store<float, W>(im + at, lane<float, W>{});
+    }
   }
-  for (int r = shape.n; r < shape.padded; ++r) {  // read by the transposition, so that every tile is whole
-    store<float, W>(re + r * shape.stride, lane<float, W>{});
-    store<float, W>(im + r * shape.stride, lane<float, W>{});
-  }
-  transform_line<W>(axis, shape, re, im, scratch);
+}
+
+template <int W, class Out>
+inline void transform_line(const AxisPlan& axis, float* re, float* im, const Scratch& scratch, const Out& out) {
+  if (axis.mixed_radix)
+    fft_line<float, W>(axis.fft, re, im, lane_padding, out);
+  else
+    chirp_line<W>(axis.chirp, axis.n, re, im, lane_padding, scratch.chirp_re, scratch.chirp_im, out);
+}
+
+// Phase 2, item = a lane of columns: the transform along the rows' index.
+template <int W>
+inline void transform_columns(const Shape& shape, const AxisPlan& axis, int c, const Scratch& scratch) {
+  const ptrdiff_t top = panel_offset(shape, 0, c);
+  float *re = scratch.re + top, *im = scratch.im + top;
+  transform_line<W>(axis, re, im, scratch, Keep<float, W>{re, im});
 }
 
 template <int W, int H, int... I>
@@ -69,47 +87,51 @@ PF_HD void transpose(lane<float, W> (&rows)[W]) {
   if constexpr (W > 1) transpose_step<W, W / 2>(rows);
 }
 
-// Phase 2, item = a pair of tiles that change places.
+// Phase 3, item = a pair of tiles that change places.
 template <int W>
-inline void transpose_tiles(float* plane, int64_t stride, int i, int j) {
+inline void transpose_tiles(float* plane, Shape shape, int i, int j) {
   lane<float, W> a[W], b[W];
-  float *at_a = plane + i * stride + j, *at_b = plane + j * stride + i;
+  float *at_a = plane + panel_offset(shape, i, j), *at_b = plane + panel_offset(shape, j, i);
   for (int r = 0; r < W; ++r) {
-    a[r] = load<float, W>(at_a + r * stride);
-    b[r] = load<float, W>(at_b + r * stride);
+    a[r] = load<float, W>(at_a + r * lane_padding);
+    b[r] = load<float, W>(at_b + r * lane_padding);
   }
   transpose<W>(a);
   transpose<W>(b);
   for (int r = 0; r < W; ++r) {
-    store<float, W>(at_b + r * stride, a[r]);
-    store<float, W>(at_a + r * stride, b[r]);
+    store<float, W>(at_b + r * lane_padding, a[r]);
+    store<float, W>(at_a + r * lane_padding, b[r]);
   }
 }
 
-// Phase 3, item = a lane of (transposed) rows: the transform along the columns' index, then the intensity.
+// Adds |x|^2 of the first mode to nothing, of the others to what there is.
 template <int W>
-inline void transform_rows(int mode, const Shape& shape, const AxisPlan& axis, int c, const Scratch& scratch) {
-  float *re = scratch.re + c, *im = scratch.im + c, *sum = scratch.sum + c;
-  transform_line<W>(axis, shape, re, im, scratch);
-  for (int r = 0; r < shape.n; ++r) {
-    const int64_t at = r * shape.stride;
-    const auto x = load<float, W>(re + at), y = load<float, W>(im + at);
-    auto intensity = x * x + y * y;
-    if (mode > 0) intensity = load<float, W>(sum + at) + intensity;
+struct AddIntensity {
+  float* sum;
+  bool first;
+  PF_HD void operator()(ptrdiff_t at, Complex<lane<float, W>> x) const {
+    auto intensity = x.re * x.re + x.im * x.im;
+    if (!first) intensity = load<float, W>(sum + at) + intensity;
     store<float, W>(sum + at, intensity);
   }
+};
+
+// Phase 4, item = a lane of (transposed) rows: the transform along the columns' index, and its intensity.
+template <int W>
+inline void transform_rows(int mode, const Shape& shape, const AxisPlan& axis, int c, const Scratch& scratch) {
+  const ptrdiff_t top = panel_offset(shape, 0, c);
+  transform_line<W>(axis, scratch.re + top, scratch.im + top, scratch, AddIntensity<W>{scratch.sum + top, mode == 0});
 }
 
-// Phase 4, item = a tile of the detector: back from transposed positions to pixels, and the transform's 1 / N^2.
+// Phase 5, item = a tile of the detector: back from transposed positions to pixels, and the transform's 1 / N^2.
 template <int W>
-inline void write_intensity(const float* sum, const Shape& shape, const AxisPlan& axis, int position, int column,
-                            float* out) {
+inline void write_intensity(const float* sum, Shape shape, const AxisPlan& axis, int position, int column, float* out) {
   const int n = shape.n, width = n - column < W ? n - column : W, height = n - position < W ? n - position : W;
   const float unitary = 1 / (float(n) * float(n));
   lane<float, W> tile[W];
   for (int i = 0; i < W; ++i) {
     const int pixel = i < width ? column + i : column;
-    tile[i] = load<float, W>(sum + axis.position_of_pixel[pixel] * shape.stride + position) * unitary;
+    tile[i] = load<float, W>(sum + panel_offset(shape, axis.position_of_pixel[pixel], position)) * unitary;
   }
   transpose<W>(tile);
   for (int i = 0; i < height; ++i)
@@ -121,11 +143,12 @@ template <int W>
 inline void intensity(const Window& window, const Probe& probe, const Shape& shape, const AxisPlan& axis,
                       const Scratch& scratch, float* out) {
   for (int mode = 0; mode < probe.modes; ++mode) {
-    for (int c = 0; c < shape.n; c += W) transform_columns<W>(window, probe, mode, shape, axis, c, scratch);
+    for (int r = 0; r < shape.n; r += band) exit_wave<W>(window, probe, mode, shape, r, scratch);
+    for (int c = 0; c < shape.n; c += W) transform_columns<W>(shape, axis, c, scratch);
     for (int i = 0; i < shape.padded; i += W)
       for (int j = i; j < shape.padded; j += W) {
-        transpose_tiles<W>(scratch.re, shape.stride, i, j);
-        transpose_tiles<W>(scratch.im, shape.stride, i, j);
+        transpose_tiles<W>(scratch.re, shape, i, j);
+        transpose_tiles<W>(scratch.im, shape, i, j);
       }
     for (int c = 0; c < shape.n; c += W) transform_rows<W>(mode, shape, axis, c, scratch);
   }

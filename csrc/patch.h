@@ -36,12 +36,7 @@ PF_HD Split split(double x, double low, double high) {
 
 PF_HD Placement place(double x, double y, int n, int64_t rows, int64_t columns) {
   const Split i = split(x - n / 2, -2.0 - n, double(columns) + 1), j = split(y - n / 2, -2.0 - n, double(rows) + 1);
-  return {j.whole,
-          i.whole,
-          float(1 - i.fraction),
-          float(i.fraction),
-          float(1 - j.fraction),
-          float(j.fraction)};
+  return {j.whole, i.whole, float(1 - i.fraction), float(i.fraction), float(1 - j.fraction), float(j.fraction)};
 }
 
 #if defined(__clang__)
@@ -65,33 +60,44 @@ struct make_indices<0, I...> {
   using type = Indices<I...>;
 };
 
-template <int W, int... I>
-PF_HD Complex<lane<float, W>> load_pairs(const float* from, Indices<I...>) {
-  const lane<float, W> a = load<float, W>(from), b = load<float, W>(from + W);
-  return {PF_SHUFFLE(a, b, float, W, (2 * I)...), PF_SHUFFLE(a, b, float, W, (2 * I + 1)...)};
+// W complex numbers as they stand in memory, real and imaginary parts in turn.
+template <int W>
+struct Pairs {
+  lane<float, W> first, second;
+};
+
+// Every other number of two vectors, starting at `odd`: first within pieces of four numbers, which is cheap, then
+// pairs between the pieces.
+template <int W, int odd, int... I>
+PF_HD lane<float, W> every_other(Pairs<W> x, Indices<I...>) {
+  const lane<float, W> y = PF_SHUFFLE(x.first, x.second, float, W, (I / 4 * 4 + I % 2 * 2 + odd + (I % 4 / 2) * W)...);
+  if constexpr (W == 4)
+    return y;
+  else
+    return PF_SHUFFLE(y, y, float, W, (I < W / 2 ? I / 2 * 4 + I % 2 : (I - W / 2) / 2 * 4 + 2 + I % 2)...);
 }
 
-// W complex numbers, stored in pairs, as real and imaginary lanes.
 template <int W>
-PF_HD Complex<lane<float, W>> load_complex(const float* from) {
+PF_HD Complex<lane<float, W>> separated(Pairs<W> x) {
   if constexpr (W == 1)
-    return {from[0], from[1]};
+    return {x.first, x.second};
   else
-    return load_pairs<W>(from, typename make_indices<W>::type());
+    return {every_other<W, 0>(x, typename make_indices<W>::type()),
+            every_other<W, 1>(x, typename make_indices<W>::type())};
 }
 
 // One tap row, interpolated along the columns, at patch columns c ... c + W - 1.
 template <int W>
-PF_HD Complex<lane<float, W>> tap_row(const Window& window, int row, int c) {
+PF_HD Pairs<W> tap_row(const Window& window, int row, int c) {
   const float* at = window.origin + row * window.stride + 2 * c;
-  const auto a = load_complex<W>(at), b = load_complex<W>(at + 2);
-  return {a.re * window.left + b.re * window.right, a.im * window.left + b.im * window.right};
+  return {load<float, W>(at) * window.left + load<float, W>(at + 2) * window.right,
+          load<float, W>(at + W) * window.left + load<float, W>(at + W + 2) * window.right};
 }
 
 template <int W>
-PF_HD Complex<lane<float, W>> patch_value(const Window& window, Complex<lane<float, W>> upper,
-                                          Complex<lane<float, W>> lower) {
-  return {upper.re * window.upper + lower.re * window.lower, upper.im * window.upper + lower.im * window.lower};
+PF_HD Pairs<W> patch_value(const Window& window, Pairs<W> upper, Pairs<W> lower) {
+  return {upper.first * window.upper + lower.first * window.lower,
+          upper.second * window.upper + lower.second * window.lower};
 }
 
 // A patch within the object is read in place; one that leaves it, or whose padded columns would, is read from a copy
@@ -120,25 +126,17 @@ inline Window open_window(const Object& object, const Placement& at, const Shape
   return window;
 }
 
-template <int W, int... I>
-PF_HD void store_pairs(float* to, Complex<lane<float, W>> x, int count, Indices<I...>) {
-  store_first<W>(to, PF_SHUFFLE(x.re, x.im, float, W, ((I / 2) + (I % 2) * W)...), 2 * count);
-  if (2 * count > W)
-    store_first<W>(to + W, PF_SHUFFLE(x.re, x.im, float, W, ((W + I) / 2 + (I % 2) * W)...), 2 * count - W);
-}
-
-// The patch itself, (n, n) complex. W is at least 2.
+// The patch itself, (n, n) complex. Row by row, because the result is larger than the caches.
 template <int W>
-inline void patch(const Window& window, int n, float* out) {
-  for (int c = 0; c < n; c += W) {
-    auto upper = tap_row<W>(window, 0, c);
-    for (int r = 0; r < n; ++r) {
-      const auto lower = tap_row<W>(window, r + 1, c);
-      store_pairs<W>(out + 2 * (int64_t(r) * n + c), patch_value<W>(window, upper, lower), n - c,
-                     typename make_indices<W>::type());
-      upper = lower;
+inline void patch(Window window, int n, float* out) {
+  for (int r = 0; r < n; ++r)
+    for (int c = 0; c < n; c += W) {
+      const auto value = patch_value<W>(window, tap_row<W>(window, r, c), tap_row<W>(window, r + 1, c));
+      float* to = out + 2 * (int64_t(r) * n + c);
+      const int floats = 2 * (n - c);
+      store_first<W>(to, value.first, floats);
+      if (floats > W) store_first<W>(to + W, value.second, floats - W);
     }
-  }
 }
 
 }  // namespace PF_ISA

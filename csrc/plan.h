@@ -5,8 +5,8 @@
 
 namespace pf {
 
-constexpr int max_passes = 12;      // 2^12 = 4096 is the longest transform
-constexpr int lane_padding = 16;    // rows are padded to the widest lane, so that every width does the same work
+constexpr int max_passes = 12;    // 2^12 = 4096 is the longest transform
+constexpr int lane_padding = 16;  // floats: the widest lane, and a cache line
 
 // A complex transform of length n as in-place passes (decimation in frequency). Pass p is n / radix butterflies whose
 // inputs stand `span` apart; after the last pass frequency k stands at position at[k].
@@ -30,7 +30,7 @@ struct ChirpPlan {
 // One axis of the detector. Frequencies stand at `position`, detector pixels are counted from the shifted corner.
 struct AxisPlan {
   int n;
-  bool mixed_radix;            // n = 2^a 3^b 5^c: `fft`, in single precision; else `chirp`
+  bool mixed_radix;  // n = 2^a 3^b 5^c: `fft`, in single precision; else `chirp`
   FftPlan<float> fft;
   ChirpPlan chirp;
   const int* position_of_pixel;  // (n,)
@@ -49,18 +49,18 @@ struct Probe {
   int modes;
 };
 
-// Sizes of the per-thread working planes, in floats.
+// A working plane is stored in panels of lane_padding columns, each (padded, lane_padding) in memory: going down a
+// column touches consecutive cache lines, whatever the size.
 struct Shape {
-  int n;            // patch side
-  int padded;       // n rounded up to lane_padding
-  int64_t stride;   // row pitch: one cache line more, so that a column does not fall on few cache sets
+  int n;       // patch side
+  int padded;  // n rounded up to lane_padding
 };
 
 struct Scratch {
-  float* re;         // (padded, stride): exit wave, then far field
-  float* im;         // (padded, stride)
-  float* sum;        // (padded, stride): intensity summed over modes, transposed
-  float* window;     // (n + 1, window_stride): the object under a patch that leaves it or nearly so
+  float* re;         // (padded, padded) in panels: exit wave, then far field
+  float* im;         // likewise
+  float* sum;        // likewise: intensity summed over modes, transposed; may be `re` where there is one mode
+  float* window;     // (n + 1, padded + 1, 2): the object under a patch that leaves it or nearly so
   double* chirp_re;  // (2, m, lane_padding), only where the axis needs it
   double* chirp_im;
   float* intensity;  // (n, n), where the caller wants photons and not intensities

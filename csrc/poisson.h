@@ -2,7 +2,7 @@
 //
 // count = the smallest k >= 0 with F(k; rate) >= u. Rates below 8 add up F from k = 0. Larger ones take floor(x), x the
 // asymptotic expansion of the continuous quantile of M. B. Giles (2016, ACM Transactions on Mathematical Software 42,
-// algorithm 955); below 512, where x can fall on the wrong side of an integer, the few pixels within the error bound
+// algorithm 955); below 640, where x can fall on the wrong side of an integer, the few pixels within the error bound
 // of one are added up too. tools/fit_poisson.py makes the fitted coefficients.
 //
 // A pixel goes through the same IEEE-exact operations whatever lane it sits in, so its count does not depend on the
@@ -14,9 +14,9 @@
 namespace pf {
 inline namespace PF_ISA {
 
-constexpr double kSumBelow = 8, kCheckBelow = 512, kLargestRate = 2147483648.0;
-constexpr double kTail = 0.5 - 0x1p-9;     // |u - 1/2| beyond is a tail
-constexpr double kRound = 0x1.8p52;  // adding it rounds to an integer and leaves that in the low bits
+constexpr double kSumBelow = 8, kCheckBelow = 640, kLargestRate = 2147483648.0;
+constexpr double kTail = 0.5 - 0x1p-9;  // |u - 1/2| beyond is a tail
+constexpr double kRound = 0x1.8p52;     // adding it rounds to an integer and leaves that in the low bits
 
 template <class To, class From>
 PF_HD To same_bits(From x) {
@@ -134,8 +134,7 @@ template <int D, int K>
 PF_HD void log_of(const lane<double, D> (&x)[K], lane<double, D> (&result)[K]) {
   using V = lane<double, D>;
   using B = lane<uint64_t, D>;
-  constexpr double c[] = {2.0,      2.0 / 3,  2.0 / 5,  2.0 / 7,  2.0 / 9,
-                          2.0 / 11, 2.0 / 13, 2.0 / 15, 2.0 / 17, 2.0 / 19};
+  constexpr double c[] = {2.0, 2.0 / 3, 2.0 / 5, 2.0 / 7, 2.0 / 9, 2.0 / 11, 2.0 / 13, 2.0 / 15, 2.0 / 17, 2.0 / 19};
   constexpr uint64_t root_half = 0x3fe6a09e667f3bcd;
   V e[K], f[K], square[K];
   PF_UNROLL
@@ -151,12 +150,12 @@ PF_HD void log_of(const lane<double, D> (&x)[K], lane<double, D> (&result)[K]) {
   for (int v = 0; v < K; ++v) result[v] = e[v] * 0.6931471805599453 + f[v] * result[v];
 }
 
-// w = Phi^-1(u), the normal quantile, of K lanes, and the inverse roots of their rates: both from one division. Fitted
-// ratios of polynomials: u - 1/2 times one of y = sqrt(u (1 - u)) shifts Phi(w) by less than 1e-13; in the tails (u or
-// 1 - u below 2^-9) one of sqrt(-log(min(u, 1 - u))) has w to 1e-13.
+// w = Phi^-1(u), the normal quantile, of K lanes, the roots of their rates and the inverse roots, all from one
+// division. Fitted ratios of polynomials: u - 1/2 times one of y = sqrt(u (1 - u)) shifts Phi(w) by less than 1e-13; in
+// the tails (u or 1 - u below 2^-9) one of sqrt(-log(min(u, 1 - u))) has w to 1e-13.
 template <int D, int K>
-PF_HD void normal_quantile(const lane<double, D> (&u)[K], const lane<double, D> (&deviation)[K],
-                           lane<double, D> (&w)[K], lane<double, D> (&inverse)[K]) {
+PF_HD void normal_quantile(const lane<double, D> (&u)[K], const lane<double, D> (&rate)[K], lane<double, D> (&w)[K],
+                           lane<double, D> (&deviation)[K], lane<double, D> (&inverse)[K]) {
   using V = lane<double, D>;
   constexpr double middle_top[] = {9.756146817600342, 2588.9497162787434, 129592.17254363374, 1916245.586744359,
                                    9362741.973840222, 14063073.226342535, 4791151.363090953,  48016.940668974894};
@@ -170,12 +169,8 @@ PF_HD void normal_quantile(const lane<double, D> (&u)[K], const lane<double, D> 
                                       1598489.8369068222};
   constexpr double tail_top[] = {-3.13933621351649,  -10.24424555074286, 5.130096154498292,
                                  11.420697628441708, 3.0276263864565984, 0.16804217478002534};
-  constexpr double tail_bottom[] = {1.0,
-                                    7.213755584019673,
-                                    8.379184303226353,
-                                    2.142428173211188,
-                                    0.1188043934207987,
-                                    1.7680089760545202e-07};
+  constexpr double tail_bottom[] = {
+      1.0, 7.213755584019673, 8.379184303226353, 2.142428173211188, 0.1188043934207987, 1.7680089760545202e-07};
   V q[K], distance[K], root_of[K], top[K], bottom[K];
   uint32_t tails = 0;
   PF_UNROLL
@@ -185,6 +180,8 @@ PF_HD void normal_quantile(const lane<double, D> (&u)[K], const lane<double, D> 
     root_of[v] = root(u[v] * (1.0 - u[v]));
     tails |= mask_bits(distance[v] > kTail);
   }
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) deviation[v] = root(rate[v]);
   polynomial(middle_top, root_of, top);
   polynomial(middle_bottom, root_of, bottom);
   PF_UNROLL
@@ -208,10 +205,11 @@ PF_HD void normal_quantile(const lane<double, D> (&u)[K], const lane<double, D> 
   }
 }
 
-// Counts of K lanes (K * D numbers) by summation, rate < 512: p = p rate / k, F = F + p while F < u. Rounding shifts F
+// Counts of K lanes (K * D numbers) by summation, rate < 640: p = p rate / k, F = F + p while F < u. Rounding shifts F
 // by less than (rate + 32) 2^-51; u stops there below 1, so that F always reaches it.
 template <int D, int K>
-PF_HD void sum_quantile(const lane<double, D> (&rate)[K], const lane<double, D> (&u)[K], lane<uint64_t, D> (&count)[K]) {
+PF_HD void sum_quantile(const lane<double, D> (&rate)[K], const lane<double, D> (&u)[K],
+                        lane<uint64_t, D> (&count)[K]) {
   using V = lane<double, D>;
   using B = lane<uint64_t, D>;
   V p[K], sum[K], goal[K];
@@ -241,26 +239,23 @@ PF_HD void sum_quantile(const lane<double, D> (&rate)[K], const lane<double, D> 
 }
 
 // floor(x) with x = rate + sqrt(rate) w + w^2 h(s) + c0(s) + c1(s) / rate + c2(s) / rate^2, w = Phi^-1(u),
-// s = w / sqrt(rate), for rate >= 8. From 512 on floor(x) is the count but where F misses u by less than 2e-12. Below,
-// a set bit
-// of the result marks a number whose s leaves the fitted range or whose x is within its error bound of an integer.
+// s = w / sqrt(rate), for rate >= 8. From 640 on floor(x) is the count but where F misses u by less than 2e-12. Below,
+// a set bit of the result marks a number whose s leaves the fitted range or whose x is within its error bound of an
+// integer.
 template <int D, int K>
 PF_HD uint32_t expand_quantile(const lane<double, D> (&rate)[K], const lane<double, D> (&u)[K],
                                lane<uint64_t, D> (&count)[K]) {
   using V = lane<double, D>;
   using B = lane<uint64_t, D>;
-  constexpr double h[] = {0.16666666666771124,     -0.013888887438767261,  0.003703702928013358,
-                          -0.0013314418544505644,  0.0005585484751992866,  -0.00023404618837280286,
-                          0.00012668291522084933,  -0.00011851872763765218, 5.170467618188688e-05};
-  constexpr double c0[] = {0.33333333330940607,   -0.027777778337705332,  0.00864202582023871,   -0.0035233257755751513,
-                           0.0016431829735044767, -0.0008736633805190596, 0.0007101027072045781, -0.0003376906141334736};
-  constexpr double c1[] = {-0.019753083299443402, 0.017260028659904874, -0.012715688856394847, 0.008410982686898133,
-                           -0.005788741938322314, 0.00936235586138009,  -0.005854569299855324};
-  constexpr double c2[] = {-0.0006168247485165431, 0.0017395126966354485, -0.011213635011998022, 0.010543602509367653};
+  constexpr double h[] = {0.1666666665899598,    -0.013888889378767307,  0.0037037480008599967, -0.0013308775604660445,
+                          0.0005536737153098066, -0.0002659987678104228, 0.0001845061200611569, -7.963210787660384e-05};
+  constexpr double c0[] = {0.3333333333108005,    -0.027777782382521134,  0.00864198923888887,  -0.0035206869854893445,
+                           0.0016514303805582168, -0.0011679973550574045, 0.0005821177338244275};
+  constexpr double c1[] = {-0.019753106745094846, 0.017259085303882284,  -0.01267449239886369,
+                           0.008602712845063476,  -0.012307779853886003, 0.00788243314417186};
+  constexpr double c2[] = {-0.0006152707318792817, 0.0024700169399524464, -0.010960702368633246};
   V deviation[K], inverse[K], w[K], s[K], p0[K], p1[K], p2[K], ph[K];
-  PF_UNROLL
-  for (int v = 0; v < K; ++v) deviation[v] = root(rate[v]);
-  normal_quantile<D, K>(u, deviation, w, inverse);
+  normal_quantile<D, K>(u, rate, w, deviation, inverse);
   PF_UNROLL
   for (int v = 0; v < K; ++v) s[v] = w[v] * inverse[v];
   polynomial(h, s, ph);
@@ -275,7 +270,7 @@ PF_HD uint32_t expand_quantile(const lane<double, D> (&rate)[K], const lane<doub
     // floor(x) from the whole and the fraction of the rate apart, which keeps large rates from rounding x - rate.
     const V whole = rate[v] + kRound, y = (rate[v] - (whole - kRound)) - 0.5 + offset, nearest = y + kRound;
     const V gap = y - (nearest - kRound), miss = larger(gap, -gap), reach = s[v] - 0.125;
-    const V error = 4e-4 * (s[v] * s[v] + 8.0 * over_rate);  // more than twice that of x
+    const V error = 1.5e-3 * (s[v] * s[v]) + 1e-3 * over_rate;  // at least 1.7 times that of x
     const auto doubt = (rate[v] < kCheckBelow) & ((miss + error > 0.5) | (larger(reach, -reach) > 1.125));
     doubtful |= mask_bits(doubt) << (v * D);
     count[v] = same_bits<B>(whole) + same_bits<B>(nearest);

@@ -1,8 +1,10 @@
 """Counter-based random numbers: Philox4x32-10 and the uniforms drawn from it.
 
-Every number is a pure function of ``(seed, stream, index)``, so results never depend on batch size, order or threads.
+Every number is a pure function of ``(seed, stream, index)``, so results never
+depend on batch size, order or threads.
 
-Source: J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+Source: J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as
+1, 2, 3", SC 2011.
 """
 
 from typing import Any
@@ -67,13 +69,13 @@ def uniforms(
     seed : int
         0 to 2**64 - 1.
     stream : str
-        A key of `STREAMS` other than ``"photons"``, which has a layout of its own (`photon_uniforms`).
+        A key of `STREAMS` other than ``"photons"``, whose layout differs (`photon_uniforms`).
     index : (...) integers, not negative
 
     Returns
     -------
     (...) float64
-        A pure function of ``(seed, stream, index)``: words 0 and 1 of counter ``(0, stream, index)``.
+        A pure function of its arguments: words 0 and 1 of counter ``(0, stream, index)``.
     """
     if stream not in STREAMS or stream == "photons":
         raise ValueError(
@@ -92,7 +94,7 @@ def photon_uniforms(seed: int, pattern: int, n_pixels: int) -> npt.NDArray[np.fl
     """The uniforms that decide the photon counts of one pattern.
 
     Pixel ``p`` takes words ``2h, 2h + 1``, ``h = (p // 16) % 2``, of counter
-    ``((p // 32) * 16 + p % 16, STREAMS["photons"], pattern)``: 16 blocks in a row serve 32 pixels in a row.
+    ``((p // 32) * 16 + p % 16, STREAMS["photons"], pattern)``: 16 blocks in a row serve 32 pixels.
 
     Parameters
     ----------

@@ -45,7 +45,8 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], *, force: bool = Fal
 
     figure = Figure(figsize=(13, 6.2), layout="constrained")
     FigureCanvasAgg(figure)
-    upper, lower = np.ravel(figure.subfigures(2, 1))
+    grid = figure.add_gridspec(2, 1)
+    upper, lower = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
 
     axes = upper.subplots(1, 4)
     modulus = np.abs(dataset.object)

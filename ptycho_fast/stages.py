@@ -243,7 +243,7 @@ def intensity_bound(obj: npt.NDArray[Any], probe: npt.NDArray[Any]) -> float:
     if unnormalised > float(np.finfo(np.float32).max):
         raise ValueError(
             f"obj, probe: far-field intensities up to {unnormalised:.3g} overflow float32, "
-            "expected max|obj|**2 * (sum|probe|)**2 below 3.4e38; scale the object or the probe down"
+            "expected max|obj|**2 * (sum|probe|)**2 below 3.4e38; scale them down"
         )
     return unnormalised / probe.shape[-1] ** 2
 

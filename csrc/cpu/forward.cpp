@@ -12,9 +12,9 @@
 
 namespace pf {
 
-#define PF_DECLARE(isa)          \
-  namespace isa {                \
-  extern const Kernels kernels;  \
+#define PF_DECLARE(isa)         \
+  namespace isa {               \
+  extern const Kernels kernels; \
   }
 PF_DECLARE(baseline)
 #if defined(PF_HAVE_AVX2)
@@ -45,26 +45,25 @@ const Kernels& choose_kernels(const std::string& isa) {
     if (isa == kernels->isa) return *kernels;
     names += std::string(names.empty() ? "" : ", ") + kernels->isa;
   }
-  throw std::invalid_argument("PTYCHO_FAST_ISA: '" + isa + "' given, expected one that this build and processor have: " +
-                              names);
+  throw std::invalid_argument("PTYCHO_FAST_ISA: '" + isa +
+                              "' given, expected one that this build and processor have: " + names);
 }
 
 namespace {
 
 Shape shape_of(int n) {
   const int padded = (n + lane_padding - 1) / lane_padding * lane_padding;
-  return {n, padded, padded + lane_padding};
+  return {n, padded};
 }
 
 // One thread's working memory, in one aligned piece.
 class Workspace {
  public:
   Workspace(const Shape& shape, const AxisPlan* axis, bool intensity, bool counts) {
-    const size_t plane = size_t(shape.padded) * size_t(shape.stride) * sizeof(float);
+    const size_t plane = size_t(shape.padded) * size_t(shape.padded) * sizeof(float);
     const size_t pixels = size_t(shape.n) * size_t(shape.n) * sizeof(float);
     const size_t window = size_t(shape.n + 1) * size_t(shape.padded + 1) * 2 * sizeof(float);
-    const size_t chirp =
-        axis && !axis->mixed_radix ? size_t(axis->chirp.fft.n) * 2 * lane_padding * sizeof(double) : 0;
+    const size_t chirp = axis && !axis->mixed_radix ? size_t(axis->chirp.fft.n) * 2 * lane_padding * sizeof(double) : 0;
     // The first pass counts, the second hands out.
     for (const bool counting : {true, false}) {
       size_t used = 0;

@@ -1,17 +1,20 @@
-"""Photon counts in numba: csrc/philox.h and csrc/poisson.h, operation by operation, with the same bits.
+"""Photon counts in numba: csrc/philox.h and csrc/poisson.h, operation by operation, same bits.
 
-The approximations, their sources and error bounds are described there; tools/fit_poisson.py makes the coefficients.
+The approximations, their sources and error bounds are described there; tools/fit_poisson.py makes
+the coefficients.
 """
 
 import math
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+from numba import njit
+
+_kernel: Any = njit(nogil=True, error_model="numpy", boundscheck=False)
 
 _SUM_BELOW = 8.0
-_CHECK_BELOW = 512.0
+_CHECK_BELOW = 640.0
 _ROUND = 1.5 * 2.0**52
 _TAIL = 0.5 - 2.0**-9
 _LN2_HIGH, _LN2_LOW = float.fromhex("0x1.62e42fee00000p-1"), float.fromhex("0x1.a39ef35793c76p-33")
@@ -66,40 +69,36 @@ _TAIL_BOTTOM = (
     1.7680089760545202e-07,
 )
 _H = (
-    0.16666666666771124,
-    -0.013888887438767261,
-    0.003703702928013358,
-    -0.0013314418544505644,
-    0.0005585484751992866,
-    -0.00023404618837280286,
-    0.00012668291522084933,
-    -0.00011851872763765218,
-    5.170467618188688e-05,
+    0.1666666665899598,
+    -0.013888889378767307,
+    0.0037037480008599967,
+    -0.0013308775604660445,
+    0.0005536737153098066,
+    -0.0002659987678104228,
+    0.0001845061200611569,
+    -7.963210787660384e-05,
 )
 _C0 = (
-    0.33333333330940607,
-    -0.027777778337705332,
-    0.00864202582023871,
-    -0.0035233257755751513,
-    0.0016431829735044767,
-    -0.0008736633805190596,
-    0.0007101027072045781,
-    -0.0003376906141334736,
+    0.3333333333108005,
+    -0.027777782382521134,
+    0.00864198923888887,
+    -0.0035206869854893445,
+    0.0016514303805582168,
+    -0.0011679973550574045,
+    0.0005821177338244275,
 )
 _C1 = (
-    -0.019753083299443402,
-    0.017260028659904874,
-    -0.012715688856394847,
-    0.008410982686898133,
-    -0.005788741938322314,
-    0.00936235586138009,
-    -0.005854569299855324,
+    -0.019753106745094846,
+    0.017259085303882284,
+    -0.01267449239886369,
+    0.008602712845063476,
+    -0.012307779853886003,
+    0.00788243314417186,
 )
 _C2 = (
-    -0.0006168247485165431,
-    0.0017395126966354485,
-    -0.011213635011998022,
-    0.010543602509367653,
+    -0.0006152707318792817,
+    0.0024700169399524464,
+    -0.010960702368633246,
 )
 _ARTANH = tuple(2.0 / k for k in range(1, 20, 2))
 
@@ -107,8 +106,8 @@ _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
 
-@numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _polynomial(c: Any, x: float) -> float:
+@_kernel  # type: ignore[untyped-decorator]
+def _polynomial(c: Any, x: Any) -> Any:
     n = len(c)
     square = x * x
     odd, even = c[n - 1], c[n - 2]
@@ -119,15 +118,15 @@ def _polynomial(c: Any, x: float) -> float:
     return total * x + c[0] if n % 2 else total
 
 
-@numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _exp_minus(x: float) -> float:
+@_kernel  # type: ignore[untyped-decorator]
+def _exp_minus(x: Any) -> Any:
     n = (x * 1.4426950408889634 + _ROUND) - _ROUND
     t = (x - n * _LN2_HIGH) - n * _LN2_LOW
     return _polynomial(_EXP, t) * math.ldexp(1.0, -int(n))
 
 
-@numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _log(x: float) -> float:
+@_kernel  # type: ignore[untyped-decorator]
+def _log(x: Any) -> Any:
     m, e = math.frexp(x)
     if m < 0.7071067811865476:
         m, e = 2.0 * m, e - 1
@@ -135,8 +134,8 @@ def _log(x: float) -> float:
     return e * 0.6931471805599453 + f * _polynomial(_ARTANH, f * f)
 
 
-@numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _sum_quantile(rate: float, u: float) -> int:
+@_kernel  # type: ignore[untyped-decorator]
+def _sum_quantile(rate: Any, u: Any) -> Any:
     goal = min(u, 1.0 - (rate + 32.0) * 2.0**-51)
     p = total = _exp_minus(rate)
     count = 0
@@ -147,9 +146,9 @@ def _sum_quantile(rate: float, u: float) -> int:
     return count
 
 
-@numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def poisson_quantile(u: float, rate: float) -> int:
-    """Smallest integer ``k >= 0`` with ``F(k; rate) >= u``: u in (0, 1), rate from 0 to 2**31 photons."""
+@_kernel  # type: ignore[untyped-decorator]
+def poisson_quantile(u: Any, rate: Any) -> Any:
+    """Smallest integer ``k >= 0`` with ``F(k; rate) >= u``, u in (0, 1), rate in [0, 2**31]."""
     if rate < _SUM_BELOW:
         return _sum_quantile(rate, u)
     deviation = math.sqrt(rate)
@@ -170,13 +169,13 @@ def poisson_quantile(u: float, rate: float) -> int:
     whole = (rate + _ROUND) - _ROUND
     x = (rate - whole) - 0.5 + offset
     nearest = (x + _ROUND) - _ROUND
-    error = 4e-4 * (s * s + 8.0 * inverse)
+    error = 1.5e-3 * (s * s) + 1e-3 * inverse
     if rate < _CHECK_BELOW and (abs(x - nearest) + error > 0.5 or abs(s - 0.125) > 1.125):
         return _sum_quantile(rate, u)
     return int(whole) + int(nearest)
 
 
-@numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@_kernel  # type: ignore[untyped-decorator]
 def _philox_pair(block: int, seed: int, pattern: int) -> tuple[float, float]:
     """The two uniforms of one block of the photon stream."""
     c0, c1 = np.uint64(block), np.uint64(0)
@@ -195,7 +194,7 @@ def _philox_pair(block: int, seed: int, pattern: int) -> tuple[float, float]:
     return (np.float64(first) + 0.5) * 2.0**-52, (np.float64(second) + 0.5) * 2.0**-52
 
 
-@numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@_kernel  # type: ignore[untyped-decorator]
 def poisson_counts(
     rate: npt.NDArray[np.floating[Any]], count: npt.NDArray[np.uint32], seed: int, pattern: int
 ) -> None:
