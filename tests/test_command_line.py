@@ -131,7 +131,6 @@ def test_options_of_the_file():
 
 
 def test_preview():
-    pytest.importorskip("matplotlib")
     assert run(*SMALL, "--quiet", "--preview", "p.png", "--out", "a.npz") == 0
     assert Path("p.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert run(*SMALL, "--quiet", "--preview", "p.png", "--out", "b.npz") == 2

@@ -27,6 +27,7 @@ PF_DECLARE(avx512)
 std::vector<const Kernels*> available_kernels() {
   std::vector<const Kernels*> result = {&baseline::kernels};
 #if defined(PF_HAVE_AVX2)
+  __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2")) result.push_back(&avx2::kernels);
 #endif
 #if defined(PF_HAVE_AVX512)

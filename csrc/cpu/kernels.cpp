@@ -15,7 +15,7 @@
 #define PF_STRING(name) PF_STRING_OF(name)
 
 namespace pf {
-namespace PF_ISA {
+inline namespace PF_ISA {
 
 constexpr int W = PF_LANE_WIDTH;
 
