@@ -113,11 +113,13 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         const pf::Scan scan = scan_view(obj, positions, n, threads);
         const float* modes = pf::complex_input(probe, "probe", {-1, n, n});
         const int n_modes = int(probe.shape(0));
-        const bool amplitudes = py::isinstance<py::array_t<float>>(out);
-        float* amplitude = amplitudes ? pf::output<float>(out, "out", {scan.n_patterns, n, n}) : nullptr;
-        uint32_t* counts = amplitudes ? nullptr : pf::output<uint32_t>(out, "out", {scan.n_patterns, n, n});
+        pf::Observation to = {};
+        if (py::isinstance<py::array_t<float>>(out))
+          to.amplitude = pf::output<float>(out, "out", {scan.n_patterns, n, n});
+        else
+          to.counts = pf::output<uint32_t>(out, "out", {scan.n_patterns, n, n});
         py::gil_scoped_release release;
-        return pf::observe(kernels, scan, modes, n_modes, scale, {seed, first_index}, counts, amplitude);
+        return pf::observe(kernels, scan, modes, n_modes, scale, {seed, first_index}, to);
       },
       "Write counts (uint32 `out`) or amplitudes (float32 `out`); the flat index of the first invalid rate, or -1.",
       py::arg("obj"), py::arg("probe"), py::arg("positions"), py::arg("scale"), py::arg("seed"), py::arg("first_index"),

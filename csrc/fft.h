@@ -126,46 +126,49 @@ struct Keep {
 // --- one butterfly of one pass: inputs at `first + p * span`, outputs in the same places ---
 
 template <int R, class T, int W, bool twiddled, class Out>
-PF_HD void butterfly(const T* re, const T* im, ptrdiff_t stride, int first, int span, const T* twiddle,
-                     int twiddle_step, const Out& out) {
+PF_HD void butterfly(const T* re, const T* im, ptrdiff_t origin, ptrdiff_t stride, int first, int span,
+                     const T* twiddle, int twiddle_step, const Out& out) {
   Complex<lane<T, W>> x[R];
 #pragma GCC unroll 8
   for (int p = 0; p < R; ++p) {
-    const ptrdiff_t at = (first + p * span) * stride;
+    const ptrdiff_t at = origin + (first + p * span) * stride;
     x[p] = {load<T, W>(re + at), load<T, W>(im + at)};
   }
   Dft<R, T>::run(x);
 #pragma GCC unroll 8
   for (int q = 0; q < R; ++q) {
     if (twiddled && q > 0) x[q] = times(x[q], twiddle[2 * q * twiddle_step], twiddle[2 * q * twiddle_step + 1]);
-    out((first + q * span) * stride, x[q]);
+    out(origin + (first + q * span) * stride, x[q]);
   }
 }
 
-// The last pass, of span 1, needs no twiddles.
-template <int R, class T, int W, class Out>
+// All butterflies of a pass, for `lanes` neighbouring lanes of lines. The last pass, of span 1, needs no twiddles.
+template <int R, class T, int W, int lanes, class Out>
 inline void fft_pass(const FftPlan<T>& plan, int span, T* re, T* im, ptrdiff_t stride, Out out) {
   const int n = plan.n, step = n / (R * span);
   const T* twiddle = plan.twiddle;  // held here, because a store to the planes might else be taken to change the plan
   if (span == 1) {
-    for (int first = 0; first < n; first += R) butterfly<R, T, W, false>(re, im, stride, first, 1, twiddle, 0, out);
+    for (int first = 0; first < n; first += R)
+      for (int lane = 0; lane < lanes; ++lane)
+        butterfly<R, T, W, false>(re, im, lane * W, stride, first, 1, twiddle, 0, out);
     return;
   }
   for (int block = 0; block < n; block += R * span)
     for (int j = 0; j < span; ++j)
-      butterfly<R, T, W, true>(re, im, stride, block + j, span, twiddle, j * step, Keep<T, W>{re, im});
+      for (int lane = 0; lane < lanes; ++lane)
+        butterfly<R, T, W, true>(re, im, lane * W, stride, block + j, span, twiddle, j * step, Keep<T, W>{re, im});
 }
 
-template <class T, int W, class Out>
+template <class T, int W, int lanes, class Out>
 inline void fft_line(const FftPlan<T>& plan, T* re, T* im, ptrdiff_t stride, const Out& out) {
   for (int p = 0; p < plan.n_passes; ++p) {
     const int span = plan.span[p];
     switch (plan.radix[p]) {
-      case 8: fft_pass<8, T, W>(plan, span, re, im, stride, out); break;
-      case 5: fft_pass<5, T, W>(plan, span, re, im, stride, out); break;
-      case 4: fft_pass<4, T, W>(plan, span, re, im, stride, out); break;
-      case 3: fft_pass<3, T, W>(plan, span, re, im, stride, out); break;
-      default: fft_pass<2, T, W>(plan, span, re, im, stride, out);
+      case 8: fft_pass<8, T, W, lanes>(plan, span, re, im, stride, out); break;
+      case 5: fft_pass<5, T, W, lanes>(plan, span, re, im, stride, out); break;
+      case 4: fft_pass<4, T, W, lanes>(plan, span, re, im, stride, out); break;
+      case 3: fft_pass<3, T, W, lanes>(plan, span, re, im, stride, out); break;
+      default: fft_pass<2, T, W, lanes>(plan, span, re, im, stride, out);
     }
   }
 }
@@ -173,22 +176,22 @@ inline void fft_line(const FftPlan<T>& plan, T* re, T* im, ptrdiff_t stride, con
 // Any length, through a convolution with a chirp: k t = (k^2 + t^2 - (k - t)^2) / 2. The result is in natural order.
 // The work planes hold two lines of length m for W lanes each.
 template <int W, class Out>
-inline void chirp_line(const ChirpPlan& plan, int n, const float* re, const float* im, ptrdiff_t stride,
-                       double* work_re, double* work_im, const Out& out) {
+inline void chirp_line(const ChirpPlan& plan, int n, const float* re, const float* im, ptrdiff_t origin,
+                       ptrdiff_t stride, double* work_re, double* work_im, const Out& out) {
   using V = lane<double, W>;
   const int m = plan.fft.n;
   double *second_re = work_re + ptrdiff_t(m) * W, *second_im = work_im + ptrdiff_t(m) * W;
   for (int t = 0; t < m; ++t) {
     Complex<V> x = {V{}, V{}};
     if (t < n) {
-      x = {convert<double, float, W>(load<float, W>(re + t * stride)),
-           convert<double, float, W>(load<float, W>(im + t * stride))};
+      x = {convert<double, float, W>(load<float, W>(re + origin + t * stride)),
+           convert<double, float, W>(load<float, W>(im + origin + t * stride))};
       x = times(x, plan.chirp[2 * t], plan.chirp[2 * t + 1]);
     }
     store<double, W>(work_re + ptrdiff_t(t) * W, x.re);
     store<double, W>(work_im + ptrdiff_t(t) * W, x.im);
   }
-  fft_line<double, W>(plan.fft, work_re, work_im, W, Keep<double, W>{work_re, work_im});
+  fft_line<double, W, 1>(plan.fft, work_re, work_im, W, Keep<double, W>{work_re, work_im});
   // The inverse transform is the conjugate of the forward transform of the conjugate.
   for (int k = 0; k < m; ++k) {
     const ptrdiff_t at = ptrdiff_t(plan.fft.at[k]) * W;
@@ -197,12 +200,12 @@ inline void chirp_line(const ChirpPlan& plan, int n, const float* re, const floa
     store<double, W>(second_re + ptrdiff_t(k) * W, x.re);
     store<double, W>(second_im + ptrdiff_t(k) * W, -x.im);
   }
-  fft_line<double, W>(plan.fft, second_re, second_im, W, Keep<double, W>{second_re, second_im});
+  fft_line<double, W, 1>(plan.fft, second_re, second_im, W, Keep<double, W>{second_re, second_im});
   for (int k = 0; k < n; ++k) {
     const ptrdiff_t at = ptrdiff_t(plan.fft.at[k]) * W;
     const Complex<V> x = times(Complex<V>{load<double, W>(second_re + at), -load<double, W>(second_im + at)},
                                plan.chirp[2 * k], plan.chirp[2 * k + 1]);
-    out(k * stride, {convert<float, double, W>(x.re), convert<float, double, W>(x.im)});
+    out(origin + k * stride, {convert<float, double, W>(x.re), convert<float, double, W>(x.im)});
   }
 }
 

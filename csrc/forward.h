@@ -19,51 +19,39 @@
 namespace pf {
 inline namespace PF_ISA {
 
-constexpr int band = 8;  // rows of the object that are read side by side
-
-PF_HD ptrdiff_t panel_offset(const Shape& shape, int r, int c) {
-  return (ptrdiff_t(c / lane_padding) * shape.padded + r) * lane_padding + c % lane_padding;
-}
-
-// Phase 1, item = a band of rows: exit wave of a mode. Rows and columns beyond the patch become zero.
-template <int W>
-inline void exit_wave(Window window, const Probe& probe, int mode, Shape shape, int first_row, const Scratch& scratch) {
-  const float *probe_re = probe.re + int64_t(mode) * shape.n * shape.padded,
-              *probe_im = probe.im + (probe_re - probe.re);
-  float *re = scratch.re, *im = scratch.im;
-  const int last_row = first_row + band < shape.n ? first_row + band : shape.n;
-  for (int c = 0; c < shape.n; c += W) {
-    auto upper = tap_row<W>(window, first_row, c);
-    for (int r = first_row; r < last_row; ++r) {
-      const auto lower = tap_row<W>(window, r + 1, c);
-      const auto o = separated<W>(patch_value<W>(window, upper, lower));
-      const ptrdiff_t at_probe = ptrdiff_t(r) * shape.padded + c, at = panel_offset(shape, r, c);
-      const auto p_re = load<float, W>(probe_re + at_probe), p_im = load<float, W>(probe_im + at_probe);
-      store<float, W>(re + at, p_re * o.re - p_im * o.im);
-      store<float, W>(im + at, p_re * o.im + p_im * o.re);
-      upper = lower;
-    }
-    for (int r = shape.n; r < shape.padded && last_row == shape.n; ++r) {
-      const ptrdiff_t at = panel_offset(shape, r, c);
-      store<float, W>(re + at, lane<float, W>{});
-      store<float, W>(im + at, lane<float, W>{});
-    }
-  }
-}
-
 template <int W, class Out>
 inline void transform_line(const AxisPlan& axis, float* re, float* im, const Scratch& scratch, const Out& out) {
   if (axis.mixed_radix)
-    fft_line<float, W>(axis.fft, re, im, lane_padding, out);
+    fft_line<float, W, lane_padding / W>(axis.fft, re, im, lane_padding, out);
   else
-    chirp_line<W>(axis.chirp, axis.n, re, im, lane_padding, scratch.chirp_re, scratch.chirp_im, out);
+    for (int c = 0; c < lane_padding; c += W)
+      chirp_line<W>(axis.chirp, axis.n, re, im, c, lane_padding, scratch.chirp_re, scratch.chirp_im, out);
 }
 
-// Phase 2, item = a lane of columns: the transform along the rows' index.
+// Phase 1, item = a panel of columns: exit wave of a mode, and its transform along the rows' index. The padding becomes
+// zero: in columns because the padded probe is zero there, in rows so that the next phase reads nothing undefined.
 template <int W>
-inline void transform_columns(const Shape& shape, const AxisPlan& axis, int c, const Scratch& scratch) {
-  const ptrdiff_t top = panel_offset(shape, 0, c);
-  float *re = scratch.re + top, *im = scratch.im + top;
+inline void transform_columns(const Object& object, const Placement& place, const Probe& probe, int mode, Shape shape,
+                              const AxisPlan& axis, int column, const Scratch& scratch) {
+  constexpr int lanes = lane_padding / W;
+  const Window window = open_window(object, place, 0, column, shape.n + 1, lane_padding + 1, scratch.window);
+  const ptrdiff_t at_probe = ptrdiff_t(mode) * shape.n * shape.padded + column;
+  const float *probe_re = probe.re + at_probe, *probe_im = probe.im + at_probe;
+  float *re = scratch.re + ptrdiff_t(column) * shape.padded, *im = scratch.im + ptrdiff_t(column) * shape.padded;
+  Pairs<W> upper[lanes];
+  for (int k = 0; k < lanes; ++k) upper[k] = tap_row<W>(window, 0, k * W);
+  for (int r = 0; r < shape.n; ++r)
+#pragma GCC unroll 4
+    for (int k = 0; k < lanes; ++k) {
+      const auto lower = tap_row<W>(window, r + 1, k * W);
+      const auto o = separated<W>(patch_value<W>(window, upper[k], lower));
+      const ptrdiff_t from = ptrdiff_t(r) * shape.padded + k * W, to = ptrdiff_t(r) * lane_padding + k * W;
+      const auto p_re = load<float, W>(probe_re + from), p_im = load<float, W>(probe_im + from);
+      store<float, W>(re + to, p_re * o.re - p_im * o.im);
+      store<float, W>(im + to, p_re * o.im + p_im * o.re);
+      upper[k] = lower;
+    }
+  for (int i = shape.n * lane_padding; i < shape.padded * lane_padding; ++i) re[i] = im[i] = 0;
   transform_line<W>(axis, re, im, scratch, Keep<float, W>{re, im});
 }
 
@@ -87,24 +75,21 @@ PF_HD void transpose(lane<float, W> (&rows)[W]) {
   if constexpr (W > 1) transpose_step<W, W / 2>(rows);
 }
 
-// Phase 3, item = a pair of tiles that change places.
+// From the columns' panels of a plane to the line of a panel of rows.
 template <int W>
-inline void transpose_tiles(float* plane, Shape shape, int i, int j) {
-  lane<float, W> a[W], b[W];
-  float *at_a = plane + panel_offset(shape, i, j), *at_b = plane + panel_offset(shape, j, i);
-  for (int r = 0; r < W; ++r) {
-    a[r] = load<float, W>(at_a + r * lane_padding);
-    b[r] = load<float, W>(at_b + r * lane_padding);
-  }
-  transpose<W>(a);
-  transpose<W>(b);
-  for (int r = 0; r < W; ++r) {
-    store<float, W>(at_b + r * lane_padding, a[r]);
-    store<float, W>(at_a + r * lane_padding, b[r]);
-  }
+inline void transpose_panel(const float* plane, Shape shape, int row, float* line) {
+  for (int c = 0; c < shape.padded; c += W)
+    for (int r = 0; r < lane_padding; r += W) {
+      const ptrdiff_t panel = ptrdiff_t(c / lane_padding) * lane_padding * shape.padded;
+      const float* from = plane + panel + (row + r) * lane_padding + c % lane_padding;
+      lane<float, W> tile[W];
+      for (int i = 0; i < W; ++i) tile[i] = load<float, W>(from + i * lane_padding);
+      transpose<W>(tile);
+      for (int i = 0; i < W; ++i) store<float, W>(line + (c + i) * lane_padding + r, tile[i]);
+    }
 }
 
-// Adds |x|^2 of the first mode to nothing, of the others to what there is.
+// |x|^2, on top of what there is or, for the first mode, of nothing.
 template <int W>
 struct AddIntensity {
   float* sum;
@@ -116,45 +101,46 @@ struct AddIntensity {
   }
 };
 
-// Phase 4, item = a lane of (transposed) rows: the transform along the columns' index, and its intensity.
+// From positions back to detector pixels, rows of detector, and the transform's 1 / N^2.
 template <int W>
-inline void transform_rows(int mode, const Shape& shape, const AxisPlan& axis, int c, const Scratch& scratch) {
-  const ptrdiff_t top = panel_offset(shape, 0, c);
-  transform_line<W>(axis, scratch.re + top, scratch.im + top, scratch, AddIntensity<W>{scratch.sum + top, mode == 0});
+inline void write_rows(const float* sum, Shape shape, const AxisPlan& axis, int row, float* out) {
+  const int n = shape.n, *position = axis.position_of_pixel, *pixel = axis.pixel_of_position;
+  const float unitary = 1 / (float(n) * float(n));
+  for (int r = 0; r < lane_padding && row + r < n; r += W) {
+    const int height = n - row - r < W ? n - row - r : W;
+    for (int c = 0; c < n; c += W) {
+      const int width = n - c < W ? n - c : W;
+      lane<float, W> tile[W];
+      for (int i = 0; i < W; ++i)
+        tile[i] = load<float, W>(sum + position[i < width ? c + i : c] * lane_padding + r) * unitary;
+      transpose<W>(tile);
+      for (int i = 0; i < height; ++i) store_first<W>(out + int64_t(pixel[row + r + i]) * n + c, tile[i], width);
+    }
+  }
 }
 
-// Phase 5, item = a tile of the detector: back from transposed positions to pixels, and the transform's 1 / N^2.
+// Phase 2, item = a panel of rows: the transform along the columns' index, intensity, and after the last mode the rows
+// of the detector.
 template <int W>
-inline void write_intensity(const float* sum, Shape shape, const AxisPlan& axis, int position, int column, float* out) {
-  const int n = shape.n, width = n - column < W ? n - column : W, height = n - position < W ? n - position : W;
-  const float unitary = 1 / (float(n) * float(n));
-  lane<float, W> tile[W];
-  for (int i = 0; i < W; ++i) {
-    const int pixel = i < width ? column + i : column;
-    tile[i] = load<float, W>(sum + panel_offset(shape, axis.position_of_pixel[pixel], position)) * unitary;
-  }
-  transpose<W>(tile);
-  for (int i = 0; i < height; ++i)
-    store_first<W>(out + int64_t(axis.pixel_of_position[position + i]) * n + column, tile[i], width);
+inline void transform_rows(const Probe& probe, int mode, Shape shape, const AxisPlan& axis, int row,
+                           const Scratch& scratch, float* out) {
+  float *re = scratch.line_re, *im = scratch.line_im;
+  float* sum = probe.modes > 1 ? scratch.sum + ptrdiff_t(row) * shape.padded : re;
+  transpose_panel<W>(scratch.re, shape, row, re);
+  transpose_panel<W>(scratch.im, shape, row, im);
+  transform_line<W>(axis, re, im, scratch, AddIntensity<W>{sum, mode == 0});
+  if (mode == probe.modes - 1) write_rows<W>(sum, shape, axis, row, out);
 }
 
 // The phases of one pattern in turn: (n, n) intensities before dose.
 template <int W>
-inline void intensity(const Window& window, const Probe& probe, const Shape& shape, const AxisPlan& axis,
-                      const Scratch& scratch, float* out) {
+inline void intensity(const Object& object, const Placement& place, const Probe& probe, const Shape& shape,
+                      const AxisPlan& axis, const Scratch& scratch, float* out) {
   for (int mode = 0; mode < probe.modes; ++mode) {
-    for (int r = 0; r < shape.n; r += band) exit_wave<W>(window, probe, mode, shape, r, scratch);
-    for (int c = 0; c < shape.n; c += W) transform_columns<W>(shape, axis, c, scratch);
-    for (int i = 0; i < shape.padded; i += W)
-      for (int j = i; j < shape.padded; j += W) {
-        transpose_tiles<W>(scratch.re, shape, i, j);
-        transpose_tiles<W>(scratch.im, shape, i, j);
-      }
-    for (int c = 0; c < shape.n; c += W) transform_rows<W>(mode, shape, axis, c, scratch);
+    for (int c = 0; c < shape.n; c += lane_padding)
+      transform_columns<W>(object, place, probe, mode, shape, axis, c, scratch);
+    for (int r = 0; r < shape.n; r += lane_padding) transform_rows<W>(probe, mode, shape, axis, r, scratch, out);
   }
-  for (int position = 0; position < shape.n; position += W)
-    for (int column = 0; column < shape.n; column += W)
-      write_intensity<W>(scratch.sum, shape, axis, position, column, out);
 }
 
 inline void expected_photons(float* intensity, int64_t n_pixels, float scale_squared) {

@@ -13,7 +13,7 @@ struct Placement {
   float left, right, upper, lower;  // 1 - u, u, 1 - v, v
 };
 
-// Tap rows and columns readable from `origin` on: n + 1 rows of padded + 1 complex numbers.
+// A rectangle of taps, readable from `origin` on, and the weights.
 struct Window {
   const float* origin;
   ptrdiff_t stride;  // floats from row to row
@@ -100,43 +100,35 @@ PF_HD Pairs<W> patch_value(const Window& window, Pairs<W> upper, Pairs<W> lower)
           upper.second * window.upper + lower.second * window.lower};
 }
 
-// A patch within the object is read in place; one that leaves it, or whose padded columns would, is read from a copy
-// with zeros around it.
-inline Window open_window(const Object& object, const Placement& at, const Shape& shape, float* copy) {
-  const Window weights = {nullptr, 0, at.left, at.right, at.upper, at.lower};
-  Window window = weights;
-  const int taps = shape.n + 1, width = shape.padded + 1;
-  if (at.row >= 0 && at.row + taps <= object.rows && at.column >= 0 && at.column + width <= object.columns) {
-    window.stride = 2 * object.columns;
-    window.origin = object.data + at.row * window.stride + 2 * at.column;
-    return window;
-  }
-  window.stride = 2 * width;
-  window.origin = copy;
-  const int64_t first = at.column < 0 ? -at.column : 0;
-  const int64_t past = object.columns - at.column < taps ? object.columns - at.column : taps;
-  for (int r = 0; r < taps; ++r) {
-    float* to = copy + r * window.stride;
-    memset(to, 0, sizeof(float) * 2 * width);
-    const int64_t row = at.row + r;
+// The taps from patch row and column (r, c) on. Where they all lie within the object they are read in place, else from
+// a copy with zeros outside the object.
+inline Window open_window(const Object& object, const Placement& at, int r, int c, int rows, int columns, float* copy) {
+  const int64_t top = at.row + r, start = at.column + c;
+  if (top >= 0 && top + rows <= object.rows && start >= 0 && start + columns <= object.columns)
+    return {
+        object.data + 2 * (top * object.columns + start), 2 * object.columns, at.left, at.right, at.upper, at.lower};
+  const int64_t first = start < 0 ? -start : 0;
+  const int64_t past = object.columns - start < columns ? object.columns - start : columns;
+  for (int64_t row = top; row < top + rows; ++row) {
+    float* to = copy + 2 * columns * (row - top);
+    memset(to, 0, sizeof(float) * 2 * columns);
     if (row >= 0 && row < object.rows && first < past)
-      memcpy(to + 2 * first, object.data + 2 * (row * object.columns + at.column + first),
+      memcpy(to + 2 * first, object.data + 2 * (row * object.columns + start + first),
              sizeof(float) * 2 * (past - first));
   }
-  return window;
+  return {copy, 2 * columns, at.left, at.right, at.upper, at.lower};
 }
 
-// The patch itself, (n, n) complex. Row by row, because the result is larger than the caches.
+// One row of the patch, (n,) complex.
 template <int W>
-inline void patch(Window window, int n, float* out) {
-  for (int r = 0; r < n; ++r)
-    for (int c = 0; c < n; c += W) {
-      const auto value = patch_value<W>(window, tap_row<W>(window, r, c), tap_row<W>(window, r + 1, c));
-      float* to = out + 2 * (int64_t(r) * n + c);
-      const int floats = 2 * (n - c);
-      store_first<W>(to, value.first, floats);
-      if (floats > W) store_first<W>(to + W, value.second, floats - W);
-    }
+inline void patch_row(const Object& object, const Placement& at, const Shape& shape, int r, float* copy, float* out) {
+  const Window window = open_window(object, at, r, 0, 2, shape.padded + 1, copy);
+  for (int c = 0; c < shape.n; c += W) {
+    const auto value = patch_value<W>(window, tap_row<W>(window, 0, c), tap_row<W>(window, 1, c));
+    const int floats = 2 * (shape.n - c);
+    store_first<W>(out + 2 * c, value.first, floats);
+    if (floats > W) store_first<W>(out + 2 * c + W, value.second, floats - W);
+  }
 }
 
 }  // namespace PF_ISA

@@ -49,22 +49,23 @@ struct Probe {
   int modes;
 };
 
-// A working plane is stored in panels of lane_padding columns, each (padded, lane_padding) in memory: going down a
-// column touches consecutive cache lines, whatever the size.
+// Sizes of a pattern. Work goes by panels of lane_padding columns or rows.
 struct Shape {
   int n;       // patch side
   int padded;  // n rounded up to lane_padding
 };
 
+// A working plane is stored panel by panel, each (padded, lane_padding) in memory: going down a column touches
+// consecutive cache lines, whatever the size.
 struct Scratch {
-  float* re;         // (padded, padded) in panels: exit wave, then far field
+  float* re;         // (padded, padded) in panels of columns: exit wave, then its transform along the rows' index
   float* im;         // likewise
-  float* sum;        // likewise: intensity summed over modes, transposed; may be `re` where there is one mode
-  float* window;     // (n + 1, padded + 1, 2): the object under a patch that leaves it or nearly so
-  double* chirp_re;  // (2, m, lane_padding), only where the axis needs it
+  float* line_re;    // (padded, lane_padding): the rows of one panel, transposed
+  float* line_im;    // likewise
+  float* sum;        // (padded, padded) in panels of rows: intensity so far, only where there are several modes
+  float* window;     // a piece of the object with zeros around it, see open_window
+  double* chirp_re;  // (2, chirp length, lane_padding), only where the axis needs it
   double* chirp_im;
-  float* intensity;  // (n, n), where the caller wants photons and not intensities
-  uint32_t* counts;  // (n, n), where the caller wants amplitudes and not counts
 };
 
 }  // namespace pf

@@ -57,14 +57,15 @@ Shape shape_of(int n) {
   return {n, padded};
 }
 
-// One thread's working memory, in one aligned piece.
+// One thread's working memory, in one aligned piece. Without an axis there is no transform, without modes no sum.
 class Workspace {
  public:
-  Workspace(const Shape& shape, const AxisPlan* axis, bool intensity, bool counts) {
-    const size_t plane = size_t(shape.padded) * size_t(shape.padded) * sizeof(float);
-    const size_t pixels = size_t(shape.n) * size_t(shape.n) * sizeof(float);
-    const size_t window = size_t(shape.n + 1) * size_t(shape.padded + 1) * 2 * sizeof(float);
-    const size_t chirp = axis && !axis->mixed_radix ? size_t(axis->chirp.fft.n) * 2 * lane_padding * sizeof(double) : 0;
+  Workspace(const Shape& shape, const AxisPlan* axis, int modes) {
+    const size_t padded = size_t(shape.padded), taps = size_t(shape.n) + 1, panel = lane_padding;
+    const size_t plane = axis ? padded * padded * sizeof(float) : 0;
+    const size_t line = axis ? padded * panel * sizeof(float) : 0;
+    const size_t window = 2 * sizeof(float) * (axis ? taps * (panel + 1) : 2 * (padded + 1));
+    const size_t chirp = axis && !axis->mixed_radix ? size_t(axis->chirp.fft.n) * 2 * panel * sizeof(double) : 0;
     // The first pass counts, the second hands out.
     for (const bool counting : {true, false}) {
       size_t used = 0;
@@ -73,14 +74,14 @@ class Workspace {
         used += (bytes + 63) / 64 * 64;
         return at;
       };
-      scratch.re = static_cast<float*>(take(axis ? plane : 0));
-      scratch.im = static_cast<float*>(take(axis ? plane : 0));
-      scratch.sum = static_cast<float*>(take(axis ? plane : 0));
+      scratch.re = static_cast<float*>(take(plane));
+      scratch.im = static_cast<float*>(take(plane));
+      scratch.line_re = static_cast<float*>(take(line));
+      scratch.line_im = static_cast<float*>(take(line));
+      scratch.sum = static_cast<float*>(take(modes > 1 ? plane : 0));
       scratch.window = static_cast<float*>(take(window));
       scratch.chirp_re = static_cast<double*>(take(chirp));
       scratch.chirp_im = static_cast<double*>(take(chirp));
-      scratch.intensity = static_cast<float*>(take(intensity ? pixels : 0));
-      scratch.counts = static_cast<uint32_t*>(take(counts ? pixels : 0));
       if (counting) {
         memory_.reset(static_cast<char*>(std::aligned_alloc(64, used)));
         if (!memory_) throw std::bad_alloc();
@@ -99,11 +100,11 @@ class Workspace {
 
 // Workspaces are made before the threads start, so that running out of memory is an exception of the caller's.
 std::vector<Workspace> workspaces(int64_t n_patterns, int& threads, const Shape& shape, const AxisPlan* axis,
-                                  bool intensity, bool counts) {
+                                  int modes) {
   if (threads > n_patterns) threads = int(n_patterns);
   std::vector<Workspace> result;
   result.reserve(size_t(threads));
-  for (int thread = 0; thread < threads; ++thread) result.emplace_back(shape, axis, intensity, counts);
+  for (int thread = 0; thread < threads; ++thread) result.emplace_back(shape, axis, modes);
   return result;
 }
 
@@ -140,7 +141,7 @@ void extract_patches(const Kernels& kernels, const Scan& scan, float* out) {
   const Shape shape = shape_of(scan.n);
   const int64_t n_pixels = int64_t(scan.n) * scan.n;
   int threads = scan.threads;
-  const auto spaces = workspaces(scan.n_patterns, threads, shape, nullptr, false, false);
+  const auto spaces = workspaces(scan.n_patterns, threads, shape, nullptr, 0);
   for_each_block(scan.n_patterns, block_of(n_pixels), threads, [&](int thread, int64_t first, int64_t last) {
     for (int64_t b = first; b < last; ++b)
       kernels.patch(scan.object, scan.positions[2 * b], scan.positions[2 * b + 1], shape,
@@ -154,7 +155,7 @@ void diffract(const Kernels& kernels, const Scan& scan, const float* probe, int 
   const AxisTables axis(scan.n);
   const ProbePlanes probe_planes(probe, modes, shape);
   int threads = scan.threads;
-  const auto spaces = workspaces(scan.n_patterns, threads, shape, &axis.plan, false, false);
+  const auto spaces = workspaces(scan.n_patterns, threads, shape, &axis.plan, modes);
   for_each_block(scan.n_patterns, block_of(n_pixels), threads, [&](int thread, int64_t first, int64_t last) {
     for (int64_t b = first; b < last; ++b)
       kernels.intensity(scan.object, scan.positions[2 * b], scan.positions[2 * b + 1], probe_planes.planes, shape,
@@ -191,28 +192,33 @@ template int64_t sample_photons(const Kernels&, const float*, int64_t, int64_t, 
 template int64_t sample_photons(const Kernels&, const double*, int64_t, int64_t, Photons, int, uint32_t*);
 
 int64_t observe(const Kernels& kernels, const Scan& scan, const float* probe, int modes, double scale, Photons photons,
-                uint32_t* counts, float* amplitude) {
+                Observation out) {
   const Shape shape = shape_of(scan.n);
   const int64_t n_pixels = int64_t(scan.n) * scan.n;
   const AxisTables axis(scan.n);
   const ProbePlanes probe_planes(probe, modes, shape);
   std::atomic<int64_t> bad{-1};
   int threads = scan.threads;
-  const auto spaces = workspaces(scan.n_patterns, threads, shape, &axis.plan, true, amplitude != nullptr);
+  const auto spaces = workspaces(scan.n_patterns, threads, shape, &axis.plan, modes);
   for_each_block(scan.n_patterns, block_of(n_pixels), threads, [&](int thread, int64_t first, int64_t last) {
     const Scratch& scratch = spaces[size_t(thread)].scratch;
+    // The rates stand in the result's place until the counts, made in the plane that is free by then, are there.
+    uint32_t* made = reinterpret_cast<uint32_t*>(scratch.re);
     for (int64_t b = first; b < last; ++b) {
+      float* rate = out.amplitude ? out.amplitude + b * n_pixels : reinterpret_cast<float*>(out.counts + b * n_pixels);
       kernels.intensity(scan.object, scan.positions[2 * b], scan.positions[2 * b + 1], probe_planes.planes, shape,
-                        axis.plan, scratch, scratch.intensity);
-      kernels.expected_photons(scratch.intensity, n_pixels, float(scale * scale));
-      const int64_t pixel = kernels.first_bad_rate(scratch.intensity, n_pixels);
+                        axis.plan, scratch, rate);
+      kernels.expected_photons(rate, n_pixels, float(scale * scale));
+      const int64_t pixel = kernels.first_bad_rate(rate, n_pixels);
       if (pixel >= 0) {
         keep_smallest(bad, b * n_pixels + pixel);
         continue;
       }
-      uint32_t* to = amplitude ? scratch.counts : counts + b * n_pixels;
-      kernels.photons(scratch.intensity, to, int(n_pixels), photons.seed, photons.first_index + uint64_t(b));
-      if (amplitude) kernels.amplitude(to, n_pixels, scale, amplitude + b * n_pixels);
+      kernels.photons(rate, made, int(n_pixels), photons.seed, photons.first_index + uint64_t(b));
+      if (out.amplitude)
+        kernels.amplitude(made, n_pixels, scale, out.amplitude + b * n_pixels);
+      else
+        std::memcpy(out.counts + b * n_pixels, made, sizeof(uint32_t) * size_t(n_pixels));
     }
   });
   return bad;

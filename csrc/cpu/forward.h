@@ -38,8 +38,12 @@ template <class T>
 int64_t sample_photons(const Kernels&, const T* rate, int64_t n_patterns, int64_t n_pixels, Photons, int threads,
                        uint32_t* out);
 
-// Counts, or, where `amplitude` is given, sqrt(counts) / scale.
-int64_t observe(const Kernels&, const Scan&, const float* probe, int modes, double scale, Photons, uint32_t* counts,
-                float* amplitude);
+// One of the two: counts, or sqrt(counts) / scale.
+struct Observation {
+  uint32_t* counts;
+  float* amplitude;
+};
+
+int64_t observe(const Kernels&, const Scan&, const float* probe, int modes, double scale, Photons, Observation out);
 
 }  // namespace pf

@@ -22,13 +22,13 @@ constexpr int W = PF_LANE_WIDTH;
 static void patch_kernel(const Object& object, double x, double y, const Shape& shape, const Scratch& scratch,
                          float* out) {
   const Placement at = place(x, y, shape.n, object.rows, object.columns);
-  patch<W>(open_window(object, at, shape, scratch.window), shape.n, out);
+  for (int r = 0; r < shape.n; ++r) patch_row<W>(object, at, shape, r, scratch.window, out + 2 * int64_t(r) * shape.n);
 }
 
 static void intensity_kernel(const Object& object, double x, double y, const Probe& probe, const Shape& shape,
                              const AxisPlan& axis, const Scratch& scratch, float* out) {
   const Placement at = place(x, y, shape.n, object.rows, object.columns);
-  intensity<W>(open_window(object, at, shape, scratch.window), probe, shape, axis, scratch, out);
+  intensity<W>(object, at, probe, shape, axis, scratch, out);
 }
 
 extern const Kernels kernels;

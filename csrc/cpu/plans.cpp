@@ -96,7 +96,7 @@ AxisTables::AxisTables(int n) : plan{}, position_of_pixel_(size_t(n)), pixel_of_
       re[size_t(t)] = re[size_t((m - t) % m)] = w.re / m;
       im[size_t(t)] = im[size_t((m - t) % m)] = -w.im / m;
     }
-    fft_line<double, 1>(chirp_fft_->plan, re.data(), im.data(), 1, Keep<double, 1>{re.data(), im.data()});
+    fft_line<double, 1, 1>(chirp_fft_->plan, re.data(), im.data(), 1, Keep<double, 1>{re.data(), im.data()});
     for (int k = 0; k < m; ++k) {
       const size_t at = size_t(chirp_fft_->at[size_t(k)]);
       filter_[2 * size_t(k)] = re[at];
