@@ -29,21 +29,19 @@ int64_t photons_of(const pf::Kernels& kernels, const py::array& expected, pf::Ph
   return pf::sample_photons<T>(kernels, rate, b, rows * columns, photons, threads, counts);
 }
 
+std::vector<std::string> names_of(const std::vector<const pf::Kernels*>& all) {
+  std::vector<std::string> names;
+  for (const pf::Kernels* kernels : all) names.push_back(kernels->isa);
+  return names;
+}
+
 py::dict build_facts() {
   py::dict facts;
   facts["version"] = PF_VERSION;
   facts["compiler"] = PF_COMPILER;
   facts["flags"] = PF_FLAGS;
   facts["build_type"] = PF_BUILD_TYPE;
-  py::list built;
-  built.append("baseline");
-#if defined(PF_HAVE_AVX2)
-  built.append("avx2");
-#endif
-#if defined(PF_HAVE_AVX512)
-  built.append("avx512");
-#endif
-  facts["instruction_sets"] = built;
+  facts["instruction_sets"] = names_of(pf::built_kernels());
   return facts;
 }
 
@@ -55,12 +53,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.def("build_facts", &build_facts, "Version, compiler, flags and instruction sets of this build.");
 
   m.def(
-      "instruction_sets",
-      [] {
-        std::vector<std::string> names;
-        for (const pf::Kernels* kernels : pf::available_kernels()) names.push_back(kernels->isa);
-        return names;
-      },
+      "instruction_sets", [] { return names_of(pf::available_kernels()); },
       "Instruction sets that this build has kernels for and this processor runs, the best last.");
 
   m.def(

@@ -16,8 +16,12 @@
 #define PF_HD inline __attribute__((always_inline))
 #endif
 
-#ifndef PF_ISA
+#ifndef PF_ISA  // what every processor of the kind has
+#if defined(__aarch64__)
+#define PF_ISA neon
+#else
 #define PF_ISA baseline
+#endif
 #endif
 
 namespace pf {

@@ -7,30 +7,37 @@
 #include <new>
 #include <stdexcept>
 
+#include "../portable.h"
 #include "plans.h"
 #include "threads.h"
 
 namespace pf {
 
-#define PF_DECLARE(isa)         \
-  namespace isa {               \
-  extern const Kernels kernels; \
-  }
-PF_DECLARE(baseline)
-#if defined(PF_HAVE_AVX2)
-PF_DECLARE(avx2)
-#endif
-#if defined(PF_HAVE_AVX512)
-PF_DECLARE(avx512)
+inline namespace PF_ISA {
+extern const Kernels kernels;
+}
+#if defined(PF_HAVE_X86_SIMD)
+namespace avx2 {
+extern const Kernels kernels;
+}
+namespace avx512 {
+extern const Kernels kernels;
+}
 #endif
 
+std::vector<const Kernels*> built_kernels() {
+#if defined(PF_HAVE_X86_SIMD)
+  return {&kernels, &avx2::kernels, &avx512::kernels};
+#else
+  return {&kernels};
+#endif
+}
+
 std::vector<const Kernels*> available_kernels() {
-  std::vector<const Kernels*> result = {&baseline::kernels};
-#if defined(PF_HAVE_AVX2)
+  std::vector<const Kernels*> result = {&kernels};
+#if defined(PF_HAVE_X86_SIMD)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2")) result.push_back(&avx2::kernels);
-#endif
-#if defined(PF_HAVE_AVX512)
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl"))
     result.push_back(&avx512::kernels);

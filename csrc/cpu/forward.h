@@ -8,7 +8,8 @@
 
 namespace pf {
 
-// Instruction sets that this build has kernels for and this processor runs, the best last.
+// Instruction sets that this build has kernels for, and those of them that this processor runs; the best last.
+std::vector<const Kernels*> built_kernels();
 std::vector<const Kernels*> available_kernels();
 
 // The best of them, or the one of that name; throws std::invalid_argument where it is missing.
