@@ -9,6 +9,7 @@ float64) are converted once on entry; a finite number that overflows is an error
 """
 
 import math
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -21,7 +22,10 @@ from .threads import thread_count
 
 LARGEST_RATE = 2.0**31  # photons in one pixel; the counts of a larger one might not fit 32 bits
 
-_OUTPUTS = {"counts": np.uint32, "amplitude": np.float32}
+NARROW_LIMIT = 2**16 - 1  # counts that a uint16 holds
+
+_OUTPUTS = {"counts": (np.uint32, np.uint16), "amplitude": (np.float32,)}
+_CHUNK_PIXELS = 2**22  # counts are narrowed piece by piece
 
 
 def extract_patches(
@@ -123,9 +127,12 @@ def sample_photons(
     *,
     seed: int,
     first_index: int = 0,
+    dtype: npt.DTypeLike = None,
+    overflow: str = "error",
     backend: str = "auto",
     threads: int | None = None,
-) -> npt.NDArray[np.uint32]:
+    out: npt.NDArray[Any] | None = None,
+) -> npt.NDArray[Any]:
     """Photon counts: exact Poisson samples, a pure function of seed, pattern and pixel.
 
     Parameters
@@ -136,13 +143,19 @@ def sample_photons(
         Seed of the noise, 0 to 2**64 - 1.
     first_index : int
         Pattern number of ``expected[0]`` in the whole data set.
+    dtype : {uint32, uint16}, optional
+        Type of the counts; by default that of `out`, or uint32.
+    overflow : {"error", "saturate"}
+        What becomes of a count above 65535 in uint16: an error that names it, or 65535.
     backend, threads
         As for `extract_patches`.
+    out : (B, N, N) uint32 or uint16, optional
+        Array to write to; untouched where an error is raised.
 
     Returns
     -------
-    (B, N, N) uint32
-        Counts, 64-byte aligned.
+    (B, N, N) uint32 or uint16
+        Counts; `out` where it was given, else 64-byte aligned.
 
     Raises
     ------
@@ -155,12 +168,14 @@ def sample_photons(
     rates = arrays.as_rates(expected)
     seed = arrays.as_seed(seed)
     first_index = arrays.as_integer(first_index, "first_index", 0, 2**64 - len(rates))
-    out = arrays.empty_aligned(rates.shape, np.uint32)
-    module = choose(backend)[1]
-    bad = module.sample_photons(rates, seed, first_index, out, thread_count(threads))
-    if bad >= 0:
-        raise _bad_rate("expected", rates, bad)
-    return out
+    out = _output(out, rates.shape, "counts", dtype, (rates,))
+    module, n_threads = choose(backend)[1], thread_count(threads)
+    _check_given_rates(rates)
+
+    def sample(first: int, last: int, counts: npt.NDArray[Any]) -> None:
+        module.sample_photons(rates[first:last], seed, first_index + first, counts, n_threads)
+
+    return _filled(out, overflow, sample)
 
 
 def observe(
@@ -172,6 +187,8 @@ def observe(
     seed: int,
     first_index: int = 0,
     output: str = "counts",
+    dtype: npt.DTypeLike = None,
+    overflow: str = "error",
     backend: str = "auto",
     threads: int | None = None,
     out: npt.NDArray[Any] | None = None,
@@ -190,15 +207,17 @@ def observe(
     seed, first_index
         As for `sample_photons`.
     output : {"counts", "amplitude"}
-        Photon counts (uint32), or ``sqrt(counts) / s`` (float32).
+        Photon counts (uint32 or uint16), or ``sqrt(counts) / s`` (float32).
+    dtype, overflow
+        Type of the counts, as for `sample_photons`.
     backend, threads
         As for `extract_patches`.
-    out : (B, N, N) uint32 or float32, optional
+    out : (B, N, N) uint32, uint16 or float32, optional
         Array to write to; untouched where an error is raised.
 
     Returns
     -------
-    (B, N, N) uint32 or float32
+    (B, N, N) uint32, uint16 or float32
         `out` where it was given, else 64-byte aligned.
 
     Raises
@@ -212,15 +231,71 @@ def observe(
     scale = arrays.as_scale(scale)
     seed = arrays.as_seed(seed)
     first_index = arrays.as_integer(first_index, "first_index", 0, 2**64 - len(positions))
-    if output not in _OUTPUTS:
-        raise ValueError(f"output: {output!r} given, expected one of {', '.join(_OUTPUTS)}")
     shape = (len(positions), *probe.shape[1:])
-    out = arrays.output(out, shape, _OUTPUTS[output], (obj, probe, positions))
-    n_threads = thread_count(threads)
-    module = choose(backend)[1]
+    out = _output(out, shape, output, dtype, (obj, probe, positions))
+    module, n_threads = choose(backend)[1], thread_count(threads)
     check_rates(module, obj, probe, positions, scale, n_threads)
-    module.observe(obj, probe, positions, scale, seed, first_index, out, n_threads)
+
+    def make(first: int, last: int, to: npt.NDArray[Any]) -> None:
+        at = positions[first:last]
+        module.observe(obj, probe, at, scale, seed, first_index + first, to, n_threads)
+
+    return _filled(out, overflow, make)
+
+
+def _output(
+    out: npt.NDArray[Any] | None,
+    shape: tuple[int, ...],
+    kind: str,
+    dtype: npt.DTypeLike,
+    inputs: tuple[npt.NDArray[Any], ...],
+) -> npt.NDArray[Any]:
+    if kind not in _OUTPUTS:
+        raise ValueError(f"output: {kind!r} given, expected one of {', '.join(_OUTPUTS)}")
+    allowed = _OUTPUTS[kind]
+    if dtype is None:
+        dtype = out.dtype if isinstance(out, np.ndarray) and out.dtype in allowed else allowed[0]
+    if np.dtype(dtype) not in allowed:
+        names = " or ".join(np.dtype(t).name for t in allowed)
+        raise TypeError(f"dtype: {np.dtype(dtype)} given, expected {names} for {kind}")
+    return arrays.output(out, shape, dtype, inputs)
+
+
+def _filled(
+    out: npt.NDArray[Any],
+    overflow: str,
+    make: Callable[[int, int, npt.NDArray[Any]], None],
+) -> npt.NDArray[Any]:
+    """Let `make(first, last, counts)` fill `out`; uint16 by way of pieces in uint32."""
+    if overflow not in ("error", "saturate"):
+        raise ValueError(f"overflow: {overflow!r} given, expected 'error' or 'saturate'")
+    if out.dtype != np.uint16:
+        make(0, len(out), out)
+        return out
+    narrow = np.empty_like(out) if overflow == "error" else out  # an error leaves `out` as it was
+    chunk = max(1, _CHUNK_PIXELS // out[0].size)
+    for first in range(0, len(out), chunk):
+        last = min(first + chunk, len(out))
+        counts = np.empty((last - first, *out.shape[1:]), np.uint32)
+        make(first, last, counts)
+        if overflow == "error" and counts.max() > NARROW_LIMIT:
+            b, row, column = np.unravel_index(np.argmax(counts > NARROW_LIMIT), counts.shape)
+            raise ValueError(
+                f"dtype: {counts[b, row, column]} photons in pattern {first + b}, pixel (row {row}, "
+                f"column {column}) overflow uint16; take uint32, or overflow='saturate'"
+            )
+        np.minimum(counts, NARROW_LIMIT, out=narrow[first:last], casting="unsafe")
+    if narrow is not out:
+        out[...] = narrow
     return out
+
+
+def _check_given_rates(rates: npt.NDArray[Any]) -> None:
+    """Raise ValueError for the first rate that is negative, NaN, infinite or above 2**31."""
+    smallest, largest = rates.min(), rates.max()  # NaN is neither
+    if not (smallest >= 0 and largest <= LARGEST_RATE):
+        bad = ~((rates >= 0) & (rates <= LARGEST_RATE))
+        raise _bad_rate("expected", rates, int(np.argmax(bad)))
 
 
 def _inputs(

@@ -1,0 +1,70 @@
+"""Threads: forks, other libraries' pools, and the limits that a process is given."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import cases
+import numpy as np
+import pytest
+
+import ptycho_fast
+from ptycho_fast.threads import thread_count
+
+
+def counts(backend):
+    obj, probe, positions = cases.Case(32).inputs()
+    return ptycho_fast.observe(
+        obj, probe, positions, scale=2.0, seed=1, backend=backend, threads=2
+    ).tobytes()
+
+
+def _child(backend, pipe):
+    pipe.send_bytes(counts(backend))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_after_a_fork(fast_backend):
+    """A child made after threads have run gets the same bits."""
+    before = counts(fast_backend)
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe()
+    child = context.Process(target=_child, args=(fast_backend, there))
+    child.start()
+    assert here.poll(120)
+    assert here.recv_bytes() == before
+    child.join()
+    assert child.exitcode == 0
+
+
+def test_no_thread_stays():
+    """Nothing is left behind that could fight with another library's threads."""
+    counts("native")
+    before = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 0
+    for _ in range(5):
+        counts("native")
+    after = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 0
+    assert after == before
+
+
+def test_affinity_is_respected(monkeypatch):
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system has no processor affinity")
+    for variable in ("PTYCHO_FAST_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(variable, raising=False)
+    code = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from ptycho_fast.threads import thread_count; print(thread_count(None))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
+    assert 1 <= thread_count(None) <= len(os.sched_getaffinity(0))
+
+
+def test_more_threads_than_patterns(fast_backend):
+    obj, probe, positions = cases.Case(32).inputs()
+    one = ptycho_fast.diffract(obj, probe, positions[:1], threads=1, backend=fast_backend)
+    many = ptycho_fast.diffract(obj, probe, positions[:1], threads=64, backend=fast_backend)
+    np.testing.assert_array_equal(one, many)
