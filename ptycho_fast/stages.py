@@ -127,7 +127,7 @@ def sample_photons(
     *,
     seed: int,
     first_index: int = 0,
-    dtype: npt.DTypeLike = None,
+    dtype: npt.DTypeLike | None = None,
     overflow: str = "error",
     backend: str = "auto",
     threads: int | None = None,
@@ -187,7 +187,7 @@ def observe(
     seed: int,
     first_index: int = 0,
     output: str = "counts",
-    dtype: npt.DTypeLike = None,
+    dtype: npt.DTypeLike | None = None,
     overflow: str = "error",
     backend: str = "auto",
     threads: int | None = None,
@@ -247,7 +247,7 @@ def _output(
     out: npt.NDArray[Any] | None,
     shape: tuple[int, ...],
     kind: str,
-    dtype: npt.DTypeLike,
+    dtype: npt.DTypeLike | None,
     inputs: tuple[npt.NDArray[Any], ...],
 ) -> npt.NDArray[Any]:
     if kind not in _OUTPUTS:
@@ -281,8 +281,8 @@ def _filled(
         if overflow == "error" and counts.max() > NARROW_LIMIT:
             b, row, column = np.unravel_index(np.argmax(counts > NARROW_LIMIT), counts.shape)
             raise ValueError(
-                f"dtype: {counts[b, row, column]} photons in pattern {first + b}, pixel (row {row}, "
-                f"column {column}) overflow uint16; take uint32, or overflow='saturate'"
+                f"dtype: {counts[b, row, column]} photons in pattern {first + b}, pixel (row "
+                f"{row}, column {column}) overflow uint16; take uint32, or overflow='saturate'"
             )
         np.minimum(counts, NARROW_LIMIT, out=narrow[first:last], casting="unsafe")
     if narrow is not out:
