@@ -15,7 +15,7 @@ from .errors import ScenarioError
 from .progress import StageClock
 from .scenario import DetectorSpec, Scenario, resolve
 from .stages import check_rates, intensity_bound
-from .threads import thread_count
+from .threads import granted, thread_count
 
 CHUNK_PIXELS = 2**20  # patterns are made in chunks, so that a run can be watched and interrupted
 
@@ -63,14 +63,14 @@ def simulate(
     if seed is not None:
         scenario = scenario.replace({"seeds.photons": arrays.as_seed(seed)})
     clock = clock or StageClock()
-    n_threads = thread_count(threads)
     backend, module = choose(backend)
+    thread_count(threads)  # an error before the work begins
 
     obj, probe, positions, scale = inputs(scenario, clock)
 
     shape = (len(positions), scenario.N, scenario.N)
     diffraction = arrays.empty_aligned(shape, np.uint32 if noise else np.float32)
-    with clock.stage("patterns", total=len(positions)):
+    with clock.stage("patterns", total=len(positions)), granted(threads) as n_threads:
         if noise:
             try:
                 check_rates(module, obj, probe, positions, scale, n_threads)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from . import arrays
 from .backend import choose
-from .threads import thread_count
+from .threads import granted
 
 LARGEST_RATE = 2.0**31  # photons in one pixel; the counts of a larger one might not fit 32 bits
 
@@ -70,7 +70,9 @@ def extract_patches(
     obj, positions = arrays.as_object(obj), arrays.as_positions(positions)
     N = arrays.as_side(N)
     out = arrays.output(out, (len(positions), N, N), np.complex64, (obj, positions))
-    choose(backend)[1].extract_patches(obj, positions, out, thread_count(threads))
+    module = choose(backend)[1]
+    with granted(threads) as n_threads:
+        module.extract_patches(obj, positions, out, n_threads)
     return out
 
 
@@ -118,7 +120,9 @@ def diffract(
     intensity_bound(obj, probe)
     shape = (len(positions), *probe.shape[1:])
     out = arrays.output(out, shape, np.float32, (obj, probe, positions))
-    choose(backend)[1].diffract(obj, probe, positions, out, thread_count(threads))
+    module = choose(backend)[1]
+    with granted(threads) as n_threads:
+        module.diffract(obj, probe, positions, out, n_threads)
     return out
 
 
@@ -169,13 +173,14 @@ def sample_photons(
     seed = arrays.as_seed(seed)
     first_index = arrays.as_integer(first_index, "first_index", 0, 2**64 - len(rates))
     out = _output(out, rates.shape, "counts", dtype, (rates,))
-    module, n_threads = choose(backend)[1], thread_count(threads)
+    module = choose(backend)[1]
     _check_given_rates(rates)
+    with granted(threads) as n_threads:
 
-    def sample(first: int, last: int, counts: npt.NDArray[Any]) -> None:
-        module.sample_photons(rates[first:last], seed, first_index + first, counts, n_threads)
+        def sample(first: int, last: int, counts: npt.NDArray[Any]) -> None:
+            module.sample_photons(rates[first:last], seed, first_index + first, counts, n_threads)
 
-    return _filled(out, overflow, sample)
+        return _filled(out, overflow, sample)
 
 
 def observe(
@@ -233,14 +238,15 @@ def observe(
     first_index = arrays.as_integer(first_index, "first_index", 0, 2**64 - len(positions))
     shape = (len(positions), *probe.shape[1:])
     out = _output(out, shape, output, dtype, (obj, probe, positions))
-    module, n_threads = choose(backend)[1], thread_count(threads)
-    check_rates(module, obj, probe, positions, scale, n_threads)
+    module = choose(backend)[1]
+    with granted(threads) as n_threads:
+        check_rates(module, obj, probe, positions, scale, n_threads)
 
-    def make(first: int, last: int, to: npt.NDArray[Any]) -> None:
-        at = positions[first:last]
-        module.observe(obj, probe, at, scale, seed, first_index + first, to, n_threads)
+        def make(first: int, last: int, to: npt.NDArray[Any]) -> None:
+            at = positions[first:last]
+            module.observe(obj, probe, at, scale, seed, first_index + first, to, n_threads)
 
-    return _filled(out, overflow, make)
+        return _filled(out, overflow, make)
 
 
 def _output(

@@ -2,6 +2,9 @@
 
 import math
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .arrays import as_integer
@@ -48,3 +51,40 @@ def thread_count(threads: int | None) -> int:
     if threads is None:
         return _asked_for() or _granted()
     return as_integer(threads, "threads", 1, MOST_THREADS)
+
+
+class _Busy:
+    """Threads at work in this process, so that calls at the same time share the processors."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.lock = threading.Lock()
+        self.count = 0
+
+
+_busy = _Busy()
+if hasattr(os, "register_at_fork"):  # a child starts with one thread, whatever its parent was doing
+    os.register_at_fork(after_in_child=_busy.reset)
+
+
+@contextmanager
+def granted(threads: int | None) -> Iterator[int]:
+    """Threads for one call: as many as asked for, or by default those that no other call has.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `thread_count`.
+    """
+    count = thread_count(threads)
+    with _busy.lock:
+        if threads is None:
+            count = max(1, count - _busy.count)
+        _busy.count += count
+    try:
+        yield count
+    finally:
+        with _busy.lock:
+            _busy.count -= count

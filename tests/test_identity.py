@@ -36,7 +36,7 @@ def everything(case, backend, threads=1, parts=1):
     return digest(*(np.concatenate(stage) for stage in zip(*done, strict=True)))
 
 
-# Kept since version 0.1.0: a change is a change of every user's data, and belongs in the change log.
+# Kept since version 0.1.0: a change here changes every user's data, and belongs in the change log.
 GOLDEN = {
     32: "4d60e2378b8b2345",
     33: "eff7b90edbd9d97c",

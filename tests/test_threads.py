@@ -63,6 +63,18 @@ def test_affinity_is_respected(monkeypatch):
     assert 1 <= thread_count(None) <= len(os.sched_getaffinity(0))
 
 
+def test_calls_at_the_same_time_share_the_processors(monkeypatch):
+    from ptycho_fast.threads import granted
+
+    monkeypatch.setenv("PTYCHO_FAST_THREADS", "4")
+    with granted(None) as first, granted(None) as second, granted(3) as third:
+        assert (first, second, third) == (4, 1, 3)
+    with granted(None) as alone:
+        assert alone == 4
+    with granted(3), granted(None) as rest:
+        assert rest == 1
+
+
 def test_more_threads_than_patterns(fast_backend):
     obj, probe, positions = cases.Case(32).inputs()
     one = ptycho_fast.diffract(obj, probe, positions[:1], threads=1, backend=fast_backend)
