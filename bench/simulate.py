@@ -1,148 +1,96 @@
 """``python -m bench.simulate``: check that all agree, then time them, stage by stage and fused.
 
-Every contender works on the same object, probe and positions on one thread. Rounds go through the
-contenders in turn, so that a change in the machine's speed meets them all; a ratio is the median
-over the rounds of NumPy's time over the contender's, per pattern.
+Contenders are this project's backends, the best pipelines of libraries, pure NumPy, and the
+whole-canvas method of existing simulators. Ratios are medians over rounds that go through the
+contenders in turn; the last table says which targets are met.
 """
 
 import argparse
 import json
-import platform
-import statistics
-import sys
+import re
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from rich.console import Console
 
-import ptycho_fast
-from bench import numpy_pipeline
+from bench import machine, report
+from bench.contenders import baseline, report_missing
+from bench.measure import measure, measure_poisson
+from bench.targets import judge
+from ptycho_fast.threads import thread_count
 
-PIXELS = 2**21  # in a batch: results are larger than the caches, as in a real run
-SLOW = {"reference": 2**16}
-NPHOTONS = 1e6
-STAGES = ("extract_patches", "diffract", "sample_photons", "observe")
-
-
-def inputs(N: int, n_patterns: int) -> dict[str, Any]:
-    """A random complex object, an asymmetric disk-like probe, positions within, rates at a dose."""
-    rng = np.random.default_rng(N)
-    H, W = 6 * N, 7 * N
-    obj = (rng.uniform(0.5, 1, (H, W)) * np.exp(1j * rng.uniform(-1, 1, (H, W)))).astype("c8")
-    y, x = np.mgrid[:N, :N] - N / 2
-    probe = np.exp(-(x**2 + y**2) / (N / 5) ** 2 + 1e-3j * (x**2 + x * y)).astype("c8")[None]
-    positions = rng.uniform([N, N], [W - N, H - N], (n_patterns, 2))
-    energy = float((np.abs(probe) ** 2).sum()) * float((np.abs(obj) ** 2).mean())
-    return {"obj": obj, "probe": probe, "positions": positions, "scale": (NPHOTONS / energy) ** 0.5}
+RESULTS = Path(__file__).parent / "results"
 
 
-def contenders(data: dict[str, Any], rates: Any) -> dict[str, dict[str, Callable[[int], Any]]]:
-    """For each name, for each stage, a function that runs it on the first `n` patterns."""
-    obj, probe, at, scale = data["obj"], data["probe"], data["positions"], data["scale"]
-    N = probe.shape[-1]
-    generator = np.random.default_rng(1)
-    table = {
-        "numpy": {
-            "extract_patches": lambda n: numpy_pipeline.extract_patches(obj, at[:n], N),
-            "diffract": lambda n: numpy_pipeline.diffract(obj, probe, at[:n]),
-            "sample_photons": lambda n: numpy_pipeline.sample_photons(rates[:n], generator),
-            "observe": lambda n: numpy_pipeline.observe(obj, probe, at[:n], scale, generator),
-        }
-    }
-    for name, status in ptycho_fast.backends().items():
-        if not status.available:
-            sys.stderr.write(f"left out: {name}: {status.reason}\n")
-            continue
-        options = {"backend": name, "threads": 1}
-        photons = {"seed": 1, **options}
-        table[name] = {
-            "extract_patches": lambda n, o=options: ptycho_fast.extract_patches(
-                obj, at[:n], N, **o
-            ),
-            "diffract": lambda n, o=options: ptycho_fast.diffract(obj, probe, at[:n], **o),
-            "sample_photons": lambda n, p=photons: ptycho_fast.sample_photons(rates[:n], **p),
-            "observe": lambda n, p=photons: ptycho_fast.observe(
-                obj, probe, at[:n], scale=scale, **p
-            ),
-        }
-    return table
-
-
-def check(table: dict[str, dict[str, Callable[[int], Any]]], data: dict[str, Any]) -> None:
-    """All contenders give the reference's patches and amplitudes, and counts of the right dose."""
-    n = 4
-    truth = {stage: table["reference"][stage](n) for stage in STAGES[:2]}
-    mean = float(np.sum(truth["diffract"], dtype=np.float64)) * data["scale"] ** 2
-    for name, stages in table.items():
-        patches = stages["extract_patches"](n)
-        assert np.abs(patches - truth["extract_patches"]).max() < 2e-6, name
-        a, b = (np.sqrt(x.astype(np.float64)) for x in (stages["diffract"](n), truth["diffract"]))
-        assert np.linalg.norm(a - b) < 2e-6 * np.linalg.norm(b), name
-        counts = float(stages["observe"](n).sum(dtype=np.float64))
-        assert abs(counts - mean) < 6 * mean**0.5 + 1e-6 * mean, (name, counts, mean)
-
-
-def measure(N: int, pixels: int, rounds: int) -> list[dict[str, Any]]:
-    """Microseconds per pattern and ratios for one patch side."""
-    n_patterns = max(4, pixels // N**2)
-    data = inputs(N, n_patterns)
-    rates = np.float32(data["scale"] ** 2) * numpy_pipeline.diffract(
-        data["obj"], data["probe"], data["positions"]
+def parse() -> argparse.Namespace:
+    """Options of the command."""
+    parser = argparse.ArgumentParser(prog="python -m bench.simulate", description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256], metavar="N")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument(
+        "--threads", type=int, help="all threads (default: what the library takes by default)"
     )
-    table = contenders(data, rates)
-    check(table, data)
-    rows = []
-    for stage in STAGES:
-        seconds: dict[str, list[float]] = {name: [] for name in table}
-        for _ in range(rounds):
-            for name, stages in table.items():
-                n = max(2, min(n_patterns, SLOW.get(name, pixels) // N**2))
-                start = time.perf_counter()
-                stages[stage](n)
-                seconds[name].append((time.perf_counter() - start) / n)
-        for name, times in seconds.items():
-            ratios = [a / b for a, b in zip(seconds["numpy"], times, strict=True)]
-            rows.append(
-                {
-                    "N": N,
-                    "stage": stage,
-                    "contender": name,
-                    "us_per_pattern": 1e6 * statistics.median(times),
-                    "times_numpy": statistics.median(ratios),
-                }
-            )
-    return rows
+    parser.add_argument("--quick", action="store_true", help="small batches, three rounds")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
+    parser.add_argument("--plot", metavar="FILE", type=Path, help="draw them there")
+    parser.add_argument("--keep", action="store_true", help="write both to bench/results/")
+    return parser.parse_args()
 
 
 def main() -> None:
-    """Print the table; keep it as JSON where asked."""
-    parser = argparse.ArgumentParser(prog="python -m bench.simulate", description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256], metavar="N")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--quick", action="store_true", help="small batches, three rounds")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there too")
-    options = parser.parse_args()
-    pixels, rounds = (2**17, 3) if options.quick else (PIXELS, options.rounds)
+    """Run, print and keep."""
+    options = parse()
+    pixels, rounds = (2**16, 3) if options.quick else (2**20, options.rounds)
+    threads = thread_count(options.threads)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 130
 
-    print(f"one thread, {NPHOTONS:.0e} photons per pattern, NumPy {np.__version__}")
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
-    rows = []
+    start, before = time.perf_counter(), machine.load_average()
+    facts, peaks = machine.describe(), machine.peaks()
+    report.machine(console, facts, peaks)
+    rows, scaling = [], []
+    missing: dict[str, str] = {}
     for N in options.sizes:
-        part = measure(N, pixels, rounds)
+        part, left_out = measure(N, pixels, rounds, 1, peaks)
+        if not rows:
+            missing = left_out
+            report_missing(missing)
+        title = f"N = {N}, one thread: us per pattern, times {baseline()} (* best library)"
+        report.times(console, title, part, baseline())
         rows += part
-        print(f"\nN = {N:<17}" + "".join(f"{stage:>22}" for stage in STAGES))
-        for name in dict.fromkeys(row["contender"] for row in part):
-            mine = {row["stage"]: row for row in part if row["contender"] == name}
-            cells = (
-                f"{mine[s]['us_per_pattern']:9.1f} us {mine[s]['times_numpy']:6.1f} x"
-                for s in STAGES
-            )
-            print(f"  {name:<19}" + "".join(f"{cell:>22}" for cell in cells))
-    if options.json:
-        facts = {"build": ptycho_fast.build_info(), "nphotons": NPHOTONS, "rows": rows}
-        options.json.write_text(json.dumps(facts, indent=1) + "\n")
+    for N in options.sizes if threads > 1 else []:
+        part, _ = measure(N, pixels, rounds, threads, peaks)
+        title = f"N = {N}, {threads} threads: us per pattern, times {baseline()} (* best library)"
+        report.times(console, title, part, baseline())
+        scaling += part
+    poisson = measure_poisson(pixels, rounds)
+    verdicts = judge(rows, scaling, poisson)
+    report.poisson(console, poisson)
+    report.accounting(console, rows)
+    report.targets(console, verdicts)
+    after = machine.load_average()
+    took = time.perf_counter() - start
+    console.print(f"{took:.0f} s; load average {before[0]} before, {after[0]} after")
+
+    figures = {
+        "machine": facts,
+        "peaks": peaks,
+        "load_average": {"before": before, "after": after},
+        "baseline": baseline(),
+        "left_out": missing,
+        "rounds": rounds,
+        "seconds": took,
+        "rows": rows,
+        "scaling": scaling,
+        "poisson": poisson,
+        "targets": verdicts,
+    }
+    name = re.sub(r"\W+", "-", facts["processor"]).strip("-").lower() + "_" + facts["date"]
+    for path in [options.json] * bool(options.json) + [RESULTS / f"{name}.json"] * options.keep:
+        path.write_text(json.dumps(figures, indent=1) + "\n")
+    for path in [options.plot] * bool(options.plot) + [RESULTS / f"{name}.png"] * options.keep:
+        report.plot(path, rows, facts)
 
 
 if __name__ == "__main__":

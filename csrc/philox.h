@@ -73,21 +73,20 @@ struct Philox {
   }
 };
 
-// (x + 1/2) 2^-52 with x the upper 52 of the 64 bits `low + high 2^32`; exact, in (0, 1).
+// (x + 1/2) 2^-52 with x the upper 52 of 64 random bits; exact, in (0, 1).
 template <int W>
-PF_HD lane<double, W> uniform(lane<uint64_t, W> low, lane<uint64_t, W> high) {
-  const lane<uint64_t, W> bits = (low & 0xffffffffu) | (high << 32);
+PF_HD lane<double, W> uniform(lane<uint64_t, W> bits) {
   const lane<uint64_t, W> one_to_two = (bits >> 12) | 0x3ff0000000000000u;
   lane<double, W> x;
   memcpy(&x, &one_to_two, sizeof x);
   return x - (1 - 0x1p-53);
 }
 
-// The uniforms of photon pixels: block b of the counter (b, 0, pattern) serves pixel 32 (b / 16) + b % 16 (`first`)
+// The random bits of photon pixels: block b of the counter (b, 0, pattern) serves pixel 32 (b / 16) + b % 16 (`first`)
 // and the pixel 16 further on (`second`), so 16 blocks in a row serve 32 pixels in a row.
 template <int W, int K>
-PF_HD void photon_uniforms(const Philox<W>& philox, const lane<uint64_t, W> (&block)[K], uint64_t pattern,
-                           lane<double, W> (&first)[K], lane<double, W> (&second)[K]) {
+PF_HD void photon_bits(const Philox<W>& philox, const lane<uint64_t, W> (&block)[K], uint64_t pattern,
+                       lane<uint64_t, W> (&first)[K], lane<uint64_t, W> (&second)[K]) {
   lane<uint64_t, W> word[4][K];
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
@@ -99,8 +98,8 @@ PF_HD void photon_uniforms(const Philox<W>& philox, const lane<uint64_t, W> (&bl
   philox(word);
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
-    first[v] = uniform<W>(word[0][v], word[1][v]);
-    second[v] = uniform<W>(word[2][v], word[3][v]);
+    first[v] = (word[0][v] & 0xffffffffu) | (word[1][v] << 32);
+    second[v] = (word[2][v] & 0xffffffffu) | (word[3][v] << 32);
   }
 }
 

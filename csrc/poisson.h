@@ -15,8 +15,13 @@ namespace pf {
 inline namespace PF_ISA {
 
 constexpr double kSumBelow = 8, kCheckBelow = 640, kLargestRate = 2147483648.0;
-constexpr double kTail = 0.5 - 0x1p-9;  // |u - 1/2| beyond is a tail
-constexpr double kRound = 0x1.8p52;     // adding it rounds to an integer and leaves that in the low bits
+constexpr double kTail = 0.5 - 0x1p-9;            // |u - 1/2| beyond is a tail
+constexpr double kRound = 0x1.8p52;               // adding it rounds to an integer, left in the low bits
+constexpr float kQuickRound = 0x1.8p23f;          // the same for floats,
+constexpr uint32_t kQuickRoundBits = 0x4b400000;  // and its bits
+constexpr float kQuickTail = 0x1p-9f;             // smaller u and 1 - u are left to the doubles
+constexpr float kQuickLargest = 0x1p30f;          // larger rates, too: they could overflow an int32
+constexpr float kQuickSumError = 0x1p-18f;        // bounds the error of u - F summed in floats
 
 template <class To, class From>
 PF_HD To same_bits(From x) {
@@ -28,6 +33,7 @@ PF_HD To same_bits(From x) {
 
 // A comparison of lanes gives all ones where it holds; of plain numbers (W = 1) it gives a bool.
 PF_HD uint64_t add_where(uint64_t k, bool holds) { return k + holds; }
+PF_HD uint32_t add_where(uint32_t k, bool holds) { return k + holds; }
 template <class V, class M>
 PF_HD V add_where(V k, M holds) {
   return k - (V)holds;
@@ -55,6 +61,13 @@ PF_HD double root(double x) {
   return __builtin_sqrt(x);
 #endif
 }
+PF_HD float root(float x) {
+#if defined(__CUDA_ARCH__)
+  return __fsqrt_rn(x);
+#else
+  return __builtin_sqrtf(x);
+#endif
+}
 template <class V>
 PF_HD V root(V x) {
   for (unsigned i = 0; i < sizeof x / sizeof x[0]; ++i) x[i] = root(x[i]);
@@ -63,20 +76,26 @@ PF_HD V root(V x) {
 
 #if defined(__SSE2__) && !defined(__CUDACC__)
 PF_HD uint32_t mask_bits(lane<int64_t, 2> m) { return uint32_t(_mm_movemask_pd((__m128d)m)); }
+PF_HD uint32_t mask_bits(lane<int32_t, 4> m) { return uint32_t(_mm_movemask_ps((__m128)m)); }
 PF_HD lane<double, 2> root(lane<double, 2> x) { return _mm_sqrt_pd(x); }
+PF_HD lane<float, 4> root(lane<float, 4> x) { return _mm_sqrt_ps(x); }
 #endif
 #if defined(__AVX2__) && !defined(__CUDACC__)
 PF_HD uint32_t mask_bits(lane<int64_t, 4> m) { return uint32_t(_mm256_movemask_pd((__m256d)m)); }
+PF_HD uint32_t mask_bits(lane<int32_t, 8> m) { return uint32_t(_mm256_movemask_ps((__m256)m)); }
 PF_HD lane<double, 4> root(lane<double, 4> x) { return _mm256_sqrt_pd(x); }
+PF_HD lane<float, 8> root(lane<float, 8> x) { return _mm256_sqrt_ps(x); }
 #endif
 #if defined(__AVX512DQ__) && !defined(__CUDACC__)
 PF_HD uint32_t mask_bits(lane<int64_t, 8> m) { return _mm512_movepi64_mask((__m512i)m); }
+PF_HD uint32_t mask_bits(lane<int32_t, 16> m) { return _mm512_movepi32_mask((__m512i)m); }
 PF_HD lane<double, 8> root(lane<double, 8> x) { return _mm512_sqrt_pd(x); }
+PF_HD lane<float, 16> root(lane<float, 16> x) { return _mm512_sqrt_ps(x); }
 #endif
 
 // c[0] + c[1] x + ... of K lanes, odd and even powers apart: several short chains of operations in place of a long one.
-template <class V, int K, int N>
-PF_HD void polynomial(const double (&c)[N], const V (&x)[K], V (&sum)[K]) {
+template <class T, class V, int K, int N>
+PF_HD void polynomial(const T (&c)[N], const V (&x)[K], V (&sum)[K]) {
   V square[K], odd[K];
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
@@ -278,19 +297,154 @@ PF_HD uint32_t expand_quantile(const lane<double, D> (&rate)[K], const lane<doub
   return doubtful;
 }
 
-// Count of one pixel: what a GPU thread runs.
-PF_HD uint32_t poisson_quantile(double u, double rate) {
-  const double rates[1] = {rate}, us[1] = {u};
+// The upper halves of W numbers.
+template <int W>
+PF_HD lane<uint32_t, W> upper_halves(const uint64_t* bits) {
+  if constexpr (W == 1) {
+    return uint32_t(*bits >> 32);
+  } else {
+    const auto a = load<uint32_t, W>((const uint32_t*)bits), b = load<uint32_t, W>((const uint32_t*)bits + W);
+    if constexpr (W == 4) return __builtin_shufflevector(a, b, 1, 3, 5, 7);
+    if constexpr (W == 8) return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+    if constexpr (W == 16)
+      return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  }
+}
+
+// exp(-x), 0 <= x <= 80, as exp_minus but in floats: relative error below 3e-7.
+template <int W, int K>
+PF_HD void quick_exp_minus(const lane<float, W> (&x)[K], lane<float, W> (&result)[K]) {
+  using V = lane<float, W>;
+  using B = lane<uint32_t, W>;
+  constexpr float c[] = {
+      1.0f, -1.0f, 0.49998870491981506f, -0.16666504740715027f, 0.041917506605386734f, -0.008369148708879948f};
+  V shifted[K], t[K];
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) {
+    shifted[v] = x[v] * 1.44269504f + kQuickRound;
+    const V n = shifted[v] - kQuickRound;
+    t[v] = (x[v] - n * 0x1.62ep-1f) - n * 0x1.0bfbe8p-15f;
+  }
+  polynomial(c, t, result);
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) result[v] *= same_bits<V>((kQuickRoundBits + 127 - same_bits<B>(shifted[v])) << 23);
+}
+
+// u as a float: the upper 32 random bits alone, error below 2^-24.
+template <int W>
+PF_HD lane<float, W> quick_uniform(lane<uint32_t, W> high) {
+  return convert<float, int32_t, W>((lane<int32_t, W>)(high ^ 0x80000000u)) * 0x1p-32f + 0.5f;
+}
+
+// sum_quantile in floats, rate < 8. A set bit of the result marks a number for which some F is within its error bound
+// of u, which can make the count wrong.
+template <int W, int K>
+PF_HD uint32_t quick_sum_quantile(const lane<float, W> (&rate)[K], const lane<uint32_t, W> (&high)[K],
+                                  lane<uint32_t, W> (&count)[K]) {
+  using V = lane<float, W>;
+  V p[K], left[K], closest[K];
+  quick_exp_minus<W, K>(rate, p);
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) {
+    left[v] = quick_uniform<W>(high[v]) - p[v];
+    closest[v] = larger(left[v], -left[v]);
+    count[v] = add_where(lane<uint32_t, W>{}, left[v] > 0.0f);
+  }
+  for (float k = 1;;) {
+    auto more = left[0] > kQuickSumError;
+    PF_UNROLL
+    for (int v = 1; v < K; ++v) more |= left[v] > kQuickSumError;
+    if (!mask_bits(more)) break;
+    for (int step = 0; step < 2; ++step, k += 1) {
+      const float inverse = 1 / k;
+      PF_UNROLL
+      for (int v = 0; v < K; ++v) {
+        p[v] *= rate[v] * inverse;
+        left[v] -= p[v];
+        const V gap = larger(left[v], -left[v]);
+        closest[v] = closest[v] < gap ? closest[v] : gap;
+        count[v] = add_where(count[v], left[v] > 0.0f);
+      }
+    }
+  }
+  uint32_t doubtful = 0;
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) doubtful |= mask_bits(closest[v] <= kQuickSumError) << (v * W);
+  return doubtful;
+}
+
+// expand_quantile in floats. A set bit of the result marks a number in a tail, at the largest rates, or with x within
+// its error bound of an integer.
+template <int W, int K>
+PF_HD uint32_t quick_expand_quantile(const lane<float, W> (&rate)[K], const lane<uint32_t, W> (&high)[K],
+                                     lane<uint32_t, W> (&count)[K]) {
+  using V = lane<float, W>;
+  using I = lane<int32_t, W>;
+  using B = lane<uint32_t, W>;
+  constexpr float top_c[] = {8.940361976623535f, 699.9413452148438f, 7207.89453125f, 10720.166015625f,
+                             370.439697265625f};
+  constexpr float bottom_c[] = {1.0f, 107.94658660888672f, 1647.5841064453125f, 5437.150390625f, 4150.12158203125f};
+  constexpr float h[] = {0.1666666865348816f, -0.013887167908251286f, 0.0036609102971851826f, -0.0015546726062893867f,
+                         0.0007617977098561823f};
+  constexpr float c0[] = {0.33333221077919006f, -0.027741607278585434f, 0.009649503976106644f, -0.004641532897949219f};
+  V smaller[K], root_of[K], deviation[K], inverse[K], size[K], w[K], s[K], top[K], bottom[K];
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) {
+    const I folded = (I)high[v] ^ ((I)high[v] >> 31);
+    smaller[v] = convert<float, int32_t, W>(folded) * 0x1p-32f + 0x1p-33f;  // min(u, 1 - u)
+    root_of[v] = root(smaller[v] * (1.0f - smaller[v]));
+    deviation[v] = root(rate[v]);
+  }
+  polynomial(top_c, root_of, top);
+  polynomial(bottom_c, root_of, bottom);
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) {
+    const V common = 1.0f / (bottom[v] * deviation[v]);
+    size[v] = (0.5f - smaller[v]) * top[v] * (common * deviation[v]);
+    inverse[v] = common * bottom[v];
+    w[v] = same_bits<V>(same_bits<B>(size[v]) | (~high[v] & 0x80000000u));
+    s[v] = w[v] * inverse[v];
+  }
+  polynomial(h, s, top);
+  polynomial(c0, s, bottom);
+  uint32_t doubtful = 0;
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) {
+    const V over_rate = inverse[v] * inverse[v], square = w[v] * w[v], wide = deviation[v] * w[v];
+    const V small = square * top[v] + (bottom[v] + over_rate * (s[v] * 0.030797813f - 0.020911483f));
+    const I whole = convert<int32_t, float, W>(rate[v]);
+    const V y = (rate[v] - convert<float, int32_t, W>(whole)) - 0.5f + (wide + small), nearest = y + kQuickRound;
+    const V gap = y - (nearest - kQuickRound), miss = larger(gap, -gap);
+    const V error = deviation[v] * (size[v] * 1.2e-6f + 5e-7f) + over_rate * (square * 8e-3f + 4e-3f);
+    const auto doubt = (miss + error > 0.5f) | (smaller[v] < kQuickTail) | (rate[v] > kQuickLargest);
+    doubtful |= mask_bits(doubt) << (v * W);
+    count[v] = (B)whole + same_bits<B>(nearest) - kQuickRoundBits;
+  }
+  return doubtful;
+}
+
+// Count of one pixel from its 64 random bits: what a GPU thread runs.
+PF_HD uint32_t poisson_quantile(uint64_t bits, double rate) {
+  const double rates[1] = {rate}, us[1] = {uniform<1>(bits)};
   uint64_t count[1];
   if (rate < kSumBelow || expand_quantile<1, 1>(rates, us, count)) sum_quantile<1, 1>(rates, us, count);
   return uint32_t(count[0]);
 }
+PF_HD uint32_t poisson_quantile(uint64_t bits, float rate) {
+  const float rates[1] = {rate};
+  const uint32_t high[1] = {uint32_t(bits >> 32)};
+  uint32_t count[1];
+  const uint32_t doubtful = rate < float(kSumBelow) ? quick_sum_quantile<1, 1>(rates, high, count)
+                                                    : quick_expand_quantile<1, 1>(rates, high, count);
+  return doubtful ? poisson_quantile(bits, double(rate)) : count[0];
+}
 
 // The count of one pixel of one pattern.
-PF_HD uint32_t poisson_count(double rate, uint32_t pixel, uint64_t seed, uint64_t pattern) {
+template <class T>
+PF_HD uint32_t poisson_count(T rate, uint32_t pixel, uint64_t seed, uint64_t pattern) {
   const uint64_t block[1] = {pixel / 32 * 16 + pixel % 16};
-  double first[1], second[1];
-  photon_uniforms(Philox<1>(seed), block, pattern, first, second);
+  uint64_t first[1], second[1];
+  photon_bits(Philox<1>(seed), block, pattern, first, second);
   return poisson_quantile(pixel / 16 % 2 ? second[0] : first[0], rate);
 }
 
@@ -315,12 +469,14 @@ PF_HD void store_counts(uint32_t* to, lane<uint64_t, D> count) {
   }
 }
 
-// Lanes of D doubles that are worked on together: a few, so that none waits for the result of the last operation.
+// Lanes of D doubles, or of W floats, that are worked on together: a few, so that none waits for the result of the last
+// operation.
 constexpr int lanes_together(int d) { return d < 4 ? 4 : 16 / d; }
+constexpr int quick_lanes_together(int w) { return w < 8 ? 4 : 32 / w; }
 
 // Counts of 16 pixels, all with rates below 8 (`sum`) or none. D doubles make a lane.
-template <int D>
-inline void count_sixteen(bool sum, const double* rate, const double* u, uint32_t* count) {
+template <int D, class T>
+inline void count_sixteen(bool sum, const T* rate, const uint64_t* bits, uint32_t* count) {
   constexpr int K = lanes_together(D);
   lane<double, D> rates[K], us[K];
   lane<uint64_t, D> counts[K];
@@ -328,8 +484,8 @@ inline void count_sixteen(bool sum, const double* rate, const double* u, uint32_
   for (int i = 0; i < 16; i += K * D) {
     PF_UNROLL
     for (int v = 0; v < K; ++v) {
-      rates[v] = load<double, D>(rate + i + v * D);
-      us[v] = load<double, D>(u + i + v * D);
+      rates[v] = load_rates<D>(rate + i + v * D);
+      us[v] = uniform<D>(load<uint64_t, D>(bits + i + v * D));
     }
     if (sum) {
       sum_quantile<D, K>(rates, us, counts);
@@ -341,103 +497,190 @@ inline void count_sixteen(bool sum, const double* rate, const double* u, uint32_
   }
   for (; doubtful; doubtful &= doubtful - 1) {
     const int i = __builtin_ctz(doubtful);
-    const double one_rate[1] = {rate[i]}, one_u[1] = {u[i]};
+    const double one_rate[1] = {rate[i]}, one_u[1] = {uniform<1>(bits[i])};
     uint64_t one_count[1];
     sum_quantile<1, 1>(one_rate, one_u, one_count);
     count[i] = uint32_t(one_count[0]);
   }
 }
 
-// Pixels of one kind (rates below 8, or not) that wait until they fill 16 lanes.
+// Pixels of one kind that wait until they fill the lanes.
+template <class T>
 struct WaitingPixels {
-  double rate[32], u[32];
-  int pixel[32];
+  T rate[64];
+  uint64_t bits[64];
+  int pixel[64];
   int length = 0;
 
-  // Adds the pixels `first + i` of those of 16 whose bit i is set.
-  void add(uint32_t bits, const double* rates, const double* us, int first) {
+  // Adds the pixels `first + i` of those of 32 whose bit i is set.
+  void add(uint32_t chosen, const T* rates, const uint64_t* random, int first) {
     int n = length;
-    for (; bits; bits &= bits - 1, ++n) {
-      const int i = __builtin_ctz(bits);
+    for (; chosen; chosen &= chosen - 1, ++n) {
+      const int i = __builtin_ctz(chosen);
       rate[n] = rates[i];
-      u[n] = us[i];
+      bits[n] = random[i];
       pixel[n] = first + i;
     }
     length = n;
   }
 
-  // Counts the last 16 pixels, or all where they are fewer.
-  template <int D>
-  void count_last(bool sum, uint32_t* count) {
-    const int first = length < 16 ? 0 : length - 16;
-    for (int i = length; i < 16; ++i) {
-      rate[i] = sum ? 0 : kSumBelow;
-      u[i] = 0.5;
+  // Takes the last `n` pixels away, filled up from the end with idle ones, by counts = count_them(rates, bits).
+  template <int N, class F>
+  void count_last(T idle_rate, uint32_t* count, F count_them) {
+    const int first = length < N ? 0 : length - N;
+    for (int i = length; i < N; ++i) {
+      rate[i] = idle_rate;
+      bits[i] = uint64_t(1) << 63;
     }
-    uint32_t counts[16];
-    count_sixteen<D>(sum, rate + first, u + first, counts);
+    uint32_t counts[N];
+    count_them(rate + first, bits + first, counts);
     for (int i = first; i < length; ++i) count[pixel[i]] = counts[i - first];
     length = first;
   }
 };
+
+// Counts of those of 32 pixels that are chosen, all with rates below 8; the other counts stay as they are.
+template <int W>
+inline void sum_chosen(uint32_t chosen, const float* rate, const uint64_t* bits, uint32_t* count) {
+  constexpr int K = quick_lanes_together(W);
+  uint32_t doubtful = 0;
+  for (int i = 0; i < 32; i += W * K) {
+    if (!(chosen >> i & (~0u >> (32 - W * K)))) continue;
+    lane<float, W> rates[K];
+    lane<uint32_t, W> high[K], counts[K];
+    PF_UNROLL
+    for (int v = 0; v < K; ++v) {
+      const auto all = load<float, W>(rate + i + v * W);
+      rates[v] = all < float(kSumBelow) ? all : lane<float, W>{};  // a count of 0
+      high[v] = upper_halves<W>(bits + i + v * W);
+    }
+    doubtful |= quick_sum_quantile<W, K>(rates, high, counts) << i;
+    PF_UNROLL
+    for (int v = 0; v < K; ++v) store<uint32_t, W>(count + i + v * W, load<uint32_t, W>(count + i + v * W) | counts[v]);
+  }
+  for (doubtful &= chosen; doubtful; doubtful &= doubtful - 1) {
+    const int i = __builtin_ctz(doubtful);
+    count[i] = poisson_quantile(bits[i], double(rate[i]));
+  }
+}
+
+template <int W>
+inline void count_quick(const float* rate, const uint64_t* bits, int first, uint32_t* count,
+                        WaitingPixels<float> (&waiting)[2]) {
+  constexpr int K = quick_lanes_together(W);
+  uint32_t doubtful = 0, sum = 0;
+  for (int i = 0; i < 32; i += W * K) {
+    lane<float, W> rates[K];
+    lane<uint32_t, W> high[K], counts[K];
+    uint32_t large = 0, zero = 0;
+    PF_UNROLL
+    for (int v = 0; v < K; ++v) {
+      rates[v] = load<float, W>(rate + i + v * W);
+      high[v] = upper_halves<W>(bits + i + v * W);
+      counts[v] = lane<uint32_t, W>{};
+      large |= mask_bits(rates[v] >= float(kSumBelow)) << (v * W);
+      zero |= mask_bits(quick_uniform<W>(high[v]) + rates[v] < 1 - 0x1p-20f) << (v * W);
+    }
+    sum |= (~(large | zero) & (~0u >> (32 - W * K))) << i;
+    if (large) {
+      doubtful |= (quick_expand_quantile<W, K>(rates, high, counts) & large) << i;
+      PF_UNROLL
+      for (int v = 0; v < K; ++v) counts[v] = rates[v] >= float(kSumBelow) ? counts[v] : lane<uint32_t, W>{};
+    }
+    PF_UNROLL
+    for (int v = 0; v < K; ++v) store<uint32_t, W>(count + i + v * W, counts[v]);
+  }
+  if (__builtin_popcount(sum) >= 16) {
+    sum_chosen<W>(sum, rate, bits, count);
+    sum = 0;
+  }
+  waiting[0].add(doubtful, rate, bits, first);
+  waiting[1].add(sum, rate, bits, first);
+}
+
+template <int D>
+inline void count_exact(const double* rate, const uint64_t* bits, int first, uint32_t* count,
+                        WaitingPixels<double> (&waiting)[2]) {
+  for (int half = 0; half < 32; half += 16) {
+    uint32_t expand = 0, zero = 0;
+    PF_UNROLL
+    for (int i = half; i < half + 16; i += D) expand |= mask_bits(load<double, D>(rate + i) >= kSumBelow) << i;
+    if (expand >> half == 0xffff) {
+      count_sixteen<D>(false, rate + half, bits + half, count + half);
+      continue;
+    }
+    PF_UNROLL
+    for (int i = half; i < half + 16; i += D) {  // F(0) = exp(-rate) > 1 - rate: where u is below that, the count is 0
+      const auto below = (1 - 0x1p-50) - load<double, D>(rate + i);
+      zero |= mask_bits(uniform<D>(load<uint64_t, D>(bits + i)) < below) << i;
+    }
+    const uint32_t sum = 0xffffu << half & ~(expand | zero);
+    if (sum >> half == 0xffff) {
+      count_sixteen<D>(true, rate + half, bits + half, count + half);
+      continue;
+    }
+    memset(count + half, 0, 16 * sizeof *count);
+    waiting[0].add(expand, rate, bits, first);
+    waiting[1].add(sum, rate, bits, first);
+  }
+}
 
 // Counts of one pattern. rate (n_pixels), in photons, 0 to 2^31 (see first_bad_rate); W = 1, 4, 8 or 16 numbers of
 // 32 bits make a lane. Sixteen pixels of one kind go straight through; from mixed ones each kind is gathered first.
 template <class T, int W>
 inline void poisson_counts(const T* rate, uint32_t* count, int n_pixels, uint64_t seed, uint64_t pattern) {
   constexpr int D = W == 1 ? 1 : W / 2, K = lanes_together(D);
-  using V = lane<double, D>;
+  constexpr bool quick = sizeof(T) == sizeof(float);
   const Philox<D> philox(seed);
-  WaitingPixels waiting[2];  // to expand, to sum
+  WaitingPixels<T> waiting[2];  // to expand, to sum
   uint64_t step[D];
   for (int i = 0; i < D; ++i) step[i] = i;
   const auto steps = load<uint64_t, D>(step);
+  const auto expand = [](const T* r, const uint64_t* b, uint32_t* c) { count_sixteen<D>(false, r, b, c); };
+  const auto sum = [](const T* r, const uint64_t* b, uint32_t* c) {
+    if constexpr (quick) {
+      memset(c, 0, 32 * sizeof *c);
+      sum_chosen<W>(~0u, r, b, c);
+    } else {
+      count_sixteen<D>(true, r, b, c);
+    }
+  };
+  constexpr int sums = quick ? 32 : 16;
 
   for (int first = 0; first < n_pixels; first += 32) {
-    const int here = n_pixels - first < 32 ? n_pixels - first : 32;
-    double rates[32], us[32];
-    if (here == 32) {
-      for (int i = 0; i < 32; i += D) store<double, D>(rates + i, load_rates<D>(rate + first + i));
-    } else {
-      for (int i = 0; i < 32; ++i) rates[i] = i < here ? double(rate[first + i]) : 0;
-    }
+    uint64_t bits[32];
     for (int i = 0; i < 16; i += K * D) {
-      lane<uint64_t, D> block[K];
-      V u0[K], u1[K];
+      lane<uint64_t, D> block[K], b0[K], b1[K];
       for (int v = 0; v < K; ++v) block[v] = steps + uint64_t(first / 2 + i + v * D);
-      photon_uniforms(philox, block, pattern, u0, u1);
+      photon_bits(philox, block, pattern, b0, b1);
       for (int v = 0; v < K; ++v) {
-        store<double, D>(us + i + v * D, u0[v]);
-        store<double, D>(us + 16 + i + v * D, u1[v]);
+        store<uint64_t, D>(bits + i + v * D, b0[v]);
+        store<uint64_t, D>(bits + 16 + i + v * D, b1[v]);
       }
     }
-    for (int half = 0; half < here; half += 16) {
-      const int inside = here - half < 16 ? here - half : 16;
-      uint32_t expand = 0, zero = ~0u << inside;
-      PF_UNROLL
-      for (int i = 0; i < 16; i += D) expand |= mask_bits(load<double, D>(rates + half + i) >= kSumBelow) << i;
-      if (expand == 0xffff) {
-        count_sixteen<D>(false, rates + half, us + half, count + first + half);
-        continue;
+    const int here = n_pixels - first < 32 ? n_pixels - first : 32;
+    T padded_rates[32];
+    uint32_t padded_counts[32];
+    const T* rates = rate + first;
+    uint32_t* counts = count + first;
+    if (here < 32) {  // the rest: no photons expected, and u near 0
+      for (int i = 0; i < 32; ++i) {
+        padded_rates[i] = i < here ? rates[i] : T(0);
+        bits[i] = i < here ? bits[i] : 0;
       }
-      PF_UNROLL
-      for (int i = 0; i < 16; i += D) {  // F(0) = exp(-rate) > 1 - rate: where u is below that, the count is 0
-        const V below = (1 - 0x1p-50) - load<double, D>(rates + half + i);
-        zero |= mask_bits(load<double, D>(us + half + i) < below) << i;
-      }
-      const uint32_t sum = 0xffff & ~(expand | zero);
-      if (sum == 0xffff) {
-        count_sixteen<D>(true, rates + half, us + half, count + first + half);
-        continue;
-      }
-      memset(count + first + half, 0, inside * sizeof *count);
-      for (int kind = 0; kind < 2; ++kind) {
-        waiting[kind].add(kind ? sum : expand, rates + half, us + half, first + half);
-        if (waiting[kind].length >= 16) waiting[kind].template count_last<D>(kind, count);
-      }
+      rates = padded_rates;
+      counts = padded_counts;
     }
+    if constexpr (quick)
+      count_quick<W>(rates, bits, first, counts, waiting);
+    else
+      count_exact<D>(rates, bits, first, counts, waiting);
+    if (here < 32) memcpy(count + first, counts, here * sizeof *count);
+    while (waiting[0].length >= 16) waiting[0].template count_last<16>(T(kSumBelow), count, expand);
+    while (waiting[1].length >= sums) waiting[1].template count_last<sums>(T(0), count, sum);
   }
-  for (int kind = 0; kind < 2; ++kind) waiting[kind].template count_last<D>(kind, count);
+  if (waiting[0].length) waiting[0].template count_last<16>(T(kSumBelow), count, expand);
+  if (waiting[1].length) waiting[1].template count_last<sums>(T(0), count, sum);
 }
 
 // Index of the first rate that is negative, NaN, infinite or above 2^31; -1 if all are good.
