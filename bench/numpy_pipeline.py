@@ -1,7 +1,7 @@
 """The yardstick: ptychography simulation written well in NumPy alone, in float32.
 
-Chunks of the batch that fit the cache, no arrays made on the way, transforms in place, interpolation
-on real and imaginary parts at once, and the zero frequency moved while the result is written.
+Chunks of the batch that fit the cache, no arrays made on the way, transforms in place, real weights
+applied to real and imaginary parts alike, and the zero frequency moved while the result is written.
 """
 
 import numpy as np

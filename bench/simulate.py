@@ -40,7 +40,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Run, print and keep."""
     options = parse()
-    pixels, rounds = (2**16, 3) if options.quick else (2**20, options.rounds)
+    batch, pixels, rounds = (64, 2**16, 3) if options.quick else (256, 2**20, options.rounds)
     threads = thread_count(options.threads)
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -52,7 +52,7 @@ def main() -> None:
     rows, scaling = [], []
     missing: dict[str, str] = {}
     for N in options.sizes:
-        part, left_out = measure(N, pixels, rounds, 1, peaks)
+        part, left_out = measure(N, batch, pixels, rounds, 1, peaks)
         if not rows:
             missing = left_out
             report_missing(missing)
@@ -60,7 +60,7 @@ def main() -> None:
         report.times(console, title, part, baseline())
         rows += part
     for N in options.sizes if threads > 1 else []:
-        part, _ = measure(N, pixels, rounds, threads, peaks)
+        part, _ = measure(N, batch, pixels, rounds, threads, peaks)
         title = f"N = {N}, {threads} threads: us per pattern, times {baseline()} (* best library)"
         report.times(console, title, part, baseline())
         scaling += part
@@ -79,6 +79,7 @@ def main() -> None:
         "load_average": {"before": before, "after": after},
         "baseline": baseline(),
         "left_out": missing,
+        "patterns_in_a_call": batch,
         "rounds": rounds,
         "seconds": took,
         "rows": rows,
@@ -87,9 +88,10 @@ def main() -> None:
         "targets": verdicts,
     }
     name = re.sub(r"\W+", "-", facts["processor"]).strip("-").lower() + "_" + facts["date"]
-    for path in [options.json] * bool(options.json) + [RESULTS / f"{name}.json"] * options.keep:
+    kept = RESULTS / f"{name}.json" if options.keep else None
+    for path in filter(None, (options.json, kept)):
         path.write_text(json.dumps(figures, indent=1) + "\n")
-    for path in [options.plot] * bool(options.plot) + [RESULTS / f"{name}.png"] * options.keep:
+    for path in filter(None, (options.plot, kept and kept.with_suffix(".png"))):
         report.plot(path, rows, facts)
 
 

@@ -336,19 +336,18 @@ PF_HD lane<float, W> quick_uniform(lane<uint32_t, W> high) {
   return convert<float, int32_t, W>((lane<int32_t, W>)(high ^ 0x80000000u)) * 0x1p-32f + 0.5f;
 }
 
-// sum_quantile in floats, rate < 8. A set bit of the result marks a number for which some F is within its error bound
-// of u, which can make the count wrong.
+// sum_quantile in floats, rate < 8. `left` = u - F stops at its first value below the error bound; where that is not
+// below minus the bound either, the count may be wrong: a set bit of the result.
 template <int W, int K>
 PF_HD uint32_t quick_sum_quantile(const lane<float, W> (&rate)[K], const lane<uint32_t, W> (&high)[K],
                                   lane<uint32_t, W> (&count)[K]) {
   using V = lane<float, W>;
-  V p[K], left[K], closest[K];
+  V p[K], left[K];
   quick_exp_minus<W, K>(rate, p);
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
     left[v] = quick_uniform<W>(high[v]) - p[v];
-    closest[v] = larger(left[v], -left[v]);
-    count[v] = add_where(lane<uint32_t, W>{}, left[v] > 0.0f);
+    count[v] = lane<uint32_t, W>{};
   }
   for (float k = 1;;) {
     auto more = left[0] > kQuickSumError;
@@ -359,17 +358,16 @@ PF_HD uint32_t quick_sum_quantile(const lane<float, W> (&rate)[K], const lane<ui
       const float inverse = 1 / k;
       PF_UNROLL
       for (int v = 0; v < K; ++v) {
+        const auto below = left[v] > kQuickSumError;
+        count[v] = add_where(count[v], below);
         p[v] *= rate[v] * inverse;
-        left[v] -= p[v];
-        const V gap = larger(left[v], -left[v]);
-        closest[v] = closest[v] < gap ? closest[v] : gap;
-        count[v] = add_where(count[v], left[v] > 0.0f);
+        left[v] -= below ? p[v] : V{};
       }
     }
   }
   uint32_t doubtful = 0;
   PF_UNROLL
-  for (int v = 0; v < K; ++v) doubtful |= mask_bits(closest[v] <= kQuickSumError) << (v * W);
+  for (int v = 0; v < K; ++v) doubtful |= mask_bits(left[v] >= -kQuickSumError) << (v * W);
   return doubtful;
 }
 
