@@ -26,7 +26,7 @@ def parse() -> argparse.Namespace:
     """Options of the command."""
     parser = argparse.ArgumentParser(prog="python -m bench.simulate", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256], metavar="N")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
         "--threads", type=int, help="all threads (default: what the library takes by default)"
     )

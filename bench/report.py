@@ -1,0 +1,143 @@
+"""Tables and the figure."""
+
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bench.contenders import baseline
+from bench.measure import STAGES, Row, ratio
+from bench.targets import NOISE_FREE, best_library, find
+
+HEADS = {"extract_patches": "patches", "diffract": "noise-free", "sample_photons": "photons alone"}
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for k, column in enumerate(columns):
+        table.add_column(column, justify="right" if k else "left", no_wrap=True)
+    return table
+
+
+def _head(stage: str, dose: float | None) -> str:
+    return HEADS.get(stage) or f"noisy {dose:.0e}"
+
+
+def _number(x: float) -> str:
+    """At least two digits that count."""
+    return f"{x:.2f}" if x < 10 else f"{x:.1f}" if x < 100 else f"{x:.0f}"
+
+
+def machine(console: Console, facts: Row, peaks: dict[str, float]) -> None:
+    """What it ran on."""
+    caches = ", ".join(f"{name} {size}" for name, size in facts["caches"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    build = facts["build"]
+    console.print(f"{facts['processor']}, {facts['processors']} processors, {caches}")
+    console.print(f"Python {facts['python']}, {versions}")
+    console.print(f"{build.get('compiler', 'no extension')} {build.get('flags', '')}")
+    console.print(
+        f"one thread at best: copy {peaks['copy_gb_s']:.1f} GB/s; multiplies and adds apart "
+        f"{peaks['gflop_s']:.0f} GFLOP/s, fused {peaks['fma_gflop_s']:.0f} GFLOP/s"
+    )
+
+
+def times(console: Console, title: str, rows: list[Row], base: str) -> None:
+    """Microseconds per pattern, and times the base's, by contender and stage."""
+    table = _table(title, "", *(_head(*stage) for stage in STAGES))
+    for name in dict.fromkeys(row["contender"] for row in rows):
+        cells = []
+        for stage, dose in STAGES:
+            here = find(rows, stage=stage, photons=dose)
+            (mine,), (other,) = find(here, contender=name), find(here, contender=base)
+            mark = "*" if mine is best_library(here) else " "
+            us, x = _number(mine["us_per_pattern"]), _number(ratio(mine, other))
+            cells.append(f"{us:>6} {x:>5}x{mark}")
+        table.add_row(name, *cells)
+    console.print(table)
+
+
+def accounting(console: Console, rows: list[Row]) -> None:
+    """What the baseline moves and computes, against what the machine can."""
+    table = _table(
+        f"{baseline()}, one thread: bytes that must move, nominal FFT operations",
+        "", "N", "KB/pattern", "GB/s", "of copy", "GFLOP/s", "of mul + add",
+    )  # fmt: skip
+    for row in find(rows, contender=baseline()):
+        table.add_row(
+            _head(row["stage"], row["photons"]),
+            str(row["N"]),
+            f"{row['bytes'] / 1e3:.0f}",
+            f"{row['gb_s']:.2f}",
+            f"{row['of_copy']:.0%}",
+            f"{row['gflop_s']:.2f}" if row["operations"] else "",
+            f"{row['of_arithmetic']:.0%}" if row["operations"] else "",
+        )
+    console.print(table)
+
+
+def poisson(console: Console, rows: list[Row]) -> None:
+    """Nanoseconds per pixel of the samplers."""
+    means = list(dict.fromkeys(row["mean"] for row in rows))
+    table = _table(
+        f"Poisson alone, ns per pixel, one thread, times {baseline()}",
+        "", *(f"mean {mean:g}" for mean in means),
+    )  # fmt: skip
+    for name in dict.fromkeys(row["contender"] for row in rows):
+        cells = []
+        for mean in means:
+            here = find(rows, mean=mean)
+            (mine,), (other,) = find(here, contender=name), find(here, contender=baseline())
+            x = _number(ratio(mine, other))
+            cells.append(f"{_number(mine['ns_per_pixel'])} {x:>5}x")
+        table.add_row(name, *cells)
+    console.print(table)
+
+
+def targets(console: Console, verdicts: list[Row]) -> None:
+    """Target, measured, met or not."""
+    if not verdicts:
+        return
+    table = _table("Targets", "", "at", "required", "hoped for", "measured", "")
+    table.columns[1].justify = "left"
+    for row in verdicts:
+        hoped = row["hoped"]
+        word = "not met" if not row["met"] else "met"
+        if hoped and row["measured"] >= hoped:
+            word = "reached what was hoped for"
+        table.add_row(
+            row["target"], row["at"], f"{row['required']:g}", f"{hoped:g}" if hoped else "",
+            _number(row["measured"]), word,
+        )  # fmt: skip
+    console.print(table)
+    console.print(f"{sum(row['met'] for row in verdicts)} of {len(verdicts)} met")
+
+
+def plot(path: Path, rows: list[Row], facts: dict[str, Any]) -> None:
+    """Microseconds per pattern by contender and patch side, noise-free and noisy."""
+    from matplotlib.figure import Figure
+
+    panels = [(NOISE_FREE, "noise-free")]
+    panels += [(("observe", dose), f"{dose:.0e} photons per pattern") for dose in (1e6, 1e9)]
+    sides = sorted({row["N"] for row in rows})
+    first = find(rows, N=sides[0], stage="observe", photons=1e9)
+    order = [row["contender"] for row in sorted(first, key=lambda row: -row["us_per_pattern"])]
+    figure = Figure(figsize=(12, 0.42 * len(order) + 1.8), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharex=True, sharey=True)
+    for ax, ((stage, dose), title) in zip(axes, panels, strict=True):
+        for N, marker in zip(sides, "osD^vPX*", strict=False):
+            here = find(rows, N=N, stage=stage, photons=dose)
+            at = [find(here, contender=name)[0]["us_per_pattern"] for name in order]
+            ax.plot(at, range(len(order)), marker, markersize=7, label=f"N = {N}")
+        ax.set_xscale("log")
+        ax.set_title(title)
+        ax.grid(color="0.9")
+        ax.set_axisbelow(True)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0].set_yticks(range(len(order)), order)
+    axes[1].set_xlabel("microseconds per pattern, one thread (less is better)")
+    axes[-1].legend(loc="lower left", frameon=True)
+    figure.suptitle(f"{facts['processor']}, {facts['date']}", fontsize=9, color="0.4")
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,93 @@
+"""What the project set out to reach, and whether it did: ratios within one run."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from bench.contenders import baseline
+from bench.measure import Row, ratio
+
+NOISE_FREE = ("diffract", None)
+NOISY = (("observe", 1e9), ("observe", 1e6))
+
+# Required, and hoped for, by patch side, on one thread
+AGAINST_NUMPY = {64: (25, 40), 128: (15, 25), 256: (12, 20)}
+AGAINST_NUMPY_NOISY = {64: (20, 30), 128: (18, 30), 256: (15, 30)}
+AGAINST_LIBRARY = {64: (2, None), 128: (1.5, None), 256: (1.5, None)}
+AGAINST_LIBRARY_NOISY = {N: (8, None) for N in (64, 128, 256)}
+NUMBA_AGAINST_NUMPY_NOISY = {N: (4, None) for N in (64, 128, 256)}
+LINEAR = {N: (0.85, None) for N in (64, 128, 256)}
+# By mean of the pixels
+AGAINST_GENERATOR = {0.01: (6, None)} | {mean: (12, 20) for mean in (1.0, 10.0, 100.0, 1e4, 1e6)}
+
+
+def find(rows: list[Row], **wanted: Any) -> list[Row]:
+    """Rows that say so."""
+    return [row for row in rows if all(row.get(key) == value for key, value in wanted.items())]
+
+
+def best_library(rows: list[Row]) -> Row | None:
+    """The fastest of the rows that are of library pipelines."""
+    libraries = find(rows, kind="library")
+    return min(libraries, key=lambda row: row["us_per_pattern"]) if libraries else None
+
+
+def _at_dose(dose: float | None) -> str:
+    return f", {dose:.0e} photons" if dose else ""
+
+
+def judge(rows: list[Row], scaling: list[Row], poisson: list[Row]) -> list[dict[str, Any]]:
+    """Every target that this run measured."""
+    mine = baseline()
+
+    def verdict(what: str, at: str, target: tuple[float, float | None], measured: float) -> Row:
+        required, hoped = target
+        return {
+            "target": what, "at": at, "required": required, "hoped": hoped,
+            "measured": measured, "met": measured >= required,
+        }  # fmt: skip
+
+    def by_stage(what: str, targets: dict[int, Any], stages: Any, pair: Any) -> Iterator[Row]:
+        for N, target in targets.items():
+            for stage, dose in stages:
+                if not (here := find(rows, N=N, stage=stage, photons=dose)):
+                    continue
+                slower, faster = pair(here)
+                if slower and faster:
+                    name = f" ({slower['contender']})" if slower["kind"] == "library" else ""
+                    at = f"N = {N}{_at_dose(dose)}{name}"
+                    yield verdict(what, at, target, ratio(slower, faster))
+
+    def named(here: list[Row], name: str) -> Row | None:
+        return next(iter(find(here, contender=name)), None)
+
+    def numpy(here: list[Row]) -> Any:
+        return named(here, "numpy"), named(here, mine)
+
+    def library(here: list[Row]) -> Any:
+        return best_library(here), named(here, mine)
+
+    def fallback(here: list[Row]) -> Any:
+        return named(here, "numpy"), named(here, "numba")
+
+    verdicts = [
+        *by_stage("noise-free, times NumPy", AGAINST_NUMPY, [NOISE_FREE], numpy),
+        *by_stage("noisy, times NumPy", AGAINST_NUMPY_NOISY, NOISY, numpy),
+        *by_stage("noise-free, times best library", AGAINST_LIBRARY, [NOISE_FREE], library),
+        *by_stage("noisy, times best library", AGAINST_LIBRARY_NOISY, NOISY, library),
+        *by_stage("numba noisy, times NumPy", NUMBA_AGAINST_NUMPY_NOISY, NOISY, fallback),
+    ]
+    for mean, target in AGAINST_GENERATOR.items():
+        here = find(poisson, mean=mean)
+        slower, faster = named(here, "Generator.poisson"), named(here, mine)
+        if slower and faster:
+            measured = ratio(slower, faster)
+            verdicts.append(verdict("photons, times Generator", f"mean {mean:g}", target, measured))
+    for N, target in LINEAR.items():
+        for stage, dose in (NOISE_FREE, *NOISY):
+            here = find(scaling, N=N, stage=stage, photons=dose)
+            one, many = named(here, "one thread"), named(here, mine)
+            if one and many:
+                at = f"N = {N}, {many['threads']} threads{_at_dose(dose)}"
+                measured = ratio(one, many) / many["threads"]
+                verdicts.append(verdict("all threads, of linear", at, target, measured))
+    return verdicts
