@@ -119,15 +119,21 @@ inline Window open_window(const Object& object, const Placement& at, int r, int 
   return {copy, 2 * columns, at.left, at.right, at.upper, at.lower};
 }
 
-// One row of the patch, (n,) complex.
+// The patch, (n, n) complex, from row `first` to the end of its band.
 template <int W>
-inline void patch_row(const Object& object, const Placement& at, const Shape& shape, int r, float* copy, float* out) {
-  const Window window = open_window(object, at, r, 0, 2, shape.padded + 1, copy);
-  for (int c = 0; c < shape.n; c += W) {
-    const auto value = patch_value<W>(window, tap_row<W>(window, 0, c), tap_row<W>(window, 1, c));
-    const int floats = 2 * (shape.n - c);
-    store_first<W>(out + 2 * c, value.first, floats);
-    if (floats > W) store_first<W>(out + 2 * c + W, value.second, floats - W);
+inline void patch_band(const Object& object, const Placement& at, Shape shape, int first, float* copy, float* out) {
+  const int n = shape.n, rows = n - first < band ? n - first : band;
+  const Window window = open_window(object, at, first, 0, rows + 1, shape.padded + 1, copy);
+  for (int c = 0; c < n; c += W) {
+    auto upper = tap_row<W>(window, 0, c);
+    for (int r = 0; r < rows; ++r) {
+      const auto lower = tap_row<W>(window, r + 1, c), value = patch_value<W>(window, upper, lower);
+      float* to = out + 2 * (int64_t(first + r) * n + c);
+      const int floats = 2 * (n - c);
+      store_first<W>(to, value.first, floats);
+      if (floats > W) store_first<W>(to + W, value.second, floats - W);
+      upper = lower;
+    }
   }
 }
 

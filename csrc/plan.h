@@ -6,6 +6,7 @@
 namespace pf {
 
 constexpr int max_passes = 12;    // 2^12 = 4096 is the longest transform
+constexpr int band = 8;           // rows of a patch that are made side by side
 constexpr int lane_padding = 16;  // floats: the widest lane, and a cache line
 
 // A complex transform of length n as in-place passes (decimation in frequency). Pass p is n / radix butterflies whose

@@ -5,6 +5,10 @@
 // algorithm 955); below 640, where x can fall on the wrong side of an integer, the few pixels within the error bound
 // of one are added up too. tools/fit_poisson.py makes the fitted coefficients.
 //
+// Rates in floats take a short cut: the same two ways in floats ("quick" below), on twice as many numbers at once, and
+// with an error bound. Only where that leaves the count in doubt do the doubles decide. The short cut therefore changes
+// no count, and float and double rates of the same value get the same one.
+//
 // A pixel goes through the same IEEE-exact operations whatever lane it sits in, so its count does not depend on the
 // width, on the pixels around it or on the machine.
 #pragma once
@@ -15,13 +19,13 @@ namespace pf {
 inline namespace PF_ISA {
 
 constexpr double kSumBelow = 8, kCheckBelow = 640, kLargestRate = 2147483648.0;
-constexpr double kTail = 0.5 - 0x1p-9;            // |u - 1/2| beyond is a tail
-constexpr double kRound = 0x1.8p52;               // adding it rounds to an integer, left in the low bits
-constexpr float kQuickRound = 0x1.8p23f;          // the same for floats,
-constexpr uint32_t kQuickRoundBits = 0x4b400000;  // and its bits
-constexpr float kQuickTail = 0x1p-9f;             // smaller u and 1 - u are left to the doubles
-constexpr float kQuickLargest = 0x1p30f;          // larger rates, too: they could overflow an int32
-constexpr float kQuickSumError = 0x1p-18f;        // bounds the error of u - F summed in floats
+constexpr double kTail = 0.5 - 0x1p-9;    // |u - 1/2| beyond is a tail
+constexpr double kRound = 0x1.8p52;       // adding it rounds to an integer and leaves that in the low bits
+constexpr float kQuickRound = 0x1.8p23f;  // the same for floats, and its bits
+constexpr uint32_t kQuickRoundBits = 0x4b400000;
+constexpr float kQuickTail = 0x1p-9f;            // smaller u or 1 - u are left to the doubles
+constexpr float kQuickLargest = 0x1.fffffep30f;  // larger rates, too: they do not fit an int32
+constexpr float kQuickSumError = 0x1p-17f;       // more than ten times the error of u - F in floats
 
 template <class To, class From>
 PF_HD To same_bits(From x) {
@@ -311,7 +315,7 @@ PF_HD lane<uint32_t, W> upper_halves(const uint64_t* bits) {
   }
 }
 
-// exp(-x), 0 <= x <= 80, as exp_minus but in floats: relative error below 3e-7.
+// exp_minus in floats, 0 <= x <= 8: relative error below 4e-7.
 template <int W, int K>
 PF_HD void quick_exp_minus(const lane<float, W> (&x)[K], lane<float, W> (&result)[K]) {
   using V = lane<float, W>;
@@ -330,14 +334,14 @@ PF_HD void quick_exp_minus(const lane<float, W> (&x)[K], lane<float, W> (&result
   for (int v = 0; v < K; ++v) result[v] *= same_bits<V>((kQuickRoundBits + 127 - same_bits<B>(shifted[v])) << 23);
 }
 
-// u as a float: the upper 32 random bits alone, error below 2^-24.
+// u as a float from the upper 32 random bits, error below 2^-24.
 template <int W>
 PF_HD lane<float, W> quick_uniform(lane<uint32_t, W> high) {
   return convert<float, int32_t, W>((lane<int32_t, W>)(high ^ 0x80000000u)) * 0x1p-32f + 0.5f;
 }
 
-// sum_quantile in floats, rate < 8. `left` = u - F stops at its first value below the error bound; where that is not
-// below minus the bound either, the count may be wrong: a set bit of the result.
+// sum_quantile in floats, rate < 8. What is left of u, u - F, stops at its first value below the error bound. Where
+// that is above minus the bound the count is in doubt: a set bit of the result.
 template <int W, int K>
 PF_HD uint32_t quick_sum_quantile(const lane<float, W> (&rate)[K], const lane<uint32_t, W> (&high)[K],
                                   lane<uint32_t, W> (&count)[K]) {
@@ -354,7 +358,7 @@ PF_HD uint32_t quick_sum_quantile(const lane<float, W> (&rate)[K], const lane<ui
     PF_UNROLL
     for (int v = 1; v < K; ++v) more |= left[v] > kQuickSumError;
     if (!mask_bits(more)) break;
-    for (int step = 0; step < 2; ++step, k += 1) {
+    for (int step = 0; step < 4; ++step, k += 1) {  // a step too many changes nothing
       const float inverse = 1 / k;
       PF_UNROLL
       for (int v = 0; v < K; ++v) {
@@ -371,34 +375,36 @@ PF_HD uint32_t quick_sum_quantile(const lane<float, W> (&rate)[K], const lane<ui
   return doubtful;
 }
 
-// expand_quantile in floats. A set bit of the result marks a number in a tail, at the largest rates, or with x within
-// its error bound of an integer.
+// expand_quantile in floats. A set bit of the result marks a number whose count is in doubt: in a tail, with one of the
+// largest rates, or with x within its error bound of an integer. The rounding of u, of w and of the product with
+// sqrt(rate) is in proportion to sqrt(rate), what the shorter polynomials miss to s^2 and 1 / rate.
 template <int W, int K>
 PF_HD uint32_t quick_expand_quantile(const lane<float, W> (&rate)[K], const lane<uint32_t, W> (&high)[K],
                                      lane<uint32_t, W> (&count)[K]) {
   using V = lane<float, W>;
   using I = lane<int32_t, W>;
   using B = lane<uint32_t, W>;
-  constexpr float top_c[] = {8.940361976623535f, 699.9413452148438f, 7207.89453125f, 10720.166015625f,
+  constexpr float w_top[] = {8.940361976623535f, 699.9413452148438f, 7207.89453125f, 10720.166015625f,
                              370.439697265625f};
-  constexpr float bottom_c[] = {1.0f, 107.94658660888672f, 1647.5841064453125f, 5437.150390625f, 4150.12158203125f};
-  constexpr float h[] = {0.1666666865348816f, -0.013887167908251286f, 0.0036609102971851826f, -0.0015546726062893867f,
-                         0.0007617977098561823f};
-  constexpr float c0[] = {0.33333221077919006f, -0.027741607278585434f, 0.009649503976106644f, -0.004641532897949219f};
-  V smaller[K], root_of[K], deviation[K], inverse[K], size[K], w[K], s[K], top[K], bottom[K];
+  constexpr float w_bottom[] = {1.0f, 107.94658660888672f, 1647.5841064453125f, 5437.150390625f, 4150.12158203125f};
+  constexpr float h[] = {0.1666666716337204f, -0.013887430541217327f, 0.0036631368566304445f, -0.0015464903553947806f,
+                         0.0007575647905468941f};
+  constexpr float c0[] = {0.3333323001861572f, -0.027742791920900345f, 0.009617133997380733f, -0.004615676589310169f};
+  constexpr float c1[] = {-0.02117517590522766f, 0.031205669045448303f};
+  V tail[K], root_of[K], deviation[K], inverse[K], size[K], w[K], s[K], top[K], bottom[K];
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
     const I folded = (I)high[v] ^ ((I)high[v] >> 31);
-    smaller[v] = convert<float, int32_t, W>(folded) * 0x1p-32f + 0x1p-33f;  // min(u, 1 - u)
-    root_of[v] = root(smaller[v] * (1.0f - smaller[v]));
+    tail[v] = convert<float, int32_t, W>(folded) * 0x1p-32f + 0x1p-33f;  // min(u, 1 - u)
+    root_of[v] = root(tail[v] * (1.0f - tail[v]));
     deviation[v] = root(rate[v]);
   }
-  polynomial(top_c, root_of, top);
-  polynomial(bottom_c, root_of, bottom);
+  polynomial(w_top, root_of, top);
+  polynomial(w_bottom, root_of, bottom);
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
     const V common = 1.0f / (bottom[v] * deviation[v]);
-    size[v] = (0.5f - smaller[v]) * top[v] * (common * deviation[v]);
+    size[v] = (0.5f - tail[v]) * top[v] * (common * deviation[v]);
     inverse[v] = common * bottom[v];
     w[v] = same_bits<V>(same_bits<B>(size[v]) | (~high[v] & 0x80000000u));
     s[v] = w[v] * inverse[v];
@@ -409,12 +415,13 @@ PF_HD uint32_t quick_expand_quantile(const lane<float, W> (&rate)[K], const lane
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
     const V over_rate = inverse[v] * inverse[v], square = w[v] * w[v], wide = deviation[v] * w[v];
-    const V small = square * top[v] + (bottom[v] + over_rate * (s[v] * 0.030797813f - 0.020911483f));
+    const V small = square * top[v] + (bottom[v] + over_rate * (c1[1] * s[v] + c1[0]));
     const I whole = convert<int32_t, float, W>(rate[v]);
     const V y = (rate[v] - convert<float, int32_t, W>(whole)) - 0.5f + (wide + small), nearest = y + kQuickRound;
     const V gap = y - (nearest - kQuickRound), miss = larger(gap, -gap);
-    const V error = deviation[v] * (size[v] * 1.2e-6f + 5e-7f) + over_rate * (square * 8e-3f + 4e-3f);
-    const auto doubt = (miss + error > 0.5f) | (smaller[v] < kQuickTail) | (rate[v] > kQuickLargest);
+    const V error =  // at least twice that of x
+        deviation[v] * (size[v] * 1.2e-6f + 5e-7f) + over_rate * (square * 8e-3f + 5e-3f);
+    const auto doubt = (miss + error > 0.5f) | (tail[v] < kQuickTail) | (rate[v] > kQuickLargest);
     doubtful |= mask_bits(doubt) << (v * W);
     count[v] = (B)whole + same_bits<B>(nearest) - kQuickRoundBits;
   }
@@ -502,7 +509,7 @@ inline void count_sixteen(bool sum, const T* rate, const uint64_t* bits, uint32_
   }
 }
 
-// Pixels of one kind that wait until they fill the lanes.
+// Pixels of one kind that wait until they fill the lanes: up to 31, and 32 that come.
 template <class T>
 struct WaitingPixels {
   T rate[64];
@@ -522,7 +529,7 @@ struct WaitingPixels {
     length = n;
   }
 
-  // Takes the last `n` pixels away, filled up from the end with idle ones, by counts = count_them(rates, bits).
+  // Counts the last N pixels, filled up with idle ones, by count_them(rates, bits, counts) and lets them go.
   template <int N, class F>
   void count_last(T idle_rate, uint32_t* count, F count_them) {
     const int first = length < N ? 0 : length - N;
@@ -537,7 +544,8 @@ struct WaitingPixels {
   }
 };
 
-// Counts of those of 32 pixels that are chosen, all with rates below 8; the other counts stay as they are.
+// Counts of those of 32 pixels that are chosen, all with rates below 8. `count` holds 0 for them; the others keep
+// theirs.
 template <int W>
 inline void sum_chosen(uint32_t chosen, const float* rate, const uint64_t* bits, uint32_t* count) {
   constexpr int K = quick_lanes_together(W);
@@ -562,9 +570,11 @@ inline void sum_chosen(uint32_t chosen, const float* rate, const uint64_t* bits,
   }
 }
 
+// Counts of 32 pixels, `first` the index of the first. Expands whole lanes, whatever else is in them; few pixels to
+// sum, and those in doubt, wait.
 template <int W>
-inline void count_quick(const float* rate, const uint64_t* bits, int first, uint32_t* count,
-                        WaitingPixels<float> (&waiting)[2]) {
+inline void count_quickly(const float* rate, const uint64_t* bits, int first, uint32_t* count,
+                          WaitingPixels<float> (&waiting)[2]) {
   constexpr int K = quick_lanes_together(W);
   uint32_t doubtful = 0, sum = 0;
   for (int i = 0; i < 32; i += W * K) {
@@ -588,7 +598,7 @@ inline void count_quick(const float* rate, const uint64_t* bits, int first, uint
     PF_UNROLL
     for (int v = 0; v < K; ++v) store<uint32_t, W>(count + i + v * W, counts[v]);
   }
-  if (__builtin_popcount(sum) >= 16) {
+  if (__builtin_popcount(sum) >= 16) {  // gathering so many costs more than the idle numbers in the lanes
     sum_chosen<W>(sum, rate, bits, count);
     sum = 0;
   }
@@ -596,9 +606,10 @@ inline void count_quick(const float* rate, const uint64_t* bits, int first, uint
   waiting[1].add(sum, rate, bits, first);
 }
 
+// The same in doubles. Sixteen pixels of one kind go straight through; from mixed ones each kind waits.
 template <int D>
-inline void count_exact(const double* rate, const uint64_t* bits, int first, uint32_t* count,
-                        WaitingPixels<double> (&waiting)[2]) {
+inline void count_exactly(const double* rate, const uint64_t* bits, int first, uint32_t* count,
+                          WaitingPixels<double> (&waiting)[2]) {
   for (int half = 0; half < 32; half += 16) {
     uint32_t expand = 0, zero = 0;
     PF_UNROLL
@@ -624,11 +635,12 @@ inline void count_exact(const double* rate, const uint64_t* bits, int first, uin
 }
 
 // Counts of one pattern. rate (n_pixels), in photons, 0 to 2^31 (see first_bad_rate); W = 1, 4, 8 or 16 numbers of
-// 32 bits make a lane. Sixteen pixels of one kind go straight through; from mixed ones each kind is gathered first.
+// 32 bits make a lane.
 template <class T, int W>
 inline void poisson_counts(const T* rate, uint32_t* count, int n_pixels, uint64_t seed, uint64_t pattern) {
   constexpr int D = W == 1 ? 1 : W / 2, K = lanes_together(D);
   constexpr bool quick = sizeof(T) == sizeof(float);
+  constexpr int sums = quick ? 32 : 16;
   const Philox<D> philox(seed);
   WaitingPixels<T> waiting[2];  // to expand, to sum
   uint64_t step[D];
@@ -637,13 +649,12 @@ inline void poisson_counts(const T* rate, uint32_t* count, int n_pixels, uint64_
   const auto expand = [](const T* r, const uint64_t* b, uint32_t* c) { count_sixteen<D>(false, r, b, c); };
   const auto sum = [](const T* r, const uint64_t* b, uint32_t* c) {
     if constexpr (quick) {
-      memset(c, 0, 32 * sizeof *c);
+      memset(c, 0, sums * sizeof *c);
       sum_chosen<W>(~0u, r, b, c);
     } else {
       count_sixteen<D>(true, r, b, c);
     }
   };
-  constexpr int sums = quick ? 32 : 16;
 
   for (int first = 0; first < n_pixels; first += 32) {
     uint64_t bits[32];
@@ -670,9 +681,9 @@ inline void poisson_counts(const T* rate, uint32_t* count, int n_pixels, uint64_
       counts = padded_counts;
     }
     if constexpr (quick)
-      count_quick<W>(rates, bits, first, counts, waiting);
+      count_quickly<W>(rates, bits, first, counts, waiting);
     else
-      count_exact<D>(rates, bits, first, counts, waiting);
+      count_exactly<D>(rates, bits, first, counts, waiting);
     if (here < 32) memcpy(count + first, counts, here * sizeof *count);
     while (waiting[0].length >= 16) waiting[0].template count_last<16>(T(kSumBelow), count, expand);
     while (waiting[1].length >= sums) waiting[1].template count_last<sums>(T(0), count, sum);

@@ -50,6 +50,20 @@ def test_native_and_numba_are_bit_identical(dtype, n):
         np.testing.assert_array_equal(native, sample("numba", rate, seed, first))
 
 
+def test_the_short_cut_in_floats_changes_no_count(instruction_sets, monkeypatch):
+    borders = np.float32([1e-6, 1, 2, 8, 16, 640, 2**23, 2**24, 2**30, LARGEST])
+    below, above = (np.nextafter(borders, np.float32(to)) for to in (0, LARGEST))
+    single = [*borders, *below, *above]
+    single += [*np.geomspace(1e-4, LARGEST, 60, dtype=np.float32), 0, *np.float32(RATES)]
+    n = 128
+    rate = np.repeat(np.float32(single), n * n).reshape(-1, n, n)
+    rate = np.concatenate([rate, mixed_rates(np.float32, n=n)])
+    exact = sample("native", rate.astype(np.float64), 8)
+    for name in instruction_sets:
+        monkeypatch.setenv("PTYCHO_FAST_ISA", name)
+        np.testing.assert_array_equal(sample("native", rate, 8), exact)
+
+
 def test_every_instruction_set_gives_the_same_counts(instruction_sets, monkeypatch):
     rate = mixed_rates(np.float32)
     expected = sample("numba", rate)

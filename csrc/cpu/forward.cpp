@@ -71,7 +71,7 @@ class Workspace {
     const size_t padded = size_t(shape.padded), taps = size_t(shape.n) + 1, panel = lane_padding;
     const size_t plane = axis ? padded * padded * sizeof(float) : 0;
     const size_t line = axis ? padded * panel * sizeof(float) : 0;
-    const size_t window = 2 * sizeof(float) * (axis ? taps * (panel + 1) : 2 * (padded + 1));
+    const size_t window = 2 * sizeof(float) * (axis ? taps * (panel + 1) : (band + 1) * (padded + 1));
     const size_t chirp = axis && !axis->mixed_radix ? size_t(axis->chirp.fft.n) * 2 * panel * sizeof(double) : 0;
     // The first pass counts, the second hands out.
     for (const bool counting : {true, false}) {

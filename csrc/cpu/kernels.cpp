@@ -22,7 +22,7 @@ constexpr int W = PF_LANE_WIDTH;
 static void patch_kernel(const Object& object, double x, double y, const Shape& shape, const Scratch& scratch,
                          float* out) {
   const Placement at = place(x, y, shape.n, object.rows, object.columns);
-  for (int r = 0; r < shape.n; ++r) patch_row<W>(object, at, shape, r, scratch.window, out + 2 * int64_t(r) * shape.n);
+  for (int r = 0; r < shape.n; r += band) patch_band<W>(object, at, shape, r, scratch.window, out);
 }
 
 static void intensity_kernel(const Object& object, double x, double y, const Probe& probe, const Shape& shape,

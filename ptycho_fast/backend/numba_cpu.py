@@ -1,4 +1,4 @@
-"""The fallback without a compiler: numba kernels and SciPy's FFT, one pattern at a time.
+"""The fallback without a compiler: numba kernels, and SciPy's FFT for sides with large factors.
 
 Kernels are serial and hold no GIL; the threads are this module's own and live for one call. So
 results cannot depend on how patterns are batched, and callers may come from many threads at once.
@@ -15,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+
+_CHUNK = 2**16  # pixels that one call of a kernel works on: a pattern or more
+_LARGEST_RATE = 2.0**31
 
 
 def why_not() -> str:
@@ -33,53 +36,115 @@ def _kernels() -> ModuleType:
     return numba_kernels
 
 
-def _for_each_pattern(n_patterns: int, threads: int, work: Callable[[int], Any]) -> None:
-    if threads == 1 or n_patterns == 1:
-        for b in range(n_patterns):
-            work(b)
-        return
-    with ThreadPoolExecutor(min(threads, n_patterns)) as pool:
-        for _ in pool.map(work, range(n_patterns)):
-            pass
+def _for_each_chunk(out: Array, threads: int, work: Callable[[slice], Any]) -> list[Any]:
+    """Results of `work` on slices of patterns; which of them share one depends on `out` alone."""
+    size = max(1, _CHUNK // out[0].size)
+    chunks = [slice(b, min(b + size, len(out))) for b in range(0, len(out), size)]
+    if threads == 1 or len(chunks) == 1:
+        return [work(chunk) for chunk in chunks]
+    with ThreadPoolExecutor(min(threads, len(chunks))) as pool:
+        return list(pool.map(work, chunks))
 
 
-def _intensity(obj: Array, probe: Array, position: Array, out: Array) -> None:
-    import scipy.fft
+def _read_only(array: Array) -> Array:
+    """Flat. A writable array would be another type to numba, and compiled for once more."""
+    flat = array.reshape(-1)
+    flat.flags.writeable = False
+    return flat
 
-    waves = np.empty_like(probe)
-    _kernels().exit_waves(obj, probe, position[0], position[1], waves)
-    _kernels().intensity(scipy.fft.fft2(waves, overwrite_x=True, workers=1), out)
+
+@functools.cache
+def _plan(N: int) -> tuple[Array, ...] | None:
+    """Passes, twiddles and the order of the frequencies; None where a prime factor exceeds 5."""
+    radices, rest = [], N
+    for radix in (8, 4, 2, 5, 3):
+        while rest % radix == 0:
+            radices.append(radix)
+            rest //= radix
+    if rest > 1:
+        return None
+    frequency, span, factor = np.zeros(N, np.int64), N, 1
+    for radix in radices:
+        span //= radix
+        frequency += np.arange(N) // span % radix * factor
+        factor *= radix
+    pixel_of_position = (frequency + N // 2) % N
+    turns = np.exp(-2j * np.pi * np.arange(N) / N).astype(np.complex64)
+    return (
+        np.array(radices),
+        turns.real.copy(),
+        turns.imag.copy(),
+        np.argsort(pixel_of_position),
+        pixel_of_position,
+    )
 
 
 def extract_patches(obj: Array, positions: Array, out: Array, threads: int) -> None:
     """See `ptycho_fast.extract_patches`."""
-    extract = _kernels().patch
-    _for_each_pattern(
-        len(positions), threads, lambda b: extract(obj, positions[b, 0], positions[b, 1], out[b])
+    kernels, flat, at = _kernels(), _read_only(obj), _read_only(positions).reshape(-1, 2)
+    _for_each_chunk(
+        out,
+        threads,
+        lambda chunk: kernels.patches(
+            flat, obj.shape, at[chunk], out.shape[-1], out[chunk].reshape(-1)
+        ),
     )
+
+
+def _far_field(obj: Array, probe: Array, positions: Array) -> Callable[[slice, Array], None]:
+    """Function that writes the intensities of a slice of patterns."""
+    kernels = _kernels()
+    modes, N, _ = probe.shape
+    flat, illumination = _read_only(obj), _read_only(probe)
+    at, plan = _read_only(positions).reshape(-1, 2), _plan(N)
+
+    def planned(chunk: slice, out: Array) -> None:
+        kernels.intensities(
+            flat, obj.shape, illumination, modes, at[chunk], N, plan, out.reshape(-1)
+        )
+
+    def general(chunk: slice, out: Array) -> None:
+        import scipy.fft
+
+        patch, waves = np.empty((N, N), np.complex64), np.empty_like(probe)
+        for b, position in enumerate(at[chunk]):
+            kernels.patches(flat, obj.shape, position[None], N, patch.reshape(-1))
+            # In real numbers: NumPy's product of complex ones rounds as the processor suggests.
+            waves.real = probe.real * patch.real - probe.imag * patch.imag
+            waves.imag = probe.real * patch.imag + probe.imag * patch.real
+            total = np.zeros((N, N), np.float32)
+            for far in scipy.fft.fft2(waves, overwrite_x=True, workers=1):
+                total += far.real**2 + far.imag**2
+            np.multiply(np.fft.fftshift(total), 1 / np.float32(N * N), out=out[b])
+
+    return planned if plan else general
 
 
 def diffract(obj: Array, probe: Array, positions: Array, out: Array, threads: int) -> None:
     """See `ptycho_fast.diffract`."""
-    _for_each_pattern(
-        len(positions), threads, lambda b: _intensity(obj, probe, positions[b], out[b])
-    )
+    far_field = _far_field(obj, probe, positions)
+    _for_each_chunk(out, threads, lambda chunk: far_field(chunk, out[chunk]))
+
+
+def _count(rates: Array, seed: int, first_index: int, out: Array) -> int:
+    """Photons of some patterns; flat index of the first bad rate, or -1."""
+    good = (rates >= 0) & (rates <= _LARGEST_RATE)
+    if not good.all():
+        return int(np.argmin(good))
+    flat = _read_only(rates).reshape(len(rates), -1)
+    counts = out.reshape(flat.shape)
+    _kernels().poisson_counts(flat, counts, np.uint64(seed), np.uint64(first_index))
+    return -1
 
 
 def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> int:
     """See `ptycho_fast.sample_photons`; flat index of the first bad rate, or -1."""
-    kernels = _kernels()
-    rates, counts = expected.reshape(len(expected), -1), out.reshape(len(out), -1)
-    bad = int(kernels.first_bad_rate(expected.reshape(-1)))
-    if bad < 0:
-        _for_each_pattern(
-            len(rates),
-            threads,
-            lambda b: kernels.poisson_counts(
-                rates[b], counts[b], np.uint64(seed), np.uint64(first_index + b)
-            ),
-        )
-    return bad
+
+    def work(chunk: slice) -> int:
+        bad = _count(expected[chunk], seed, first_index + chunk.start, out[chunk])
+        return bad if bad < 0 else chunk.start * out[0].size + bad
+
+    return next((bad for bad in _for_each_chunk(out, threads, work) if bad >= 0), -1)
 
 
 def observe(
@@ -93,23 +158,19 @@ def observe(
     threads: int,
 ) -> int:
     """See `ptycho_fast.observe`; flat index of the first bad rate, or -1."""
-    kernels = _kernels()
-    bad = np.full(len(positions), -1)
+    far_field = _far_field(obj, probe, positions)
 
-    def one_pattern(b: int) -> None:
-        rates = np.empty(probe.shape[1:], np.float32)
-        _intensity(obj, probe, positions[b], rates)
+    def work(chunk: slice) -> int:
+        part = out[chunk]
+        rates = np.empty(part.shape, np.float32)
+        far_field(chunk, rates)
         rates *= np.float32(scale**2)
-        bad[b] = kernels.first_bad_rate(rates.reshape(-1))
-        if bad[b] >= 0:
-            return
-        counts = np.empty(rates.shape, np.uint32) if out.dtype == np.float32 else out[b]
-        kernels.poisson_counts(
-            rates.reshape(-1), counts.reshape(-1), np.uint64(seed), np.uint64(first_index + b)
-        )
-        if out.dtype == np.float32:
-            kernels.amplitude(counts, scale, out[b])
+        counts = part if out.dtype == np.uint32 else np.empty(part.shape, np.uint32)
+        bad = _count(rates, seed, first_index + chunk.start, counts)
+        if bad >= 0:
+            return chunk.start * out[0].size + bad
+        if counts is not part:
+            np.divide(np.sqrt(counts, dtype=np.float64), scale, out=part, casting="same_kind")
+        return -1
 
-    _for_each_pattern(len(positions), threads, one_pattern)
-    first = int(np.argmax(bad >= 0))
-    return first * probe.shape[-1] ** 2 + int(bad[first]) if bad[first] >= 0 else -1
+    return next((bad for bad in _for_each_chunk(out, threads, work) if bad >= 0), -1)
