@@ -20,13 +20,13 @@ pf::Scan scan_view(const py::array& obj, const py::array& positions, int n, int 
 }
 
 template <class T>
-int64_t photons_of(const pf::Kernels& kernels, const py::array& expected, pf::Photons photons, py::array& out,
-                   int threads) {
+void photons_of(const pf::Kernels& kernels, const py::array& expected, pf::Photons photons, py::array& out,
+                int threads) {
   const T* rate = pf::input<T>(expected, "expected", {-1, -1, -1});
   const int64_t b = expected.shape(0), rows = expected.shape(1), columns = expected.shape(2);
   uint32_t* counts = pf::output<uint32_t>(out, "out", {b, rows, columns});
   py::gil_scoped_release release;
-  return pf::sample_photons<T>(kernels, rate, b, rows * columns, photons, threads, counts);
+  pf::sample_photons<T>(kernels, rate, b, rows * columns, photons, threads, counts);
 }
 
 std::vector<std::string> names_of(const std::vector<const pf::Kernels*>& all) {
@@ -90,12 +90,12 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         const pf::Kernels& kernels = pf::choose_kernels(isa);
         const pf::Photons photons = {seed, first_index};
         if (py::isinstance<py::array_t<double>>(expected))
-          return photons_of<double>(kernels, expected, photons, out, threads);
-        return photons_of<float>(kernels, expected, photons, out, threads);
+          photons_of<double>(kernels, expected, photons, out, threads);
+        else
+          photons_of<float>(kernels, expected, photons, out, threads);
       },
-      "Write the (B, N, N) uint32 counts to `out`; the flat index of the first invalid rate, or -1.",
-      py::arg("expected"), py::arg("seed"), py::arg("first_index"), py::arg("out"), py::arg("threads"),
-      py::arg("isa") = "");
+      "Write the (B, N, N) uint32 counts to `out`; rates are 0 to 2^31.", py::arg("expected"), py::arg("seed"),
+      py::arg("first_index"), py::arg("out"), py::arg("threads"), py::arg("isa") = "");
 
   m.def(
       "observe",
@@ -112,9 +112,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         else
           to.counts = pf::output<uint32_t>(out, "out", {scan.n_patterns, n, n});
         py::gil_scoped_release release;
-        return pf::observe(kernels, scan, modes, n_modes, scale, {seed, first_index}, to);
+        pf::observe(kernels, scan, modes, n_modes, scale, {seed, first_index}, to);
       },
-      "Write counts (uint32 `out`) or amplitudes (float32 `out`); the flat index of the first invalid rate, or -1.",
-      py::arg("obj"), py::arg("probe"), py::arg("positions"), py::arg("scale"), py::arg("seed"), py::arg("first_index"),
-      py::arg("out"), py::arg("threads"), py::arg("isa") = "");
+      "Write counts (uint32 `out`) or amplitudes (float32 `out`); rates are 0 to 2^31.", py::arg("obj"),
+      py::arg("probe"), py::arg("positions"), py::arg("scale"), py::arg("seed"), py::arg("first_index"), py::arg("out"),
+      py::arg("threads"), py::arg("isa") = "");
 }

@@ -18,7 +18,7 @@
 namespace pf {
 inline namespace PF_ISA {
 
-constexpr double kSumBelow = 8, kCheckBelow = 640, kLargestRate = 2147483648.0;
+constexpr double kSumBelow = 8, kCheckBelow = 640;
 constexpr double kTail = 0.5 - 0x1p-9;    // |u - 1/2| beyond is a tail
 constexpr double kRound = 0x1.8p52;       // adding it rounds to an integer and leaves that in the low bits
 constexpr float kQuickRound = 0x1.8p23f;  // the same for floats, and its bits
@@ -634,8 +634,7 @@ inline void count_exactly(const double* rate, const uint64_t* bits, int first, u
   }
 }
 
-// Counts of one pattern. rate (n_pixels), in photons, 0 to 2^31 (see first_bad_rate); W = 1, 4, 8 or 16 numbers of
-// 32 bits make a lane.
+// Counts of one pattern. rate (n_pixels), in photons, 0 to 2^31; W = 1, 4, 8 or 16 numbers of 32 bits make a lane.
 template <class T, int W>
 inline void poisson_counts(const T* rate, uint32_t* count, int n_pixels, uint64_t seed, uint64_t pattern) {
   constexpr int D = W == 1 ? 1 : W / 2, K = lanes_together(D);
@@ -690,22 +689,6 @@ inline void poisson_counts(const T* rate, uint32_t* count, int n_pixels, uint64_
   }
   if (waiting[0].length) waiting[0].template count_last<16>(T(kSumBelow), count, expand);
   if (waiting[1].length) waiting[1].template count_last<sums>(T(0), count, sum);
-}
-
-// Index of the first rate that is negative, NaN, infinite or above 2^31; -1 if all are good.
-template <class T>
-inline int64_t first_bad_rate(const T* rate, int64_t n) {
-  constexpr int64_t step = 256;
-  for (int64_t first = 0; first < n; first += step) {
-    const int64_t end = n - first < step ? n : first + step;
-    int bad = 0;
-    for (int64_t i = first; i < end; ++i) bad |= !((rate[i] >= 0) & (rate[i] <= T(kLargestRate)));
-    if (!bad) continue;
-    for (int64_t i = first; i < end; ++i) {
-      if (!(rate[i] >= 0 && rate[i] <= T(kLargestRate))) return i;
-    }
-  }
-  return -1;
 }
 
 }  // namespace PF_ISA

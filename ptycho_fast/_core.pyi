@@ -26,7 +26,7 @@ def sample_photons(
     out: npt.NDArray[Any],
     threads: int,
     isa: str = "",
-) -> int: ...
+) -> None: ...
 def observe(
     obj: npt.NDArray[Any],
     probe: npt.NDArray[Any],
@@ -37,4 +37,4 @@ def observe(
     out: npt.NDArray[Any],
     threads: int,
     isa: str = "",
-) -> int: ...
+) -> None: ...

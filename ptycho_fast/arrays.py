@@ -28,11 +28,11 @@ def largest_part(array: npt.NDArray[Any]) -> float:
     """Largest modulus among the real (and imaginary) parts; NaN or infinity where there is one."""
     if array.size == 0:
         return 0.0
-    parts = array.real, array.imag
+    parts: list[npt.NDArray[Any]] = [array.real, array.imag]
     if array.flags.c_contiguous:  # one run over memory instead of two with gaps
-        parts = (array.reshape(-1).view(array.real.dtype),)
+        parts = [array.reshape(-1).view(array.real.dtype)]
     elif array.dtype.kind != "c":
-        parts = (array,)
+        parts = [array]
     bounds = [bound for part in parts for bound in (part.min(), part.max())]
     return float(np.abs(bounds).max())  # unlike max(), NumPy's never loses a NaN
 

@@ -1,5 +1,6 @@
 """How many threads a call takes."""
 
+import functools
 import math
 import os
 import threading
@@ -26,18 +27,23 @@ def _asked_for() -> int | None:
     return None
 
 
+@functools.cache
+def _quota() -> int:
+    """Processors that the control group grants; it does not change in a process's life."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
+        return max(1, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # no such group, or "max": no quota
+        return MOST_THREADS
+
+
 def _granted() -> int:
     """Processors that this process may use: its affinity, and its control group's quota."""
     if hasattr(os, "sched_getaffinity"):
         processors = len(os.sched_getaffinity(0))
     else:
         processors = os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
-        processors = min(processors, max(1, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such group, or "max": no quota
-        pass
-    return min(processors, MOST_THREADS)
+    return min(processors, _quota())
 
 
 def thread_count(threads: int | None) -> int:

@@ -1,6 +1,5 @@
 #include "forward.h"
 
-#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -136,12 +135,6 @@ class ProbePlanes {
 // Enough pixels for a thread to be worth waking, few enough to share evenly.
 int64_t block_of(int64_t n_pixels) { return n_pixels >= 4096 ? 1 : 1 + 4096 / n_pixels; }
 
-void keep_smallest(std::atomic<int64_t>& smallest, int64_t value) {
-  int64_t known = smallest.load(std::memory_order_relaxed);
-  while ((known < 0 || value < known) && !smallest.compare_exchange_weak(known, value, std::memory_order_relaxed)) {
-  }
-}
-
 }  // namespace
 
 void extract_patches(const Kernels& kernels, const Scan& scan, float* out) {
@@ -171,40 +164,30 @@ void diffract(const Kernels& kernels, const Scan& scan, const float* probe, int 
 }
 
 template <class T>
-int64_t sample_photons(const Kernels& kernels, const T* rate, int64_t n_patterns, int64_t n_pixels, Photons photons,
-                       int threads, uint32_t* out) {
-  std::atomic<int64_t> bad{-1};
+void sample_photons(const Kernels& kernels, const T* rate, int64_t n_patterns, int64_t n_pixels, Photons photons,
+                    int threads, uint32_t* out) {
   if (threads > n_patterns) threads = int(n_patterns);
   for_each_block(n_patterns, block_of(n_pixels), threads, [&](int, int64_t first, int64_t last) {
     for (int64_t b = first; b < last; ++b) {
       const T* at = rate + b * n_pixels;
       const uint64_t pattern = photons.first_index + uint64_t(b);
-      int64_t pixel;
       if constexpr (sizeof(T) == sizeof(float))
-        pixel = kernels.first_bad_rate(at, n_pixels);
-      else
-        pixel = kernels.first_bad_rate_double(at, n_pixels);
-      if (pixel >= 0)
-        keep_smallest(bad, b * n_pixels + pixel);
-      else if constexpr (sizeof(T) == sizeof(float))
         kernels.photons(at, out + b * n_pixels, int(n_pixels), photons.seed, pattern);
       else
         kernels.photons_double(at, out + b * n_pixels, int(n_pixels), photons.seed, pattern);
     }
   });
-  return bad;
 }
 
-template int64_t sample_photons(const Kernels&, const float*, int64_t, int64_t, Photons, int, uint32_t*);
-template int64_t sample_photons(const Kernels&, const double*, int64_t, int64_t, Photons, int, uint32_t*);
+template void sample_photons(const Kernels&, const float*, int64_t, int64_t, Photons, int, uint32_t*);
+template void sample_photons(const Kernels&, const double*, int64_t, int64_t, Photons, int, uint32_t*);
 
-int64_t observe(const Kernels& kernels, const Scan& scan, const float* probe, int modes, double scale, Photons photons,
-                Observation out) {
+void observe(const Kernels& kernels, const Scan& scan, const float* probe, int modes, double scale, Photons photons,
+             Observation out) {
   const Shape shape = shape_of(scan.n);
   const int64_t n_pixels = int64_t(scan.n) * scan.n;
   const AxisTables axis(scan.n);
   const ProbePlanes probe_planes(probe, modes, shape);
-  std::atomic<int64_t> bad{-1};
   int threads = scan.threads;
   const auto spaces = workspaces(scan.n_patterns, threads, shape, &axis.plan, modes);
   for_each_block(scan.n_patterns, block_of(n_pixels), threads, [&](int thread, int64_t first, int64_t last) {
@@ -216,11 +199,6 @@ int64_t observe(const Kernels& kernels, const Scan& scan, const float* probe, in
       kernels.intensity(scan.object, scan.positions[2 * b], scan.positions[2 * b + 1], probe_planes.planes, shape,
                         axis.plan, scratch, rate);
       kernels.expected_photons(rate, n_pixels, float(scale * scale));
-      const int64_t pixel = kernels.first_bad_rate(rate, n_pixels);
-      if (pixel >= 0) {
-        keep_smallest(bad, b * n_pixels + pixel);
-        continue;
-      }
       kernels.photons(rate, made, int(n_pixels), photons.seed, photons.first_index + uint64_t(b));
       if (out.amplitude)
         kernels.amplitude(made, n_pixels, scale, out.amplitude + b * n_pixels);
@@ -228,7 +206,6 @@ int64_t observe(const Kernels& kernels, const Scan& scan, const float* probe, in
         std::memcpy(out.counts + b * n_pixels, made, sizeof(uint32_t) * size_t(n_pixels));
     }
   });
-  return bad;
 }
 
 }  // namespace pf

@@ -34,10 +34,10 @@ void extract_patches(const Kernels&, const Scan&, float* out);
 // (n_patterns, n, n) intensities before dose; probe is (modes, n, n) complex
 void diffract(const Kernels&, const Scan&, const float* probe, int modes, float* out);
 
-// The two below return the flat index of the first rate that is no valid rate, or -1; what they wrote is then void.
+// Rates, here and in the next function, are 0 to 2^31.
 template <class T>
-int64_t sample_photons(const Kernels&, const T* rate, int64_t n_patterns, int64_t n_pixels, Photons, int threads,
-                       uint32_t* out);
+void sample_photons(const Kernels&, const T* rate, int64_t n_patterns, int64_t n_pixels, Photons, int threads,
+                    uint32_t* out);
 
 // One of the two: counts, or sqrt(counts) / scale.
 struct Observation {
@@ -45,6 +45,6 @@ struct Observation {
   float* amplitude;
 };
 
-int64_t observe(const Kernels&, const Scan&, const float* probe, int modes, double scale, Photons, Observation out);
+void observe(const Kernels&, const Scan&, const float* probe, int modes, double scale, Photons, Observation out);
 
 }  // namespace pf

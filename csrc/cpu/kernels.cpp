@@ -32,16 +32,9 @@ static void intensity_kernel(const Object& object, double x, double y, const Pro
 }
 
 extern const Kernels kernels;
-const Kernels kernels = {PF_STRING(PF_ISA),
-                         W,
-                         patch_kernel,
-                         intensity_kernel,
-                         expected_photons,
-                         first_bad_rate<float>,
-                         first_bad_rate<double>,
-                         poisson_counts<float, W>,
-                         poisson_counts<double, W>,
-                         amplitude};
+const Kernels kernels = {
+    PF_STRING(PF_ISA),         W,        patch_kernel, intensity_kernel, expected_photons, poisson_counts<float, W>,
+    poisson_counts<double, W>, amplitude};
 
 }  // namespace PF_ISA
 }  // namespace pf

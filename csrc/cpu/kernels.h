@@ -11,8 +11,6 @@ struct Kernels {
   void (*intensity)(const Object&, double x, double y, const Probe&, const Shape&, const AxisPlan&, const Scratch&,
                     float* out);
   void (*expected_photons)(float* intensity, int64_t n_pixels, float scale_squared);
-  int64_t (*first_bad_rate)(const float* rate, int64_t n_pixels);
-  int64_t (*first_bad_rate_double)(const double* rate, int64_t n_pixels);
   void (*photons)(const float* rate, uint32_t* counts, int n_pixels, uint64_t seed, uint64_t pattern);
   void (*photons_double)(const double* rate, uint32_t* counts, int n_pixels, uint64_t seed, uint64_t pattern);
   void (*amplitude)(const uint32_t* counts, int64_t n_pixels, double scale, float* out);

@@ -1,11 +1,11 @@
-"""Backends by name: modules with the same functions on arrays that are already checked.
+"""Backends by name: modules with the same functions on arguments that are already checked.
 
 ========================  ==================================================================
 ``why_not()``             empty where the backend can be used, else the reason and the remedy
 ``extract_patches``       (obj, positions, out, threads)
 ``diffract``              (obj, probe, positions, out, threads)
-``sample_photons``        (expected, seed, first_index, out, threads) -> first bad rate or -1
-``observe``               (obj, probe, positions, scale, seed, first_index, out, threads), likewise
+``sample_photons``        (expected, seed, first_index, out, threads)
+``observe``               (obj, probe, positions, scale, seed, first_index, out, threads)
 ========================  ==================================================================
 """
 

@@ -46,9 +46,9 @@ def diffract(obj: Array, probe: Array, positions: Array, out: Array, threads: in
     core().diffract(obj, probe, positions, out, threads, _isa())
 
 
-def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> int:
-    """See `ptycho_fast.sample_photons`; flat index of the first bad rate, or -1."""
-    return int(core().sample_photons(expected, seed, first_index, out, threads, _isa()))
+def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> None:
+    """See `ptycho_fast.sample_photons`."""
+    core().sample_photons(expected, seed, first_index, out, threads, _isa())
 
 
 def observe(
@@ -60,7 +60,7 @@ def observe(
     first_index: int,
     out: Array,
     threads: int,
-) -> int:
-    """See `ptycho_fast.observe`; flat index of the first bad rate, or -1."""
+) -> None:
+    """See `ptycho_fast.observe`."""
     args = (obj, probe, positions, scale, seed, first_index, out, threads, _isa())
-    return int(core().observe(*args))
+    core().observe(*args)

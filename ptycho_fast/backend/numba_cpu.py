@@ -17,7 +17,6 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 _CHUNK = 2**16  # pixels that one call of a kernel works on: a pattern or more
-_LARGEST_RATE = 2.0**31
 
 
 def why_not() -> str:
@@ -126,25 +125,20 @@ def diffract(obj: Array, probe: Array, positions: Array, out: Array, threads: in
     _for_each_chunk(out, threads, lambda chunk: far_field(chunk, out[chunk]))
 
 
-def _count(rates: Array, seed: int, first_index: int, out: Array) -> int:
-    """Photons of some patterns; flat index of the first bad rate, or -1."""
-    good = (rates >= 0) & (rates <= _LARGEST_RATE)
-    if not good.all():
-        return int(np.argmin(good))
+def _count(rates: Array, seed: int, first_index: int, out: Array) -> None:
+    """Photons of some patterns."""
     flat = _read_only(rates).reshape(len(rates), -1)
     counts = out.reshape(flat.shape)
     _kernels().poisson_counts(flat, counts, np.uint64(seed), np.uint64(first_index))
-    return -1
 
 
-def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> int:
-    """See `ptycho_fast.sample_photons`; flat index of the first bad rate, or -1."""
+def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> None:
+    """See `ptycho_fast.sample_photons`."""
 
-    def work(chunk: slice) -> int:
-        bad = _count(expected[chunk], seed, first_index + chunk.start, out[chunk])
-        return bad if bad < 0 else chunk.start * out[0].size + bad
+    def work(chunk: slice) -> None:
+        _count(expected[chunk], seed, first_index + chunk.start, out[chunk])
 
-    return next((bad for bad in _for_each_chunk(out, threads, work) if bad >= 0), -1)
+    _for_each_chunk(out, threads, work)
 
 
 def observe(
@@ -156,21 +150,18 @@ def observe(
     first_index: int,
     out: Array,
     threads: int,
-) -> int:
-    """See `ptycho_fast.observe`; flat index of the first bad rate, or -1."""
+) -> None:
+    """See `ptycho_fast.observe`."""
     far_field = _far_field(obj, probe, positions)
 
-    def work(chunk: slice) -> int:
+    def work(chunk: slice) -> None:
         part = out[chunk]
         rates = np.empty(part.shape, np.float32)
         far_field(chunk, rates)
         rates *= np.float32(scale**2)
         counts = part if out.dtype == np.uint32 else np.empty(part.shape, np.uint32)
-        bad = _count(rates, seed, first_index + chunk.start, counts)
-        if bad >= 0:
-            return chunk.start * out[0].size + bad
+        _count(rates, seed, first_index + chunk.start, counts)
         if counts is not part:
             np.divide(np.sqrt(counts, dtype=np.float64), scale, out=part, casting="same_kind")
-        return -1
 
-    return next((bad for bad in _for_each_chunk(out, threads, work) if bad >= 0), -1)
+    _for_each_chunk(out, threads, work)

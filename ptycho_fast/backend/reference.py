@@ -61,12 +61,6 @@ def amplitude(counts: Array, scale: float) -> Array:
     return (np.sqrt(counts.astype(np.float64)) / scale).astype(np.float32)
 
 
-def first_bad_rate(rates: Array) -> int:
-    """Flat index of the first rate that is negative, NaN, infinite or above 2**31, or -1."""
-    bad = ~((rates >= 0) & (rates <= 2.0**31))
-    return int(np.argmax(bad)) if bad.any() else -1
-
-
 def extract_patches(obj: Array, positions: Array, out: Array, threads: int) -> None:
     """See `ptycho_fast.extract_patches`."""
     for b, position in enumerate(positions):
@@ -80,13 +74,10 @@ def diffract(obj: Array, probe: Array, positions: Array, out: Array, threads: in
         out[b] = intensity(far_field(psi))
 
 
-def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> int:
-    """See `ptycho_fast.sample_photons`; flat index of the first bad rate, or -1."""
-    bad = first_bad_rate(expected)
-    if bad < 0:
-        for b, rate in enumerate(expected):
-            out[b] = reference_photons.counts(rate, seed, first_index + b)
-    return bad
+def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> None:
+    """See `ptycho_fast.sample_photons`."""
+    for b, rate in enumerate(expected):
+        out[b] = reference_photons.counts(rate, seed, first_index + b)
 
 
 def observe(
@@ -98,12 +89,11 @@ def observe(
     first_index: int,
     out: Array,
     threads: int,
-) -> int:
-    """See `ptycho_fast.observe`; flat index of the first bad rate, or -1."""
+) -> None:
+    """See `ptycho_fast.observe`."""
     intensities = np.empty(out.shape, np.float32)
     diffract(obj, probe, positions, intensities, threads)
     counts = np.empty(out.shape, np.uint32) if out.dtype == np.float32 else out
-    bad = sample_photons(expected_photons(intensities, scale), seed, first_index, counts, threads)
+    sample_photons(expected_photons(intensities, scale), seed, first_index, counts, threads)
     if out.dtype == np.float32:
         out[...] = amplitude(counts, scale)
-    return bad
