@@ -8,7 +8,7 @@ import numpy as np
 
 import ptycho_fast
 from bench import library_pipelines
-from bench.numpy_pipeline import NumpyPipeline
+from bench.numpy_pipeline import NumpyPipeline, TunedNumpyPipeline
 from bench.pipeline import Array, Pipeline
 from bench.translation import TranslationPipeline
 
@@ -89,6 +89,7 @@ def make_contenders(case: Case, threads: int) -> tuple[dict[str, Pipeline], dict
         except ImportError as error:
             missing[f"numba + {name}"] = str(error)
     there["numpy"] = NumpyPipeline(*arrays)
+    there["numpy, tuned"] = TunedNumpyPipeline(*arrays)
     there["translate"] = TranslationPipeline(*arrays)
     return there, missing
 

@@ -63,6 +63,9 @@ def judge(rows: list[Row], scaling: list[Row], poisson: list[Row]) -> list[dict[
     def numpy(here: list[Row]) -> Any:
         return named(here, "numpy"), named(here, mine)
 
+    def tuned(here: list[Row]) -> Any:
+        return named(here, "numpy, tuned"), named(here, mine)
+
     def library(here: list[Row]) -> Any:
         return best_library(here), named(here, mine)
 
@@ -72,6 +75,8 @@ def judge(rows: list[Row], scaling: list[Row], poisson: list[Row]) -> list[dict[
     verdicts = [
         *by_stage("noise-free, times NumPy", AGAINST_NUMPY, [NOISE_FREE], numpy),
         *by_stage("noisy, times NumPy", AGAINST_NUMPY_NOISY, NOISY, numpy),
+        *by_stage("noise-free, times tuned NumPy", AGAINST_NUMPY, [NOISE_FREE], tuned),
+        *by_stage("noisy, times tuned NumPy", AGAINST_NUMPY_NOISY, NOISY, tuned),
         *by_stage("noise-free, times best library", AGAINST_LIBRARY, [NOISE_FREE], library),
         *by_stage("noisy, times best library", AGAINST_LIBRARY_NOISY, NOISY, library),
         *by_stage("numba noisy, times NumPy", NUMBA_AGAINST_NUMPY_NOISY, NOISY, fallback),

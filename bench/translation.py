@@ -7,11 +7,11 @@ bilinear interpolation, and N x N pixels are cut out of it. All the rest is the 
 import numpy as np
 from scipy import ndimage
 
-from bench.numpy_pipeline import NumpyPipeline
+from bench.numpy_pipeline import TunedNumpyPipeline
 from bench.pipeline import Array
 
 
-class TranslationPipeline(NumpyPipeline):
+class TranslationPipeline(TunedNumpyPipeline):
     """Moves the canvas, not the window."""
 
     kind = "translate"

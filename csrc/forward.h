@@ -40,7 +40,10 @@ inline void transform_columns(const Object& object, const Placement& place, cons
   float *re = scratch.re + ptrdiff_t(column) * shape.padded, *im = scratch.im + ptrdiff_t(column) * shape.padded;
   Pairs<W> upper[lanes];
   for (int k = 0; k < lanes; ++k) upper[k] = tap_row<W>(window, 0, k * W);
-  for (int r = 0; r < shape.n; ++r)
+  for (int r = 0; r < shape.n; ++r) {
+    // The object's rows lie too far apart for the processor to see them coming.
+    const float* ahead = window.origin + (r + band) * window.stride;
+    for (int k = 0; k <= 2 * lane_padding; k += lane_padding) PF_PREFETCH(ahead + k);
 #pragma GCC unroll 4
     for (int k = 0; k < lanes; ++k) {
       const auto lower = tap_row<W>(window, r + 1, k * W);
@@ -51,6 +54,7 @@ inline void transform_columns(const Object& object, const Placement& place, cons
       store<float, W>(im + to, p_re * o.im + p_im * o.re);
       upper[k] = lower;
     }
+  }
   for (int i = shape.n * lane_padding; i < shape.padded * lane_padding; ++i) re[i] = im[i] = 0;
   transform_line<W>(axis, re, im, scratch, Keep<float, W>{re, im});
 }

@@ -16,6 +16,12 @@
 #define PF_HD inline __attribute__((always_inline))
 #endif
 
+#if defined(__CUDA_ARCH__)
+#define PF_PREFETCH(address)
+#else
+#define PF_PREFETCH(address) __builtin_prefetch(address)
+#endif
+
 #ifndef PF_ISA  // what every processor of the kind has
 #if defined(__aarch64__)
 #define PF_ISA neon
