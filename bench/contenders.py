@@ -51,8 +51,8 @@ class PtychoFast(Pipeline):
         return ptycho_fast.diffract(self.obj, self.probe, positions, out=out, **self.options)
 
     def sample_photons(self, rates: Array, out: Array) -> Array:
-        """See `Pipeline`; makes a new array."""
-        return ptycho_fast.sample_photons(rates, seed=1, **self.options)
+        """See `Pipeline`."""
+        return ptycho_fast.sample_photons(rates, seed=1, out=out, **self.options)
 
     def observe(self, positions: Array, scale: float, out: Array) -> Array:
         """See `Pipeline`."""

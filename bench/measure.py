@@ -171,7 +171,7 @@ def measure_poisson(pixels: int, rounds: int) -> list[Row]:
 
     samplers: dict[str, Callable[[Array], Array]] = {
         name: lambda rates, name=name: ptycho_fast.sample_photons(
-            rates, seed=1, backend=name, threads=1
+            rates, seed=1, backend=name, threads=1, out=counts
         )
         for name, status in ptycho_fast.backends().items()
         if status.available and name != "reference"
