@@ -22,6 +22,17 @@ def pytest_report_header():
     ]
 
 
+def pytest_collection_modifyitems(config, items):
+    """Where the extension is not required, its own tests are deselected, in plain sight."""
+    if "native" in REQUIRED:
+        return
+    own = [
+        i for i in items if i.get_closest_marker("native") or "instruction_sets" in i.fixturenames
+    ]
+    config.hook.pytest_deselected(items=own)
+    items[:] = [item for item in items if item not in own]
+
+
 def pytest_generate_tests(metafunc):
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", REQUIRED)

@@ -167,6 +167,7 @@ def test_thread_variables_in_order(monkeypatch):
     assert thread_count(2) == 2
 
 
+@pytest.mark.native
 def test_instruction_set_that_is_missing(monkeypatch):
     monkeypatch.setenv("PTYCHO_FAST_ISA", "mmx")
     with pytest.raises(ValueError, match="PTYCHO_FAST_ISA: 'mmx' given, expected one .*baseline"):

@@ -90,13 +90,12 @@ def test_a_broken_backend_is_explained_and_passed_over():
     assert error == f"backend: 'native' is not available: {native}"
 
 
+@pytest.mark.native
 class TestExtension:
     """Where the extension is built, its facts and its stub agree with it."""
 
     @pytest.fixture(autouse=True)
     def core(self):
-        if "native" not in __import__("conftest").REQUIRED:
-            pytest.skip("the native backend is not required here")
         from ptycho_fast import _core
 
         self.core = _core

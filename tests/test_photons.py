@@ -41,6 +41,7 @@ def assert_quantiles(count, u, rate, tolerance=1e-11):
     assert np.all((k == 0) | (poisson_cdf(k - 1, rate) < u + tolerance))
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n", [64, 13])
 def test_native_and_numba_are_bit_identical(dtype, n):
@@ -50,6 +51,7 @@ def test_native_and_numba_are_bit_identical(dtype, n):
         np.testing.assert_array_equal(native, sample("numba", rate, seed, first))
 
 
+@pytest.mark.native
 def test_the_short_cut_in_floats_changes_no_count(instruction_sets, monkeypatch):
     borders = np.float32([1e-6, 1, 2, 8, 16, 640, 2**23, 2**24, 2**30, LARGEST])
     below, above = (np.nextafter(borders, np.float32(to)) for to in (0, LARGEST))

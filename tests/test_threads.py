@@ -39,6 +39,7 @@ def test_after_a_fork(fast_backend):
     assert child.exitcode == 0
 
 
+@pytest.mark.native
 def test_no_thread_stays():
     """Nothing is left behind that could fight with another library's threads."""
     counts("native")
