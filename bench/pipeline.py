@@ -1,5 +1,6 @@
 """What every contender of the benchmark does, and how it goes through a batch."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ Array = npt.NDArray[Any]
 CHUNK = 2**15  # pixels of all modes at a time for each thread: workspaces that stay in cache
 
 
-class Pipeline:
+class Pipeline(ABC):
     """A way to simulate; subclasses say how. Results go to `out` where the way allows it.
 
     Parameters
@@ -38,17 +39,17 @@ class Pipeline:
         for first in range(0, n_patterns, self.chunk):
             yield slice(first, min(first + self.chunk, n_patterns))
 
+    @abstractmethod
     def extract_patches(self, positions: Array, out: Array) -> Array:
         """(B, N, N) complex64 patches of the object."""
-        raise NotImplementedError
 
+    @abstractmethod
     def diffract(self, positions: Array, out: Array) -> Array:
         """(B, N, N) float32 intensities."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sample_photons(self, rates: Array, out: Array) -> Array:
         """(B, N, N) uint32 counts."""
-        raise NotImplementedError
 
     def observe(self, positions: Array, scale: float, out: Array) -> Array:
         """(B, N, N) uint32 counts of positions: a chunk goes through all stages in cache."""

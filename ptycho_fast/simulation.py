@@ -67,6 +67,7 @@ def simulate(
     thread_count(threads)  # an error before the work begins
 
     obj, probe, positions, scale = inputs(scenario, clock)
+    intensity_bound(obj, probe)  # whose error is the files', not the dose's
 
     shape = (len(positions), scenario.N, scenario.N)
     diffraction = arrays.empty_aligned(shape, np.uint32 if noise else np.float32)
@@ -80,7 +81,6 @@ def simulate(
                 ) from None
             make = functools.partial(module.observe, obj, probe)
         else:
-            intensity_bound(obj, probe)
             make = functools.partial(module.diffract, obj, probe)
         chunk = max(1, CHUNK_PIXELS // scenario.N**2)
         for first in range(0, len(positions), chunk):

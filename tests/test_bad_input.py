@@ -193,6 +193,13 @@ def test_scenarios_that_cannot_run(tmp_path):
     np.save(dark, np.zeros((100, 100), np.complex64))
     with pytest.raises(ValueError, match="no light reaches the detector"):
         ptycho_fast.simulate(small.replace({"object.kind": "file", "object.file": str(dark)}))
+    bright = tmp_path / "bright.npy"
+    np.save(bright, np.full((100, 100), 1e18, np.complex64))
+    for noise in (True, False):
+        with pytest.raises(ValueError, match="^obj, probe: .* overflow float32"):
+            ptycho_fast.simulate(
+                small.replace({"object.kind": "file", "object.file": str(bright)}), noise=noise
+            )
     probe = tmp_path / "probe.npz"
     np.savez(probe, probeGuess=np.ones((32, 32), np.complex64))
     with pytest.raises(ValueError, match="probe.npz.*32"):
