@@ -60,11 +60,10 @@ struct Shape {
 constexpr int panel_row = 2 * lane_padding;
 
 struct Scratch {
-  float*
-      field;    // (padded / lane_padding, padded, 2, lane_padding): exit wave, then its transform along the rows' index
-  float* line;  // (padded, 2, lane_padding): the rows of one panel, transposed
-  float* sum;  // (padded / panel_row rounded up, padded, 2, lane_padding): intensity so far of pairs of panels of rows,
-               // only where there are several modes
+  float* field;      // (padded / lane_padding, padded, panel_row): exit wave, then its transform along the rows' index
+  float* line;       // (padded, panel_row): the rows of one panel, transposed
+  float* sum;        // (padded / panel_row rounded up, padded, panel_row): intensity so far of pairs of panels of rows,
+                     // only where there are several modes
   float* window;     // a piece of the object with zeros around it, see open_window
   double* chirp_re;  // (2, chirp length, lane_padding), only where the axis needs it
   double* chirp_im;
