@@ -107,9 +107,9 @@ struct AddIntensity {
   }
 };
 
-// From positions back to detector pixels, rows of detector, and the transform's 1 / N^2.
+// From positions back to detector pixels, rows of detector; the transform's 1 / N^2, then the dose (1 for none).
 template <int W>
-inline void write_rows(const float* sum, Shape shape, const AxisPlan& axis, int row, float* out) {
+inline void write_rows(const float* sum, Shape shape, const AxisPlan& axis, int row, float dose, float* out) {
   const int n = shape.n, *position = axis.position_of_pixel, *pixel = axis.pixel_of_position;
   const float unitary = 1 / (float(n) * float(n));
   for (int r = 0; r < lane_padding && row + r < n; r += W) {
@@ -118,7 +118,7 @@ inline void write_rows(const float* sum, Shape shape, const AxisPlan& axis, int 
       const int width = n - c < W ? n - c : W;
       lane<float, W> tile[W];
       for (int i = 0; i < W; ++i)
-        tile[i] = load<float, W>(sum + position[i < width ? c + i : c] * panel_row + r) * unitary;
+        tile[i] = load<float, W>(sum + position[i < width ? c + i : c] * panel_row + r) * unitary * dose;
       transpose<W>(tile);
       for (int i = 0; i < height; ++i) store_first<W>(out + int64_t(pixel[row + r + i]) * n + c, tile[i], width);
     }
@@ -129,27 +129,23 @@ inline void write_rows(const float* sum, Shape shape, const AxisPlan& axis, int 
 // of the detector.
 template <int W>
 inline void transform_rows(const Probe& probe, int mode, Shape shape, const AxisPlan& axis, int row,
-                           const Scratch& scratch, float* out) {
+                           const Scratch& scratch, float dose, float* out) {
   float* sum = scratch.line;
   if (probe.modes > 1) sum = scratch.sum + ptrdiff_t(row / panel_row * panel_row) * shape.padded + row % panel_row;
   transpose_panel<W>(scratch.field, shape, row, scratch.line);
   transform_panel<W>(axis, scratch.line, scratch, AddIntensity<W>{sum, mode == 0});
-  if (mode == probe.modes - 1) write_rows<W>(sum, shape, axis, row, out);
+  if (mode == probe.modes - 1) write_rows<W>(sum, shape, axis, row, dose, out);
 }
 
-// The phases of one pattern in turn: (n, n) intensities before dose.
+// The phases of one pattern in turn: (n, n) intensities times dose = s^2, or before dose where that is 1.
 template <int W>
 inline void intensity(const Object& object, const Placement& place, const Probe& probe, const Shape& shape,
-                      const AxisPlan& axis, const Scratch& scratch, float* out) {
+                      const AxisPlan& axis, const Scratch& scratch, float dose, float* out) {
   for (int mode = 0; mode < probe.modes; ++mode) {
     for (int c = 0; c < shape.n; c += lane_padding)
       transform_columns<W>(object, place, probe, mode, shape, axis, c, scratch);
-    for (int r = 0; r < shape.n; r += lane_padding) transform_rows<W>(probe, mode, shape, axis, r, scratch, out);
+    for (int r = 0; r < shape.n; r += lane_padding) transform_rows<W>(probe, mode, shape, axis, r, scratch, dose, out);
   }
-}
-
-inline void expected_photons(float* intensity, int64_t n_pixels, float scale_squared) {
-  for (int64_t i = 0; i < n_pixels; ++i) intensity[i] *= scale_squared;
 }
 
 // sqrt is exact to the last bit by IEEE 754, in a vector as in a scalar.

@@ -162,7 +162,7 @@ void diffract(const Kernels& kernels, const Scan& scan, const float* probe, int 
   for_each_block(scan.n_patterns, block_of(n_pixels), threads, [&](int thread, int64_t first, int64_t last) {
     for (int64_t b = first; b < last; ++b)
       kernels.intensity(scan.object, scan.positions[2 * b], scan.positions[2 * b + 1], probe_panels.panels, shape,
-                        axis.plan, spaces[size_t(thread)].scratch, out + b * n_pixels);
+                        axis.plan, spaces[size_t(thread)].scratch, 1, out + b * n_pixels);
   });
 }
 
@@ -200,8 +200,7 @@ void observe(const Kernels& kernels, const Scan& scan, const float* probe, int m
     for (int64_t b = first; b < last; ++b) {
       float* rate = out.amplitude ? out.amplitude + b * n_pixels : reinterpret_cast<float*>(out.counts + b * n_pixels);
       kernels.intensity(scan.object, scan.positions[2 * b], scan.positions[2 * b + 1], probe_panels.panels, shape,
-                        axis.plan, scratch, rate);
-      kernels.expected_photons(rate, n_pixels, float(scale * scale));
+                        axis.plan, scratch, float(scale * scale), rate);
       kernels.photons(rate, made, int(n_pixels), photons.seed, photons.first_index + uint64_t(b));
       if (out.amplitude)
         kernels.amplitude(made, n_pixels, scale, out.amplitude + b * n_pixels);
