@@ -5,6 +5,7 @@ to what the kernels take; values that do not fit, other kinds of numbers and wro
 that name the argument.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,10 @@ def largest_part(array: npt.NDArray[Any]) -> float:
     """Largest modulus among the real (and imaginary) parts; NaN or infinity where there is one."""
     if array.size == 0:
         return 0.0
-    parts: list[npt.NDArray[Any]] = [array.real, array.imag]
-    if array.flags.c_contiguous:  # one run over memory instead of two with gaps
-        parts = [array.reshape(-1).view(array.real.dtype)]
-    elif array.dtype.kind != "c":
-        parts = [array]
-    bounds = [bound for part in parts for bound in (part.min(), part.max())]
-    return float(np.abs(bounds).max())  # unlike max(), NumPy's never loses a NaN
+    run = np.ascontiguousarray(array).reshape(-1)
+    if run.dtype.kind == "c":
+        run = run.view(run.real.dtype)
+    return max(-float(run.min()), float(run.max()))  # where one is NaN, so is the other
 
 
 def _described(array: npt.NDArray[Any]) -> str:
@@ -74,12 +72,12 @@ def measured(
         wider = "complex128" if dtype.kind == "c" else "float64"
         raise TypeError(f"{name}: {_described(array)} given, expected {dtype} (or {wider})")
     largest = largest_part(array)
-    if not np.isfinite(largest):
+    if not math.isfinite(largest):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"{name}: {array[where]} at index {where}, expected finite numbers")
     with np.errstate(over="ignore"):
         converted = np.ascontiguousarray(array, dtype)
-    if converted.dtype != array.dtype and not np.isfinite(largest := largest_part(converted)):
+    if converted.dtype != array.dtype and not math.isfinite(largest := largest_part(converted)):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(converted))[0])
         raise ValueError(f"{name}: {array[where]} at index {where} overflows {dtype}")
     return converted, largest
