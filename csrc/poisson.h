@@ -119,7 +119,10 @@ PF_HD lane<T, W> iota() {
   return x;
 }
 
+// Stores the numbers whose bits are set side by side; what follows them, up to a whole lane, is undefined.
 #if defined(__AVX2__) && !defined(__CUDACC__)
+constexpr bool packs_lanes(int w) { return w >= 8; }
+
 // The numbers of the set bits of every byte.
 struct SetBits {
   uint8_t of[256][8] = {};
@@ -130,22 +133,19 @@ struct SetBits {
   }
 };
 constexpr SetBits kSetBits;
-#endif
 
-// Stores the numbers whose bits are set side by side; what follows them, up to a whole lane, is undefined.
-template <class T, int W>
-PF_HD void store_packed(T* to, lane<T, W> x, uint32_t chosen) {
-#if defined(__AVX512F__) && !defined(__CUDACC__)
-  if constexpr (W == 16) return _mm512_mask_compressstoreu_epi32(to, __mmask16(chosen), (__m512i)x);
-#endif
-#if defined(__AVX2__) && !defined(__CUDACC__)
-  if constexpr (W == 8) {
-    const __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)kSetBits.of[chosen]));
-    return _mm256_storeu_si256((__m256i*)to, _mm256_permutevar8x32_epi32((__m256i)x, order));
-  }
-#endif
-  for (; chosen; chosen &= chosen - 1) *to++ = x[__builtin_ctz(chosen)];
+PF_HD void store_packed(void* to, lane<uint32_t, 8> x, uint32_t chosen) {
+  const __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)kSetBits.of[chosen]));
+  _mm256_storeu_si256((__m256i*)to, _mm256_permutevar8x32_epi32((__m256i)x, order));
 }
+#else
+constexpr bool packs_lanes(int) { return false; }
+#endif
+#if defined(__AVX512F__) && !defined(__CUDACC__)
+PF_HD void store_packed(void* to, lane<uint32_t, 16> x, uint32_t chosen) {
+  _mm512_mask_compressstoreu_epi32(to, __mmask16(chosen), (__m512i)x);
+}
+#endif
 
 // c[0] + c[1] x + ... of K lanes, odd and even powers apart: several short chains of operations in place of a long one.
 template <class T, class V, int K, int N>
@@ -612,14 +612,23 @@ struct QuickWaitingPixels {
   template <int W>
   void add(uint32_t chosen, uint32_t first, const uint32_t* highs, const float* rates) {
     int n = length;
-    auto pixels = iota<uint32_t, W>() + first;
-    PF_UNROLL
-    for (int i = 0; i < 32; i += W, pixels += W) {
-      const uint32_t here = chosen >> i & (~0u >> (32 - W));
-      store_packed<uint32_t, W>(pixel + n, pixels, here);
-      store_packed<uint32_t, W>(high + n, load<uint32_t, W>(highs + i), here);
-      store_packed<float, W>(rate + n, load<float, W>(rates + i), here);
-      n += __builtin_popcount(here);
+    if constexpr (packs_lanes(W)) {
+      auto pixels = iota<uint32_t, W>() + first;
+      PF_UNROLL
+      for (int i = 0; i < 32; i += W, pixels += W) {
+        const uint32_t here = chosen >> i & (~0u >> (32 - W));
+        store_packed(pixel + n, pixels, here);
+        store_packed(high + n, load<uint32_t, W>(highs + i), here);
+        store_packed(rate + n, same_bits<lane<uint32_t, W>>(load<float, W>(rates + i)), here);
+        n += __builtin_popcount(here);
+      }
+    } else {
+      for (; chosen; chosen &= chosen - 1, ++n) {
+        const int i = __builtin_ctz(chosen);
+        pixel[n] = first + uint32_t(i);
+        high[n] = highs[i];
+        rate[n] = rates[i];
+      }
     }
     length = n;
   }
