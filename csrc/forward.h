@@ -25,7 +25,7 @@ inline void transform_line(const AxisPlan& axis, float* re, float* im, const Scr
     fft_line<float, W, lane_padding / W>(axis.fft, re, im, lane_padding, out);
   else
     for (int c = 0; c < lane_padding; c += W)
-      chirp_line<W>(axis.chirp, axis.n, re, im, c, lane_padding, scratch.chirp_re, scratch.chirp_im, out);
+      chirp_line<W>(axis.chirp, axis.n, re, im, c, lane_padding, scratch.chirp_re, scratch.chirp_im, W, out);
 }
 
 // Phase 1, item = a panel of columns: exit wave of a mode, and its transform along the rows' index. The padding becomes
@@ -99,7 +99,7 @@ struct AddIntensity {
   float* sum;
   bool first;
   PF_HD void operator()(ptrdiff_t at, Complex<lane<float, W>> x) const {
-    auto intensity = x.re * x.re + x.im * x.im;
+    auto intensity = squared_modulus(x);
     if (!first) intensity = load<float, W>(sum + at) + intensity;
     store<float, W>(sum + at, intensity);
   }
@@ -147,13 +147,13 @@ inline void intensity(const Object& object, const Placement& place, const Probe&
   }
 }
 
-inline void expected_photons(float* intensity, int64_t n_pixels, float scale_squared) {
+PF_HD void expected_photons(float* intensity, int64_t n_pixels, float scale_squared) {
   for (int64_t i = 0; i < n_pixels; ++i) intensity[i] *= scale_squared;
 }
 
 // sqrt is exact to the last bit by IEEE 754, in a vector as in a scalar.
-inline void amplitude(const uint32_t* counts, int64_t n_pixels, double scale, float* out) {
-  for (int64_t i = 0; i < n_pixels; ++i) out[i] = float(__builtin_sqrt(double(counts[i])) / scale);
+PF_HD void amplitude(const uint32_t* counts, int64_t n_pixels, double scale, float* out) {
+  for (int64_t i = 0; i < n_pixels; ++i) out[i] = float(root(double(counts[i])) / scale);
 }
 
 }  // namespace PF_ISA

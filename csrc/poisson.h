@@ -428,8 +428,8 @@ PF_HD uint32_t quick_expand_quantile(const lane<float, W> (&rate)[K], const lane
   return doubtful;
 }
 
-// Count of one pixel from its 64 random bits: what a GPU thread runs.
-PF_HD uint32_t poisson_quantile(uint64_t bits, double rate) {
+// Count of one pixel from its 64 random bits: what a GPU thread runs. Doubles are rare there, and need many registers.
+PF_HD_RARE uint32_t poisson_quantile(uint64_t bits, double rate) {
   const double rates[1] = {rate}, us[1] = {uniform<1>(bits)};
   uint64_t count[1];
   if (rate < kSumBelow || expand_quantile<1, 1>(rates, us, count)) sum_quantile<1, 1>(rates, us, count);

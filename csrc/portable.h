@@ -7,13 +7,34 @@
 // Everything lives in an inline namespace named after the instruction set that a file is compiled for; otherwise the
 // linker could hand code built for a newer processor to an older one.
 #pragma once
+#if defined(__CUDACC_RTC__)  // the run-time compiler has no system headers, but knows memcpy and ptrdiff_t
+using int32_t = int;
+using int64_t = long long;
+using uint16_t = unsigned short;
+using uint32_t = unsigned;
+using uint64_t = unsigned long long;
+#else
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#endif
 
+// A function for processor and GPU that always dissolves in its caller; one that may; one that shall not, being rare.
 #if defined(__CUDACC__)
 #define PF_HD __host__ __device__ __forceinline__
+#define PF_HD_LARGE __host__ __device__ inline
+#define PF_HD_RARE __host__ __device__ __noinline__
 #else
 #define PF_HD inline __attribute__((always_inline))
+#define PF_HD_LARGE inline
+#define PF_HD_RARE inline
+#endif
+
+// Short loops that must dissolve, so that the arrays they run over live in registers.
+#if defined(__CUDACC__)
+#define PF_UNROLL _Pragma("unroll")
+#else
+#define PF_UNROLL _Pragma("GCC unroll 16")
 #endif
 
 #if defined(__CUDA_ARCH__)
@@ -76,8 +97,10 @@ template <class To, class From, int W>
 PF_HD lane<To, W> convert(lane<From, W> x) {
   if constexpr (W == 1)
     return To(x);
+#if !defined(__CUDACC__)  // where there is but one number
   else
     return __builtin_convertvector(x, lane<To, W>);
+#endif
 }
 
 }  // namespace PF_ISA
