@@ -35,82 +35,103 @@ PF_HD Complex<V> times_minus_i(Complex<V> a) {
   return {a.im, -a.re};
 }
 
-// --- butterflies: small transforms in registers, natural order in and out ---
+// --- butterflies: small transforms in registers; x[p] is element p, out(q, value) takes frequency q ---
+// Elements are asked for where they are needed, and results handed out as soon as they are there: 16 registers just
+// hold the eight complex numbers of the largest one.
 
 template <int R, class T>
 struct Dft;
 
 template <class T>
 struct Dft<2, T> {
-  template <class V>
-  static PF_HD void run(Complex<V>* x) {
-    const Complex<V> a = x[0], b = x[1];
-    x[0] = a + b;
-    x[1] = a - b;
+  template <class In, class Out>
+  static PF_HD void run(const In& x, const Out& out) {
+    const auto a = x[0], b = x[1];
+    out(0, a + b);
+    out(1, a - b);
   }
 };
 
 template <class T>
 struct Dft<3, T> {
-  template <class V>
-  static PF_HD void run(Complex<V>* x) {
+  template <class In, class Out>
+  static PF_HD void run(const In& x, const Out& out) {
     const T sin60 = T(0.86602540378443864676);
-    const Complex<V> sum = x[1] + x[2], difference = x[1] - x[2];
-    const Complex<V> middle = {x[0].re - sum.re * T(0.5), x[0].im - sum.im * T(0.5)};
-    const Complex<V> turned = {difference.im * sin60, -difference.re * sin60};
-    x[0] = x[0] + sum;
-    x[1] = middle + turned;
-    x[2] = middle - turned;
+    const auto x0 = x[0], x1 = x[1], x2 = x[2];
+    const auto sum = x1 + x2, difference = x1 - x2;
+    const decltype(sum) middle = {x0.re - sum.re * T(0.5), x0.im - sum.im * T(0.5)};
+    const decltype(sum) turned = {difference.im * sin60, -difference.re * sin60};
+    out(0, x0 + sum);
+    out(1, middle + turned);
+    out(2, middle - turned);
   }
 };
 
 template <class T>
 struct Dft<4, T> {
-  template <class V>
-  static PF_HD void run(Complex<V>* x) {
-    const Complex<V> a = x[0] + x[2], b = x[0] - x[2], c = x[1] + x[3], d = times_minus_i(x[1] - x[3]);
-    x[0] = a + c;
-    x[1] = b + d;
-    x[2] = a - c;
-    x[3] = b - d;
+  template <class In, class Out>
+  static PF_HD void run(const In& x, const Out& out) {
+    const auto x0 = x[0], x2 = x[2], a = x0 + x2, b = x0 - x2;
+    const auto x1 = x[1], x3 = x[3], c = x1 + x3, d = times_minus_i(x1 - x3);
+    out(0, a + c);
+    out(1, b + d);
+    out(2, a - c);
+    out(3, b - d);
   }
 };
 
 template <class T>
 struct Dft<5, T> {
-  template <class V>
-  static PF_HD void run(Complex<V>* x) {
+  template <class In, class Out>
+  static PF_HD void run(const In& x, const Out& out) {
     const T cos72 = T(0.30901699437494742410), cos144 = T(-0.80901699437494742410);
     const T sin72 = T(0.95105651629515357212), sin144 = T(0.58778525229247312917);
-    const Complex<V> s1 = x[1] + x[4], d1 = times_minus_i(x[1] - x[4]);
-    const Complex<V> s2 = x[2] + x[3], d2 = times_minus_i(x[2] - x[3]);
-    const Complex<V> a1 = {x[0].re + (s1.re * cos72 + s2.re * cos144), x[0].im + (s1.im * cos72 + s2.im * cos144)};
-    const Complex<V> a2 = {x[0].re + (s1.re * cos144 + s2.re * cos72), x[0].im + (s1.im * cos144 + s2.im * cos72)};
-    const Complex<V> b1 = {d1.re * sin72 + d2.re * sin144, d1.im * sin72 + d2.im * sin144};
-    const Complex<V> b2 = {d1.re * sin144 - d2.re * sin72, d1.im * sin144 - d2.im * sin72};
-    x[0] = x[0] + (s1 + s2);
-    x[1] = a1 + b1;
-    x[4] = a1 - b1;
-    x[2] = a2 + b2;
-    x[3] = a2 - b2;
+    const auto x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3], x4 = x[4];
+    const auto s1 = x1 + x4, d1 = times_minus_i(x1 - x4), s2 = x2 + x3, d2 = times_minus_i(x2 - x3);
+    using C = decltype(x0 + x1);
+    const C a1 = {x0.re + (s1.re * cos72 + s2.re * cos144), x0.im + (s1.im * cos72 + s2.im * cos144)};
+    const C a2 = {x0.re + (s1.re * cos144 + s2.re * cos72), x0.im + (s1.im * cos144 + s2.im * cos72)};
+    const C b1 = {d1.re * sin72 + d2.re * sin144, d1.im * sin72 + d2.im * sin144};
+    const C b2 = {d1.re * sin144 - d2.re * sin72, d1.im * sin144 - d2.im * sin72};
+    out(0, x0 + (s1 + s2));
+    out(1, a1 + b1);
+    out(4, a1 - b1);
+    out(2, a2 + b2);
+    out(3, a2 - b2);
   }
+};
+
+// Every other element.
+template <class In>
+struct EveryOther {
+  const In& x;
+  int first;
+  PF_HD auto operator[](int p) const { return x[2 * p + first]; }
+};
+
+template <class C>
+struct ToRegisters {
+  C* x;
+  PF_HD void operator()(int q, C value) const { x[q] = value; }
 };
 
 template <class T>
 struct Dft<8, T> {
-  template <class V>
-  static PF_HD void run(Complex<V>* x) {
+  template <class In, class Out>
+  static PF_HD void run(const In& x, const Out& out) {
     const T cos45 = T(0.70710678118654752440);
-    Complex<V> even[4] = {x[0], x[2], x[4], x[6]}, odd[4] = {x[1], x[3], x[5], x[7]};
-    Dft<4, T>::run(even);
-    Dft<4, T>::run(odd);
-    const Complex<V> turned[4] = {odd[0],
-                                  {(odd[1].re + odd[1].im) * cos45, (odd[1].im - odd[1].re) * cos45},
-                                  times_minus_i(odd[2]),
-                                  {(odd[3].im - odd[3].re) * cos45, -((odd[3].re + odd[3].im) * cos45)}};
+    using C = decltype(x[0] + x[0]);
+    C even[4], odd[4];
+    Dft<4, T>::run(EveryOther<In>{x, 0}, ToRegisters<C>{even});
+    Dft<4, T>::run(EveryOther<In>{x, 1}, ToRegisters<C>{odd});
+    const C turned[4] = {odd[0],
+                         {(odd[1].re + odd[1].im) * cos45, (odd[1].im - odd[1].re) * cos45},
+                         times_minus_i(odd[2]),
+                         {(odd[3].im - odd[3].re) * cos45, -((odd[3].re + odd[3].im) * cos45)}};
+#pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) {
-      x[k] = even[k] + turned[k];
-      x[k + 4] = even[k] - turned[k];
+      out(k, even[k] + turned[k]);
+      out(k + 4, even[k] - turned[k]);
     }
   }
 };
@@ -125,28 +146,45 @@ struct Keep {
   }
 };
 
-// --- one butterfly of one pass: inputs at `first + p * span`, outputs in the same places ---
+// --- one butterfly of one pass: inputs `step` apart from `first` on, outputs in the same places ---
+
+template <class T, int W>
+struct Inputs {
+  const T *re, *im;
+  ptrdiff_t first, step;
+  PF_HD Complex<lane<T, W>> operator[](int p) const {
+    return {load<T, W>(re + first + p * step), load<T, W>(im + first + p * step)};
+  }
+};
+
+template <class T, int W, bool twiddled, class Out>
+struct Outputs {
+  const Out& out;
+  ptrdiff_t first, step;
+  const T* twiddle;
+  int twiddle_step;
+  PF_HD void operator()(int q, Complex<lane<T, W>> x) const {
+    if (twiddled && q > 0) x = times(x, twiddle[2 * q * twiddle_step], twiddle[2 * q * twiddle_step + 1]);
+    out(first + q * step, x);
+  }
+};
 
 template <int R, class T, int W, bool twiddled, class Out>
 PF_HD void butterfly(const T* re, const T* im, ptrdiff_t origin, ptrdiff_t stride, int first, int span,
                      const T* twiddle, int twiddle_step, const Out& out) {
-  Complex<lane<T, W>> x[R];
-#pragma GCC unroll 8
-  for (int p = 0; p < R; ++p) {
-    const ptrdiff_t at = origin + (first + p * span) * stride;
-    x[p] = {load<T, W>(re + at), load<T, W>(im + at)};
-  }
-  Dft<R, T>::run(x);
-#pragma GCC unroll 8
-  for (int q = 0; q < R; ++q) {
-    if (twiddled && q > 0) x[q] = times(x[q], twiddle[2 * q * twiddle_step], twiddle[2 * q * twiddle_step + 1]);
-    out(origin + (first + q * span) * stride, x[q]);
-  }
+  const ptrdiff_t at = origin + first * stride, step = span * stride;
+  Dft<R, T>::run(Inputs<T, W>{re, im, at, step}, Outputs<T, W, twiddled, Out>{out, at, step, twiddle, twiddle_step});
 }
 
+// A number that the compiler knows, where a plain int may stand as well.
+template <int n>
+struct Known {
+  PF_HD constexpr operator int() const { return n; }
+};
+
 // All butterflies of a pass, for `lanes` neighbouring lanes of lines. The last pass, of span 1, needs no twiddles.
-template <int R, class T, int W, int lanes, class Out>
-PF_HD_LARGE void fft_pass(const FftPlan<T>& plan, int span, T* re, T* im, ptrdiff_t stride, Out out) {
+template <int R, class T, int W, int lanes, class Span, class Out>
+PF_HD_LARGE void fft_pass(const FftPlan<T>& plan, Span span, T* re, T* im, ptrdiff_t stride, Out out) {
   const int n = plan.n, step = n / (R * span);
   const T* twiddle = plan.twiddle;  // held here, because a store to the planes might else be taken to change the plan
   if (span == 1) {
@@ -158,7 +196,19 @@ PF_HD_LARGE void fft_pass(const FftPlan<T>& plan, int span, T* re, T* im, ptrdif
   for (int block = 0; block < n; block += R * span)
     for (int j = 0; j < span; ++j)
       for (int lane = 0; lane < lanes; ++lane)
-        butterfly<R, T, W, true>(re, im, lane * W, stride, block + j, span, twiddle, j * step, Keep<T, W>{re, im});
+        butterfly<R, T, W, true>(re, im, lane * W, stride, block + j, int(span), twiddle, j * step, Keep<T, W>{re, im});
+}
+
+template <int R, class T, int W, int lanes, class Out>
+PF_HD_LARGE void fft_pass_of(const FftPlan<T>& plan, int span, T* re, T* im, ptrdiff_t stride, const Out& out) {
+  switch (span) {
+    case 1: return fft_pass<R, T, W, lanes>(plan, Known<1>{}, re, im, stride, out);
+    case 4: return fft_pass<R, T, W, lanes>(plan, Known<4>{}, re, im, stride, out);
+    case 8: return fft_pass<R, T, W, lanes>(plan, Known<8>{}, re, im, stride, out);
+    case 16: return fft_pass<R, T, W, lanes>(plan, Known<16>{}, re, im, stride, out);
+    case 32: return fft_pass<R, T, W, lanes>(plan, Known<32>{}, re, im, stride, out);
+    default: return fft_pass<R, T, W, lanes>(plan, span, re, im, stride, out);
+  }
 }
 
 template <class T, int W, int lanes, class Out>
@@ -166,9 +216,9 @@ PF_HD_LARGE void fft_line(const FftPlan<T>& plan, T* re, T* im, ptrdiff_t stride
   for (int p = 0; p < plan.n_passes; ++p) {
     const int span = plan.span[p];
     switch (plan.radix[p]) {
-      case 8: fft_pass<8, T, W, lanes>(plan, span, re, im, stride, out); break;
+      case 8: fft_pass_of<8, T, W, lanes>(plan, span, re, im, stride, out); break;
       case 5: fft_pass<5, T, W, lanes>(plan, span, re, im, stride, out); break;
-      case 4: fft_pass<4, T, W, lanes>(plan, span, re, im, stride, out); break;
+      case 4: fft_pass_of<4, T, W, lanes>(plan, span, re, im, stride, out); break;
       case 3: fft_pass<3, T, W, lanes>(plan, span, re, im, stride, out); break;
       default: fft_pass<2, T, W, lanes>(plan, span, re, im, stride, out);
     }

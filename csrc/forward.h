@@ -20,12 +20,13 @@ namespace pf {
 inline namespace PF_ISA {
 
 template <int W, class Out>
-inline void transform_line(const AxisPlan& axis, float* re, float* im, const Scratch& scratch, const Out& out) {
+inline void transform_panel(const AxisPlan& axis, float* rows, const Scratch& scratch, const Out& out) {
+  float *re = rows, *im = rows + lane_padding;
   if (axis.mixed_radix)
-    fft_line<float, W, lane_padding / W>(axis.fft, re, im, lane_padding, out);
+    fft_line<float, W, lane_padding / W>(axis.fft, re, im, panel_row, out);
   else
     for (int c = 0; c < lane_padding; c += W)
-      chirp_line<W>(axis.chirp, axis.n, re, im, c, lane_padding, scratch.chirp_re, scratch.chirp_im, W, out);
+      chirp_line<W>(axis.chirp, axis.n, re, im, c, panel_row, scratch.chirp_re, scratch.chirp_im, W, out);
 }
 
 // Phase 1, item = a panel of columns: exit wave of a mode, and its transform along the rows' index. The padding becomes
@@ -35,9 +36,8 @@ inline void transform_columns(const Object& object, const Placement& place, cons
                               const AxisPlan& axis, int column, const Scratch& scratch) {
   constexpr int lanes = lane_padding / W;
   const Window window = open_window(object, place, 0, column, shape.n + 1, lane_padding + 1, scratch.window);
-  const ptrdiff_t at_probe = ptrdiff_t(mode) * shape.n * shape.padded + column;
-  const float *probe_re = probe.re + at_probe, *probe_im = probe.im + at_probe;
-  float *re = scratch.re + ptrdiff_t(column) * shape.padded, *im = scratch.im + ptrdiff_t(column) * shape.padded;
+  const float* probe_rows = probe.panels + 2 * (ptrdiff_t(mode) * shape.padded + column) * shape.n;
+  float* rows = scratch.field + 2 * ptrdiff_t(column) * shape.padded;
   Pairs<W> upper[lanes];
   for (int k = 0; k < lanes; ++k) upper[k] = tap_row<W>(window, 0, k * W);
   for (int r = 0; r < shape.n; ++r) {
@@ -48,15 +48,15 @@ inline void transform_columns(const Object& object, const Placement& place, cons
     for (int k = 0; k < lanes; ++k) {
       const auto lower = tap_row<W>(window, r + 1, k * W);
       const auto o = separated<W>(patch_value<W>(window, upper[k], lower));
-      const ptrdiff_t from = ptrdiff_t(r) * shape.padded + k * W, to = ptrdiff_t(r) * lane_padding + k * W;
-      const auto p_re = load<float, W>(probe_re + from), p_im = load<float, W>(probe_im + from);
-      store<float, W>(re + to, p_re * o.re - p_im * o.im);
-      store<float, W>(im + to, p_re * o.im + p_im * o.re);
+      const ptrdiff_t re = r * panel_row + k * W, im = re + lane_padding;
+      const auto p_re = load<float, W>(probe_rows + re), p_im = load<float, W>(probe_rows + im);
+      store<float, W>(rows + re, p_re * o.re - p_im * o.im);
+      store<float, W>(rows + im, p_re * o.im + p_im * o.re);
       upper[k] = lower;
     }
   }
-  for (int i = shape.n * lane_padding; i < shape.padded * lane_padding; ++i) re[i] = im[i] = 0;
-  transform_line<W>(axis, re, im, scratch, Keep<float, W>{re, im});
+  for (int i = shape.n * panel_row; i < shape.padded * panel_row; ++i) rows[i] = 0;
+  transform_panel<W>(axis, rows, scratch, Keep<float, W>{rows, rows + lane_padding});
 }
 
 template <int W, int H, int... I>
@@ -79,18 +79,20 @@ PF_HD void transpose(lane<float, W> (&rows)[W]) {
   if constexpr (W > 1) transpose_step<W, W / 2>(rows);
 }
 
-// From the columns' panels of a plane to the line of a panel of rows.
+// From the columns' panels of the field to a panel of rows.
 template <int W>
-inline void transpose_panel(const float* plane, Shape shape, int row, float* line) {
-  for (int c = 0; c < shape.padded; c += W)
-    for (int r = 0; r < lane_padding; r += W) {
-      const ptrdiff_t panel = ptrdiff_t(c / lane_padding) * lane_padding * shape.padded;
-      const float* from = plane + panel + (row + r) * lane_padding + c % lane_padding;
+inline void transpose_panel(const float* field, Shape shape, int row, float* line) {
+  for (int c = 0; c < shape.padded; c += W) {
+    const float* panel = field + 2 * ptrdiff_t(c / lane_padding * lane_padding) * shape.padded;
+    for (int r = 0; r < panel_row; r += W) {  // real, then imaginary parts
+      const int part = r / lane_padding * lane_padding;
+      const float* from = panel + (row + r - part) * panel_row + part + c % lane_padding;
       lane<float, W> tile[W];
-      for (int i = 0; i < W; ++i) tile[i] = load<float, W>(from + i * lane_padding);
+      for (int i = 0; i < W; ++i) tile[i] = load<float, W>(from + i * panel_row);
       transpose<W>(tile);
-      for (int i = 0; i < W; ++i) store<float, W>(line + (c + i) * lane_padding + r, tile[i]);
+      for (int i = 0; i < W; ++i) store<float, W>(line + (c + i) * panel_row + r, tile[i]);
     }
+  }
 }
 
 // |x|^2, on top of what there is or, for the first mode, of nothing.
@@ -105,9 +107,9 @@ struct AddIntensity {
   }
 };
 
-// From positions back to detector pixels, rows of detector, and the transform's 1 / N^2.
+// From positions back to detector pixels, rows of detector; the transform's 1 / N^2, then the dose (1 for none).
 template <int W>
-inline void write_rows(const float* sum, Shape shape, const AxisPlan& axis, int row, float* out) {
+inline void write_rows(const float* sum, Shape shape, const AxisPlan& axis, int row, float dose, float* out) {
   const int n = shape.n, *position = axis.position_of_pixel, *pixel = axis.pixel_of_position;
   const float unitary = 1 / (float(n) * float(n));
   for (int r = 0; r < lane_padding && row + r < n; r += W) {
@@ -116,7 +118,7 @@ inline void write_rows(const float* sum, Shape shape, const AxisPlan& axis, int 
       const int width = n - c < W ? n - c : W;
       lane<float, W> tile[W];
       for (int i = 0; i < W; ++i)
-        tile[i] = load<float, W>(sum + position[i < width ? c + i : c] * lane_padding + r) * unitary;
+        tile[i] = load<float, W>(sum + position[i < width ? c + i : c] * panel_row + r) * unitary * dose;
       transpose<W>(tile);
       for (int i = 0; i < height; ++i) store_first<W>(out + int64_t(pixel[row + r + i]) * n + c, tile[i], width);
     }
@@ -127,28 +129,23 @@ inline void write_rows(const float* sum, Shape shape, const AxisPlan& axis, int 
 // of the detector.
 template <int W>
 inline void transform_rows(const Probe& probe, int mode, Shape shape, const AxisPlan& axis, int row,
-                           const Scratch& scratch, float* out) {
-  float *re = scratch.line_re, *im = scratch.line_im;
-  float* sum = probe.modes > 1 ? scratch.sum + ptrdiff_t(row) * shape.padded : re;
-  transpose_panel<W>(scratch.re, shape, row, re);
-  transpose_panel<W>(scratch.im, shape, row, im);
-  transform_line<W>(axis, re, im, scratch, AddIntensity<W>{sum, mode == 0});
-  if (mode == probe.modes - 1) write_rows<W>(sum, shape, axis, row, out);
+                           const Scratch& scratch, float dose, float* out) {
+  float* sum = scratch.line;
+  if (probe.modes > 1) sum = scratch.sum + ptrdiff_t(row / panel_row * panel_row) * shape.padded + row % panel_row;
+  transpose_panel<W>(scratch.field, shape, row, scratch.line);
+  transform_panel<W>(axis, scratch.line, scratch, AddIntensity<W>{sum, mode == 0});
+  if (mode == probe.modes - 1) write_rows<W>(sum, shape, axis, row, dose, out);
 }
 
-// The phases of one pattern in turn: (n, n) intensities before dose.
+// The phases of one pattern in turn: (n, n) intensities times dose = s^2, or before dose where that is 1.
 template <int W>
 inline void intensity(const Object& object, const Placement& place, const Probe& probe, const Shape& shape,
-                      const AxisPlan& axis, const Scratch& scratch, float* out) {
+                      const AxisPlan& axis, const Scratch& scratch, float dose, float* out) {
   for (int mode = 0; mode < probe.modes; ++mode) {
     for (int c = 0; c < shape.n; c += lane_padding)
       transform_columns<W>(object, place, probe, mode, shape, axis, c, scratch);
-    for (int r = 0; r < shape.n; r += lane_padding) transform_rows<W>(probe, mode, shape, axis, r, scratch, out);
+    for (int r = 0; r < shape.n; r += lane_padding) transform_rows<W>(probe, mode, shape, axis, r, scratch, dose, out);
   }
-}
-
-PF_HD void expected_photons(float* intensity, int64_t n_pixels, float scale_squared) {
-  for (int64_t i = 0; i < n_pixels; ++i) intensity[i] *= scale_squared;
 }
 
 // sqrt is exact to the last bit by IEEE 754, in a vector as in a scalar.

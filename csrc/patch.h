@@ -66,15 +66,17 @@ struct Pairs {
   lane<float, W> first, second;
 };
 
-// Every other number of two vectors, starting at `odd`: first within pieces of four numbers, which is cheap, then
-// pairs between the pieces.
+// Every other number of two vectors, starting at `odd`. With eight numbers halves are exchanged first: within pieces of
+// four numbers the rest is cheap.
 template <int W, int odd, int... I>
 PF_HD lane<float, W> every_other(Pairs<W> x, Indices<I...>) {
-  const lane<float, W> y = PF_SHUFFLE(x.first, x.second, float, W, (I / 4 * 4 + I % 2 * 2 + odd + (I % 4 / 2) * W)...);
-  if constexpr (W == 4)
-    return y;
-  else
-    return PF_SHUFFLE(y, y, float, W, (I < W / 2 ? I / 2 * 4 + I % 2 : (I - W / 2) / 2 * 4 + 2 + I % 2)...);
+  if constexpr (W == 8) {
+    const lane<float, W> low = PF_SHUFFLE(x.first, x.second, float, W, (I % 4 + I / 4 * W)...);
+    const lane<float, W> high = PF_SHUFFLE(x.first, x.second, float, W, (I % 4 + 4 + I / 4 * W)...);
+    return PF_SHUFFLE(low, high, float, W, (I / 4 * 4 + I % 2 * 2 + odd + (I % 4 / 2) * W)...);
+  } else {
+    return PF_SHUFFLE(x.first, x.second, float, W, (2 * I + odd)...);
+  }
 }
 
 template <int W>

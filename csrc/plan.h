@@ -43,10 +43,9 @@ struct Object {
   int64_t rows, columns;
 };
 
-// The probe modes as separate planes of real and imaginary parts, rows padded with zeros to `padded` columns.
+// The probe modes, zero-padded to `padded` columns, in panels (below).
 struct Probe {
-  const float* re;  // (modes, n, padded)
-  const float* im;
+  const float* panels;  // (modes, padded / lane_padding, n, 2, lane_padding)
   int modes;
 };
 
@@ -56,14 +55,15 @@ struct Shape {
   int padded;  // n rounded up to lane_padding
 };
 
-// A working plane is stored panel by panel, each (padded, lane_padding) in memory: going down a column touches
-// consecutive cache lines, whatever the size.
+// Complex planes are stored in panels of lane_padding columns (or rows), a row of a panel being lane_padding real
+// parts, then as many imaginary parts: going down a column reads memory in one run, whatever the size.
+constexpr int panel_row = 2 * lane_padding;
+
 struct Scratch {
-  float* re;         // (padded, padded) in panels of columns: exit wave, then its transform along the rows' index
-  float* im;         // likewise
-  float* line_re;    // (padded, lane_padding): the rows of one panel, transposed
-  float* line_im;    // likewise
-  float* sum;        // (padded, padded) in panels of rows: intensity so far, only where there are several modes
+  float* field;      // (padded / lane_padding, padded, panel_row): exit wave, then its transform along the rows' index
+  float* line;       // (padded, panel_row): the rows of one panel, transposed
+  float* sum;        // (padded / panel_row rounded up, padded, panel_row): intensity so far of pairs of panels of rows,
+                     // only where there are several modes
   float* window;     // a piece of the object with zeros around it, see open_window
   double* chirp_re;  // (2, chirp length, lane_padding), only where the axis needs it
   double* chirp_im;

@@ -95,8 +95,7 @@ PF_HD lane<T, W> splat(T x) {
 // Number by number: lane<From, W> -> lane<To, W>.
 template <class To, class From, int W>
 PF_HD lane<To, W> convert(lane<From, W> x) {
-  if constexpr (W == 1)
-    return To(x);
+  if constexpr (W == 1) return To(x);
 #if !defined(__CUDACC__)  // where there is but one number
   else
     return __builtin_convertvector(x, lane<To, W>);

@@ -5,6 +5,7 @@ to what the kernels take; values that do not fit, other kinds of numbers and wro
 that name the argument.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,17 +29,10 @@ def largest_part(array: npt.NDArray[Any]) -> float:
     """Largest modulus among the real (and imaginary) parts; NaN or infinity where there is one."""
     if array.size == 0:
         return 0.0
-    parts: list[npt.NDArray[Any]] = [array.real, array.imag]
-    if array.flags.c_contiguous:  # one run over memory instead of two with gaps
-        parts = [array.reshape(-1).view(array.real.dtype)]
-    elif array.dtype.kind != "c":
-        parts = [array]
-    bounds = [bound for part in parts for bound in (part.min(), part.max())]
-    return float(np.abs(bounds).max())  # unlike max(), NumPy's never loses a NaN
-
-
-def _all_finite(array: npt.NDArray[Any]) -> bool:
-    return array.dtype.kind not in "fc" or bool(np.isfinite(largest_part(array)))
+    run = np.ascontiguousarray(array).reshape(-1)
+    if run.dtype.kind == "c":
+        run = run.view(run.real.dtype)
+    return max(-float(run.min()), float(run.max()))  # where one is NaN, so is the other
 
 
 def _described(array: npt.NDArray[Any]) -> str:
@@ -49,6 +43,19 @@ def floating(
     value: npt.ArrayLike, name: str, dtype: npt.DTypeLike, *, integers: bool = False
 ) -> npt.NDArray[Any]:
     """C-contiguous finite array of `dtype`; a copy only where one is needed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `measured`.
+    """
+    return measured(value, name, dtype, integers=integers)[0]
+
+
+def measured(
+    value: npt.ArrayLike, name: str, dtype: npt.DTypeLike, *, integers: bool = False
+) -> tuple[npt.NDArray[Any], float]:
+    """C-contiguous finite array of `dtype`, and its `largest_part`, from one pass over it.
 
     Raises
     ------
@@ -64,23 +71,29 @@ def floating(
     if array.dtype.kind not in kinds:
         wider = "complex128" if dtype.kind == "c" else "float64"
         raise TypeError(f"{name}: {_described(array)} given, expected {dtype} (or {wider})")
-    if not _all_finite(array):
+    largest = largest_part(array)
+    if not math.isfinite(largest):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"{name}: {array[where]} at index {where}, expected finite numbers")
     with np.errstate(over="ignore"):
         converted = np.ascontiguousarray(array, dtype)
-    if converted.dtype != array.dtype and not _all_finite(converted):
+    if converted.dtype != array.dtype and not math.isfinite(largest := largest_part(converted)):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(converted))[0])
         raise ValueError(f"{name}: {array[where]} at index {where} overflows {dtype}")
-    return converted
+    return converted, largest
 
 
 def as_object(obj: npt.ArrayLike) -> npt.NDArray[np.complex64]:
     """Object (H, W) complex64."""
-    array = floating(obj, "obj", np.complex64)
+    return measured_object(obj)[0]
+
+
+def measured_object(obj: npt.ArrayLike) -> tuple[npt.NDArray[np.complex64], float]:
+    """Object (H, W) complex64, and its `largest_part`."""
+    array, largest = measured(obj, "obj", np.complex64)
     if array.ndim != 2 or array.size == 0:
         raise ValueError(f"obj: shape {array.shape} given, expected (H, W)")
-    return array
+    return array, largest
 
 
 def as_probe(probe: npt.ArrayLike) -> npt.NDArray[np.complex64]:

@@ -67,14 +67,15 @@ def simulate(
     thread_count(threads)  # an error before the work begins
 
     obj, probe, positions, scale = inputs(scenario, clock)
-    intensity_bound(obj, probe)  # whose error is the files', not the dose's
+    # An error of this one is the files', not the dose's.
+    bound = intensity_bound(arrays.largest_part(obj), probe)
 
     shape = (len(positions), scenario.N, scenario.N)
     diffraction = arrays.empty_aligned(shape, np.uint32 if noise else np.float32)
     with clock.stage("patterns", total=len(positions)), granted(threads) as n_threads:
         if noise:
             try:
-                check_rates(module, obj, probe, positions, scale, n_threads)
+                check_rates(module, obj, probe, positions, scale, bound, n_threads)
             except ValueError as error:
                 raise ScenarioError(
                     f"dose.nphotons: {scenario.dose.nphotons} given: {error}", key="dose.nphotons"

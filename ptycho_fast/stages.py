@@ -116,8 +116,7 @@ def diffract(
     RuntimeError
         The backend is not available.
     """
-    obj, probe, positions = _inputs(obj, probe, positions)
-    intensity_bound(obj, probe)
+    obj, probe, positions, _ = _inputs(obj, probe, positions)
     shape = (len(positions), *probe.shape[1:])
     out = arrays.output(out, shape, np.float32, (obj, probe, positions))
     module = choose(backend)[1]
@@ -232,7 +231,7 @@ def observe(
     RuntimeError
         The backend is not available.
     """
-    obj, probe, positions = _inputs(obj, probe, positions)
+    obj, probe, positions, bound = _inputs(obj, probe, positions)
     scale = arrays.as_scale(scale)
     seed = arrays.as_seed(seed)
     first_index = arrays.as_integer(first_index, "first_index", 0, 2**64 - len(positions))
@@ -240,7 +239,7 @@ def observe(
     out = _output(out, shape, output, dtype, (obj, probe, positions))
     module = choose(backend)[1]
     with granted(threads) as n_threads:
-        check_rates(module, obj, probe, positions, scale, n_threads)
+        check_rates(module, obj, probe, positions, scale, bound, n_threads)
 
         def make(first: int, last: int, to: npt.NDArray[Any]) -> None:
             at = positions[first:last]
@@ -306,19 +305,24 @@ def _check_given_rates(rates: npt.NDArray[Any]) -> None:
 
 def _inputs(
     obj: npt.ArrayLike, probe: npt.ArrayLike, positions: npt.ArrayLike
-) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.complex64], npt.NDArray[np.float64]]:
-    return arrays.as_object(obj), arrays.as_probe(probe), arrays.as_positions(positions)
+) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.complex64], npt.NDArray[np.float64], float]:
+    """Check the arrays; last, what `intensity_bound` says of them."""
+    obj, largest = arrays.measured_object(obj)
+    probe, positions = arrays.as_probe(probe), arrays.as_positions(positions)
+    return obj, probe, positions, intensity_bound(largest, probe)
 
 
-def intensity_bound(obj: npt.NDArray[Any], probe: npt.NDArray[Any]) -> float:
+def intensity_bound(largest_part: float, probe: npt.NDArray[Any]) -> float:
     """Largest intensity that a pixel of any pattern may have, by the triangle inequality.
+
+    `largest_part` is the object's.
 
     Raises
     ------
     ValueError
         Intensities might overflow float32.
     """
-    brightest = 2 * arrays.largest_part(obj) ** 2  # at most twice too much, and quick
+    brightest = 2 * largest_part**2  # at most twice too much, and quick
     moduli = np.abs(probe).sum(axis=(1, 2), dtype=np.float64)
     unnormalised = brightest * float((moduli**2).sum())
     if unnormalised > float(np.finfo(np.float32).max):
@@ -335,13 +339,14 @@ def check_rates(
     probe: npt.NDArray[Any],
     positions: npt.NDArray[Any],
     scale: float,
+    bound: float,
     threads: int,
 ) -> None:
     """Raise ValueError where a pixel expects more than 2**31 photons, before anything is written.
 
-    Costs a pass without photons, but only where the bound does not already exclude it.
+    Costs a pass without photons, but only where `bound`, the intensities', does not exclude it.
     """
-    if scale**2 * intensity_bound(obj, probe) <= LARGEST_RATE:
+    if scale**2 * bound <= LARGEST_RATE:
         return
     N = probe.shape[-1]
     chunk = max(1, 2**24 // N**2)

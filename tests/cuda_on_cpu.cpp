@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "../csrc/portable.h"
+#undef PF_UNROLL  // what must dissolve on a GPU need not here
+#define PF_UNROLL
 #include "../csrc/cuda/forward.h"
 
 namespace {

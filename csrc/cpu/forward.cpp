@@ -68,8 +68,8 @@ class Workspace {
  public:
   Workspace(const Shape& shape, const AxisPlan* axis, int modes) {
     const size_t padded = size_t(shape.padded), taps = size_t(shape.n) + 1, panel = lane_padding;
-    const size_t plane = axis ? padded * padded * sizeof(float) : 0;
-    const size_t line = axis ? padded * panel * sizeof(float) : 0;
+    const size_t line = axis ? padded * panel_row * sizeof(float) : 0;
+    const size_t field = line * (padded / panel), sum = modes > 1 ? line * ((padded + panel_row - 1) / panel_row) : 0;
     const size_t window = 2 * sizeof(float) * (axis ? taps * (panel + 1) : (band + 1) * (padded + 1));
     const size_t chirp = axis && !axis->mixed_radix ? size_t(axis->chirp.fft.n) * 2 * panel * sizeof(double) : 0;
     // The first pass counts, the second hands out.
@@ -80,11 +80,9 @@ class Workspace {
         used += (bytes + 63) / 64 * 64;
         return at;
       };
-      scratch.re = static_cast<float*>(take(plane));
-      scratch.im = static_cast<float*>(take(plane));
-      scratch.line_re = static_cast<float*>(take(line));
-      scratch.line_im = static_cast<float*>(take(line));
-      scratch.sum = static_cast<float*>(take(modes > 1 ? plane : 0));
+      scratch.field = static_cast<float*>(take(field));
+      scratch.line = static_cast<float*>(take(line));
+      scratch.sum = static_cast<float*>(take(sum));
       scratch.window = static_cast<float*>(take(window));
       scratch.chirp_re = static_cast<double*>(take(chirp));
       scratch.chirp_im = static_cast<double*>(take(chirp));
@@ -114,22 +112,27 @@ std::vector<Workspace> workspaces(int64_t n_patterns, int& threads, const Shape&
   return result;
 }
 
-// The probe as zero-padded planes of real and imaginary parts.
-class ProbePlanes {
+// The probe in zero-padded panels, see Probe.
+class ProbePanels {
  public:
-  ProbePlanes(const float* probe, int modes, const Shape& shape)
-      : re_(size_t(modes) * size_t(shape.n) * size_t(shape.padded)), im_(re_.size()) {
-    for (size_t row = 0; row < size_t(modes) * size_t(shape.n); ++row)
-      for (size_t c = 0; c < size_t(shape.n); ++c) {
-        re_[row * size_t(shape.padded) + c] = probe[2 * (row * size_t(shape.n) + c)];
-        im_[row * size_t(shape.padded) + c] = probe[2 * (row * size_t(shape.n) + c) + 1];
-      }
-    planes = {re_.data(), im_.data(), modes};
+  ProbePanels(const float* probe, int modes, const Shape& shape)
+      : panels_(2 * size_t(modes) * size_t(shape.n) * size_t(shape.padded)) {
+    const int n = shape.n, panel = lane_padding;
+    for (int mode = 0; mode < modes; ++mode)
+      for (int r = 0; r < n; ++r)
+        for (int c = 0; c < n; ++c) {
+          const float* from = probe + 2 * ((size_t(mode) * size_t(n) + size_t(r)) * size_t(n) + size_t(c));
+          const size_t column = size_t(mode) * size_t(shape.padded) + size_t(c / panel * panel);
+          float* to = panels_.data() + 2 * column * size_t(n) + size_t(r * panel_row + c % panel);
+          to[0] = from[0];
+          to[panel] = from[1];
+        }
+    panels = {panels_.data(), modes};
   }
-  Probe planes;
+  Probe panels;
 
  private:
-  std::vector<float> re_, im_;
+  std::vector<float> panels_;
 };
 
 // Enough pixels for a thread to be worth waking, few enough to share evenly.
@@ -153,13 +156,13 @@ void diffract(const Kernels& kernels, const Scan& scan, const float* probe, int 
   const Shape shape = shape_of(scan.n);
   const int64_t n_pixels = int64_t(scan.n) * scan.n;
   const AxisTables axis(scan.n);
-  const ProbePlanes probe_planes(probe, modes, shape);
+  const ProbePanels probe_panels(probe, modes, shape);
   int threads = scan.threads;
   const auto spaces = workspaces(scan.n_patterns, threads, shape, &axis.plan, modes);
   for_each_block(scan.n_patterns, block_of(n_pixels), threads, [&](int thread, int64_t first, int64_t last) {
     for (int64_t b = first; b < last; ++b)
-      kernels.intensity(scan.object, scan.positions[2 * b], scan.positions[2 * b + 1], probe_planes.planes, shape,
-                        axis.plan, spaces[size_t(thread)].scratch, out + b * n_pixels);
+      kernels.intensity(scan.object, scan.positions[2 * b], scan.positions[2 * b + 1], probe_panels.panels, shape,
+                        axis.plan, spaces[size_t(thread)].scratch, 1, out + b * n_pixels);
   });
 }
 
@@ -187,18 +190,17 @@ void observe(const Kernels& kernels, const Scan& scan, const float* probe, int m
   const Shape shape = shape_of(scan.n);
   const int64_t n_pixels = int64_t(scan.n) * scan.n;
   const AxisTables axis(scan.n);
-  const ProbePlanes probe_planes(probe, modes, shape);
+  const ProbePanels probe_panels(probe, modes, shape);
   int threads = scan.threads;
   const auto spaces = workspaces(scan.n_patterns, threads, shape, &axis.plan, modes);
   for_each_block(scan.n_patterns, block_of(n_pixels), threads, [&](int thread, int64_t first, int64_t last) {
     const Scratch& scratch = spaces[size_t(thread)].scratch;
     // The rates stand in the result's place until the counts, made in the plane that is free by then, are there.
-    uint32_t* made = reinterpret_cast<uint32_t*>(scratch.re);
+    uint32_t* made = reinterpret_cast<uint32_t*>(scratch.field);
     for (int64_t b = first; b < last; ++b) {
       float* rate = out.amplitude ? out.amplitude + b * n_pixels : reinterpret_cast<float*>(out.counts + b * n_pixels);
-      kernels.intensity(scan.object, scan.positions[2 * b], scan.positions[2 * b + 1], probe_planes.planes, shape,
-                        axis.plan, scratch, rate);
-      kernels.expected_photons(rate, n_pixels, float(scale * scale));
+      kernels.intensity(scan.object, scan.positions[2 * b], scan.positions[2 * b + 1], probe_panels.panels, shape,
+                        axis.plan, scratch, float(scale * scale), rate);
       kernels.photons(rate, made, int(n_pixels), photons.seed, photons.first_index + uint64_t(b));
       if (out.amplitude)
         kernels.amplitude(made, n_pixels, scale, out.amplitude + b * n_pixels);

@@ -26,15 +26,14 @@ static void patch_kernel(const Object& object, double x, double y, const Shape& 
 }
 
 static void intensity_kernel(const Object& object, double x, double y, const Probe& probe, const Shape& shape,
-                             const AxisPlan& axis, const Scratch& scratch, float* out) {
+                             const AxisPlan& axis, const Scratch& scratch, float dose, float* out) {
   const Placement at = place(x, y, shape.n, object.rows, object.columns);
-  intensity<W>(object, at, probe, shape, axis, scratch, out);
+  intensity<W>(object, at, probe, shape, axis, scratch, dose, out);
 }
 
 extern const Kernels kernels;
-const Kernels kernels = {
-    PF_STRING(PF_ISA),         W,        patch_kernel, intensity_kernel, expected_photons, poisson_counts<float, W>,
-    poisson_counts<double, W>, amplitude};
+const Kernels kernels = {PF_STRING(PF_ISA),         W,        patch_kernel, intensity_kernel, poisson_counts<float, W>,
+                         poisson_counts<double, W>, amplitude};
 
 }  // namespace PF_ISA
 }  // namespace pf

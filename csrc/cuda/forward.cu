@@ -67,22 +67,27 @@ struct Tables {
   const double *chirp, *filter;
 
   template <class T>
-  PF_DEVICE FftPlan<T> fft(int length) const {
-    FftPlan<T> plan = {length, 0, {}, {}, static_cast<const T*>(twiddle), at};
+  PF_DEVICE void make(FftPlan<T>& plan, int length) const {
+    plan.n = length;
+    plan.n_passes = 0;
     do {
       plan.radix[plan.n_passes] = passes[2 * plan.n_passes];
       plan.span[plan.n_passes] = passes[2 * plan.n_passes + 1];
     } while (plan.span[plan.n_passes++] > 1);
-    return plan;
+    plan.twiddle = static_cast<const T*>(twiddle);
+    plan.at = at;
   }
 
   PF_DEVICE void make(AxisPlan& axis) const {
     axis.n = n;
     axis.mixed_radix = chirp_length == 0;
-    if (axis.mixed_radix)
-      axis.fft = fft<float>(n);
-    else
-      axis.chirp = {fft<double>(chirp_length), chirp, filter};
+    if (axis.mixed_radix) {
+      make(axis.fft, n);
+    } else {
+      make(axis.chirp.fft, chirp_length);
+      axis.chirp.chirp = chirp;
+      axis.chirp.filter = filter;
+    }
   }
 };
 
@@ -103,15 +108,15 @@ using namespace pf;
 
 // --- fused: grid = patterns ---
 
-#define PF_FUSED(side, blocks_at_once)                                                                                 \
-  PF_KERNEL(Fused##side::threads, blocks_at_once)                                                                      \
-  fused_##side(const float* object, int64_t rows, int64_t columns, const double* positions, const Pair* probe,         \
-               int modes, const Pair* twiddle, const int* pixel_of_position, int output, void* out, double scale,      \
-               uint64_t seed, uint64_t first_index) {                                                                  \
-    PF_DYNAMIC_SHARED(shared);                                                                                         \
-    Block<Sums<Fused##side>, Fused##side::threads> block;                                                              \
-    fused<Fused##side>(block, {{object, rows, columns}, positions}, blockIdx.x, probe, modes, twiddle,                 \
-                       pixel_of_position, {output, out, scale, seed, first_index}, shared);                            \
+#define PF_FUSED(side, blocks_at_once)                                                                            \
+  PF_KERNEL(Fused##side::threads, blocks_at_once)                                                                 \
+  fused_##side(const float* object, int64_t rows, int64_t columns, const double* positions, const Pair* probe,    \
+               int modes, const Pair* twiddle, const int* pixel_of_position, int output, void* out, double scale, \
+               uint64_t seed, uint64_t first_index) {                                                             \
+    PF_DYNAMIC_SHARED(shared);                                                                                    \
+    Block<Sums<Fused##side>, Fused##side::threads> block;                                                         \
+    fused<Fused##side>(block, {{object, rows, columns}, positions}, blockIdx.x, probe, modes, twiddle,            \
+                       pixel_of_position, {output, out, scale, seed, first_index}, shared);                       \
   }
 
 PF_FUSED(32, 8)
@@ -121,25 +126,25 @@ PF_FUSED(128, 1)
 
 // --- split: grid = patterns * modes * panels, then patterns * panels ---
 
-#define PF_SPLIT(side, blocks_at_once)                                                                                 \
-  PF_KERNEL(Split##side::threads, blocks_at_once)                                                                      \
-  columns_##side(const float* object, int64_t rows, int64_t columns, const double* positions, const Pair* probe,       \
-                 int modes, const Pair* twiddle, Pair* field) {                                                        \
-    PF_DYNAMIC_SHARED(shared);                                                                                         \
-    constexpr unsigned panels = side / panel;                                                                          \
-    const int plane = int(blockIdx.x / panels % unsigned(modes));                                                      \
-    Block<NoRegisters, Split##side::threads> block;                                                                    \
-    split_columns<Split##side>(block, {{object, rows, columns}, positions}, blockIdx.x / panels / unsigned(modes),     \
-                               plane, int(blockIdx.x % panels) * panel, probe, modes, twiddle, field, shared);         \
-  }                                                                                                                    \
-  PF_KERNEL(Split##side::threads, blocks_at_once)                                                                      \
-  rows_##side(const Pair* field, int modes, const Pair* twiddle, const int* pixel_of_position, int output, void* out,  \
-              double scale, uint64_t seed, uint64_t first_index) {                                                     \
-    PF_DYNAMIC_SHARED(shared);                                                                                         \
-    constexpr unsigned panels = side / panel;                                                                          \
-    Block<Sums<Split##side>, Split##side::threads> block;                                                              \
-    split_rows<Split##side>(block, blockIdx.x / panels, int(blockIdx.x % panels) * panel, modes, twiddle,              \
-                            pixel_of_position, field, {output, out, scale, seed, first_index}, shared);                \
+#define PF_SPLIT(side, blocks_at_once)                                                                                \
+  PF_KERNEL(Split##side::threads, blocks_at_once)                                                                     \
+  columns_##side(const float* object, int64_t rows, int64_t columns, const double* positions, const Pair* probe,      \
+                 int modes, const Pair* twiddle, Pair* field) {                                                       \
+    PF_DYNAMIC_SHARED(shared);                                                                                        \
+    constexpr unsigned panels = side / panel;                                                                         \
+    const int plane = int(blockIdx.x / panels % unsigned(modes));                                                     \
+    Block<NoRegisters, Split##side::threads> block;                                                                   \
+    split_columns<Split##side>(block, {{object, rows, columns}, positions}, blockIdx.x / panels / unsigned(modes),    \
+                               plane, int(blockIdx.x % panels) * panel, probe, modes, twiddle, field, shared);        \
+  }                                                                                                                   \
+  PF_KERNEL(Split##side::threads, blocks_at_once)                                                                     \
+  rows_##side(const Pair* field, int modes, const Pair* twiddle, const int* pixel_of_position, int output, void* out, \
+              double scale, uint64_t seed, uint64_t first_index) {                                                    \
+    PF_DYNAMIC_SHARED(shared);                                                                                        \
+    constexpr unsigned panels = side / panel;                                                                         \
+    Block<Sums<Split##side>, Split##side::threads> block;                                                             \
+    split_rows<Split##side>(block, blockIdx.x / panels, int(blockIdx.x % panels) * panel, modes, twiddle,             \
+                            pixel_of_position, field, {output, out, scale, seed, first_index}, shared);               \
   }
 
 PF_SPLIT(96, 8)
@@ -152,7 +157,7 @@ PF_SPLIT(512, 2)
 // --- any: grid = patterns * blocks for the lines of one, or for its pairs of pixels; one mode at a time ---
 
 // The planes are (patterns, n, n); the workspace has 4 * chirp_length doubles for each thread of the grid.
-PF_KERNEL(some_threads, 1)
+PF_KERNEL(some_threads, 2)
 any_columns(const float* object, int64_t rows, int64_t columns, const double* positions, const Pair* probe, int n,
             int chirp_length, const int* passes, const void* twiddle, const int* at, const double* chirp,
             const double* filter, float* re, float* im, float* turned_re, float* turned_im, double* memory) {
@@ -169,7 +174,7 @@ any_columns(const float* object, int64_t rows, int64_t columns, const double* po
   });
 }
 
-PF_KERNEL(some_threads, 1)
+PF_KERNEL(some_threads, 2)
 any_rows(int n, int chirp_length, const int* passes, const void* twiddle, const int* at, const double* chirp,
          const double* filter, float* turned_re, float* turned_im, double* memory, float* sum, int mode) {
   PF_SHARED_BY_BLOCK AxisPlan axis;
@@ -184,7 +189,7 @@ any_rows(int n, int chirp_length, const int* passes, const void* twiddle, const 
   });
 }
 
-PF_KERNEL(some_threads, 1)
+PF_KERNEL(some_threads, 4)
 any_pixels(int n, const int* position_of_pixel, const float* sum, int output, void* out, double scale, uint64_t seed,
            uint64_t first_index) {
   for_items(pairs_of(n * n), [&](int64_t pattern, int pair) {
@@ -195,7 +200,7 @@ any_pixels(int n, const int* position_of_pixel, const float* sum, int output, vo
 
 // --- stages on their own: grid = patterns * blocks for the pixels, or the pairs of pixels, of one ---
 
-PF_KERNEL(some_threads, 1)
+PF_KERNEL(some_threads, 4)
 patches(const float* object, int64_t rows, int64_t columns, const double* positions, int n, Pair* out) {
   const Scan scan = {{object, rows, columns}, positions};
   for_items(n * n, [&](int64_t pattern, int pixel) {
@@ -203,15 +208,15 @@ patches(const float* object, int64_t rows, int64_t columns, const double* positi
   });
 }
 
-#define PF_PHOTONS(type)                                                                                              \
-  PF_KERNEL(some_threads, 1)                                                                                          \
-  photons_##type(const type* rate, int n_pixels, int output, void* out, uint64_t seed, uint64_t first_index) {        \
-    for_items(pairs_of(n_pixels), [&](int64_t pattern, int pair) {                                                    \
-      const int pixel = pair_pixel(pair);                                                                             \
-      const type* at = rate + pattern * n_pixels + pixel;                                                             \
-      const type here = pixel < n_pixels ? at[0] : type(0), beyond = pixel + 16 < n_pixels ? at[16] : type(0);        \
-      count_two({output, out, 1, seed, first_index}, pattern, n_pixels, pixel, here, beyond);                         \
-    });                                                                                                               \
+#define PF_PHOTONS(type)                                                                                       \
+  PF_KERNEL(some_threads, 4)                                                                                   \
+  photons_##type(const type* rate, int n_pixels, int output, void* out, uint64_t seed, uint64_t first_index) { \
+    for_items(pairs_of(n_pixels), [&](int64_t pattern, int pair) {                                             \
+      const int pixel = pair_pixel(pair);                                                                      \
+      const type* at = rate + pattern * n_pixels + pixel;                                                      \
+      const type here = pixel < n_pixels ? at[0] : type(0), beyond = pixel + 16 < n_pixels ? at[16] : type(0); \
+      count_two({output, out, 1, seed, first_index}, pattern, n_pixels, pixel, here, beyond);                  \
+    });                                                                                                        \
   }
 
 PF_PHOTONS(float)

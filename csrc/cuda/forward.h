@@ -20,8 +20,8 @@
 namespace pf {
 inline namespace PF_ISA {
 
-// The same number, but the compiler does not know. Registers are scarce: what follows from the number is then worked out
-// where it is needed, and not kept from phase to phase.
+// The same number, but the compiler does not know. Registers are scarce: what follows from the number is then worked
+// out where it is needed, and not kept from phase to phase.
 template <class T>
 PF_HD T untraced(T x) {
 #if defined(__CUDA_ARCH__)
@@ -57,7 +57,8 @@ struct InnerTaps {
   const char* object;
   uint32_t first, pitch;  // bytes
   PF_HD Pair operator()(int r, int c) const {
-    return *reinterpret_cast<const Pair*>(object + (first + uint32_t(r) * pitch + uint32_t(c) * uint32_t(sizeof(Pair))));
+    return *reinterpret_cast<const Pair*>(object +
+                                          (first + uint32_t(r) * pitch + uint32_t(c) * uint32_t(sizeof(Pair))));
   }
 };
 
@@ -125,9 +126,7 @@ struct Plane {
   PF_HD Pair& at(int row, int column) const {
     return elements[row * Line::n + (column ^ ((row ^ column / 16 * Line::skew) & 15))];
   }
-  PF_HD Complex<float> operator()(int k, int line) const {
-    return complex_of(transposed ? at(line, k) : at(k, line));
-  }
+  PF_HD Complex<float> operator()(int k, int line) const { return complex_of(transposed ? at(line, k) : at(k, line)); }
   template <class R>
   PF_HD void operator()(R&, int, int k, int line, Complex<float> x) const {
     (transposed ? at(line, k) : at(k, line)) = pair_of(x);
@@ -214,15 +213,13 @@ PF_DEVICE void pass(int thread, R& mine, const Pair* twiddle, const From& from, 
     Complex<float> x[radix];
     PF_UNROLL
     for (int q = 0; q < radix; ++q) x[q] = from(first + q * span, line);
-    Dft<radix, float>::run(x);
-    PF_UNROLL
-    for (int q = 0; q < radix; ++q) {
+    Dft<radix, float>::run(x, [&](int q, Complex<float> value) {
       if (span > 1 && q > 0) {
         const Pair turn = twiddle[q * j * (Line::n / (radix * span))];
-        x[q] = times(x[q], turn.re, turn.im);
+        value = times(value, turn.re, turn.im);
       }
-      to(mine, i * radix + q, first + q * span, line, x[q]);
-    }
+      to(mine, i * radix + q, first + q * span, line, value);
+    });
   }
 }
 
@@ -237,8 +234,8 @@ PF_DEVICE void transform(B& block, const Pair* twiddle, const From& from, const 
   }
 }
 
-// The exit wave of a mode, transformed along the rows' index, `lines` columns from `first_column` on. The taps of a patch
-// that reaches beyond the object need more registers than a butterfly leaves: that exit wave is laid down first.
+// The exit wave of a mode, transformed along the rows' index, `lines` columns from `first_column` on. The taps of a
+// patch that reaches beyond the object need more registers than a butterfly leaves: that exit wave is laid down first.
 template <class Line, class B, class Shared, class To>
 PF_DEVICE void transform_columns(B& block, const Scan& scan, int64_t pattern, const Pair* probe, int first_column,
                                  const Pair* twiddle, const Shared& shared, const To& to) {
@@ -270,6 +267,11 @@ struct Detector {
   double scale;  // s
   uint64_t seed, first_index;
 
+  // A sum over modes times the transform's 1 / N^2, then times the dose.
+  PF_HD float rate(float sum, int n) const {
+    const float unitary = 1 / (float(n) * float(n)), dose = output == intensities ? 1 : float(scale * scale);
+    return sum * unitary * dose;
+  }
   PF_HD void put_intensity(int64_t at, float intensity) const { static_cast<float*>(out)[at] = intensity; }
   PF_HD void put_count(int64_t at, uint32_t count) const {
     if (output == wide_counts) {
@@ -283,8 +285,6 @@ struct Detector {
     }
   }
 };
-
-PF_HD float normalised(float sum, int n) { return sum * (1 / (float(n) * float(n))); }
 
 // Pixel and pixel + 16, which share their random bits (see photon_bits), as far as the pattern goes; `rate` has both.
 template <class T>
@@ -312,7 +312,6 @@ PF_DEVICE void detect(B& block, const int* pixel_of_position, int first_row, con
                       float* shared) {
   constexpr int n = Line::n, last = Line::passes - 1, radix = Line::radix(last), butterflies = Line::butterflies(last);
   constexpr int pitch = n + 8;  // keeps rows off each other's banks
-  const float scale_squared = float(detector.scale * detector.scale);
   block.phase([&](int thread, auto& mine) {
     PF_UNROLL
     for (int i = 0; i < Line::items(last); ++i) {
@@ -321,13 +320,11 @@ PF_DEVICE void detect(B& block, const int* pixel_of_position, int first_row, con
       int column = pixel_of_position[item % butterflies * radix];  // of the first; the next is butterflies further on
       PF_UNROLL
       for (int q = 0; q < radix; ++q) {
-        float value = normalised(mine.sum[i * radix + q], n);
-        if (detector.output == intensities) {
-          detector.put_intensity(pattern * (n * n) + row * n + column, value);
-        } else {
-          expected_photons(&value, 1, scale_squared);
-          shared[line * pitch + column] = value;
-        }
+        const float rate = detector.rate(mine.sum[i * radix + q], n);
+        if (detector.output == intensities)
+          detector.put_intensity(pattern * (n * n) + row * n + column, rate);
+        else
+          shared[line * pitch + column] = rate;
         column += butterflies;
         if (column >= n) column -= n;
       }
@@ -422,18 +419,15 @@ PF_DEVICE void any_row(int row, const AxisPlan& axis, float* turned_re, float* t
 PF_DEVICE void any_detect(int n, int pixel, const int* position_of_pixel, const float* sum, const Detector& detector,
                           int64_t pattern) {
   const int n_pixels = n * n;
-  const auto intensity = [&](int p) {
-    return p < n_pixels ? normalised(sum[position_of_pixel[p % n] * n + position_of_pixel[p / n]], n) : 0.0f;
+  const auto rate = [&](int p) {
+    return p < n_pixels ? detector.rate(sum[position_of_pixel[p % n] * n + position_of_pixel[p / n]], n) : 0.0f;
   };
-  float here = intensity(pixel), beyond = intensity(pixel + 16);
+  const float here = rate(pixel), beyond = rate(pixel + 16);
   if (detector.output == intensities) {
     detector.put_intensity(pattern * n_pixels + pixel, here);
     if (pixel + 16 < n_pixels) detector.put_intensity(pattern * n_pixels + pixel + 16, beyond);
     return;
   }
-  const float scale_squared = float(detector.scale * detector.scale);
-  expected_photons(&here, 1, scale_squared);
-  expected_photons(&beyond, 1, scale_squared);
   count_two(detector, pattern, n_pixels, pixel, here, beyond);
 }
 
