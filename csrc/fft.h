@@ -188,31 +188,36 @@ PF_HD_LARGE void fft_pass(const FftPlan<T>& plan, Span span, T* re, T* im, ptrdi
   const int n = plan.n, step = n / (R * span);
   const T* twiddle = plan.twiddle;  // held here, because a store to the planes might else be taken to change the plan
   if (span == 1) {
+    PF_NO_UNROLL
     for (int first = 0; first < n; first += R)
       for (int lane = 0; lane < lanes; ++lane)
         butterfly<R, T, W, false>(re, im, lane * W, stride, first, 1, twiddle, 0, out);
     return;
   }
-  for (int block = 0; block < n; block += R * span)
-    for (int j = 0; j < span; ++j)
-      for (int lane = 0; lane < lanes; ++lane)
-        butterfly<R, T, W, true>(re, im, lane * W, stride, block + j, int(span), twiddle, j * step, Keep<T, W>{re, im});
+  PF_NO_UNROLL
+  for (int block = 0; block < n; block += R * span) PF_NO_UNROLL
+  for (int j = 0; j < span; ++j)
+    for (int lane = 0; lane < lanes; ++lane)
+      butterfly<R, T, W, true>(re, im, lane * W, stride, block + j, int(span), twiddle, j * step, Keep<T, W>{re, im});
 }
 
 template <int R, class T, int W, int lanes, class Out>
 PF_HD_LARGE void fft_pass_of(const FftPlan<T>& plan, int span, T* re, T* im, ptrdiff_t stride, const Out& out) {
+#if !defined(__CUDACC__)  // a GPU has passes of its own for these
   switch (span) {
     case 1: return fft_pass<R, T, W, lanes>(plan, Known<1>{}, re, im, stride, out);
     case 4: return fft_pass<R, T, W, lanes>(plan, Known<4>{}, re, im, stride, out);
     case 8: return fft_pass<R, T, W, lanes>(plan, Known<8>{}, re, im, stride, out);
     case 16: return fft_pass<R, T, W, lanes>(plan, Known<16>{}, re, im, stride, out);
     case 32: return fft_pass<R, T, W, lanes>(plan, Known<32>{}, re, im, stride, out);
-    default: return fft_pass<R, T, W, lanes>(plan, span, re, im, stride, out);
   }
+#endif
+  fft_pass<R, T, W, lanes>(plan, span, re, im, stride, out);
 }
 
 template <class T, int W, int lanes, class Out>
 PF_HD_LARGE void fft_line(const FftPlan<T>& plan, T* re, T* im, ptrdiff_t stride, const Out& out) {
+  PF_NO_UNROLL
   for (int p = 0; p < plan.n_passes; ++p) {
     const int span = plan.span[p];
     switch (plan.radix[p]) {
@@ -233,6 +238,7 @@ PF_HD_LARGE void chirp_line(const ChirpPlan& plan, int n, const float* re, const
   using V = lane<double, W>;
   const int m = plan.fft.n;
   double *second_re = work_re + m * step, *second_im = work_im + m * step;
+  PF_NO_UNROLL
   for (int t = 0; t < m; ++t) {
     Complex<V> x = {V{}, V{}};
     if (t < n) {
@@ -245,6 +251,7 @@ PF_HD_LARGE void chirp_line(const ChirpPlan& plan, int n, const float* re, const
   }
   fft_line<double, W, 1>(plan.fft, work_re, work_im, step, Keep<double, W>{work_re, work_im});
   // The inverse transform is the conjugate of the forward transform of the conjugate.
+  PF_NO_UNROLL
   for (int k = 0; k < m; ++k) {
     const ptrdiff_t at = plan.fft.at[k] * step;
     const Complex<V> x = times(Complex<V>{load<double, W>(work_re + at), load<double, W>(work_im + at)},
@@ -253,6 +260,7 @@ PF_HD_LARGE void chirp_line(const ChirpPlan& plan, int n, const float* re, const
     store<double, W>(second_im + k * step, -x.im);
   }
   fft_line<double, W, 1>(plan.fft, second_re, second_im, step, Keep<double, W>{second_re, second_im});
+  PF_NO_UNROLL
   for (int k = 0; k < n; ++k) {
     const ptrdiff_t at = plan.fft.at[k] * step;
     const Complex<V> x = times(Complex<V>{load<double, W>(second_re + at), -load<double, W>(second_im + at)},

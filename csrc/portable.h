@@ -30,11 +30,14 @@ using uint64_t = unsigned long long;
 #define PF_HD_RARE inline
 #endif
 
-// Short loops that must dissolve, so that the arrays they run over live in registers.
+// Short loops that must dissolve, so that the arrays they run over live in registers; and loops that must stay where
+// the compiler for GPUs would make them long.
 #if defined(__CUDACC__)
 #define PF_UNROLL _Pragma("unroll")
+#define PF_NO_UNROLL _Pragma("unroll 1")
 #else
 #define PF_UNROLL _Pragma("GCC unroll 16")
+#define PF_NO_UNROLL
 #endif
 
 #if defined(__CUDA_ARCH__)

@@ -246,7 +246,7 @@ PF_DEVICE void transform_columns(B& block, const Scan& scan, int64_t pattern, co
   } else {
     const FromExitWave<AnyTaps> wave{scan.any(at), probe, n, first_column};
     block.phase([&](int thread, auto& mine) {
-#pragma unroll 1
+      PF_NO_UNROLL
       for (int i = thread; i < n * lines; i += Line::threads)
         shared(mine, 0, i / lines, i % lines, wave(i / lines, i % lines));
     });
@@ -293,7 +293,7 @@ PF_DEVICE void count_two(const Detector& detector, int64_t pattern, int n_pixels
   uint64_t bits[1], bits_beyond[1];
   photon_bits(Philox<1>(untraced(detector.seed)), block, detector.first_index + uint64_t(pattern), bits, bits_beyond);
   const int64_t at = pattern * n_pixels + pixel;
-#pragma unroll 1
+  PF_NO_UNROLL
   for (int beyond = 0; beyond < 32 && pixel + beyond < n_pixels; beyond += 16) {
     const T lambda = beyond ? rate_beyond : rate;
     const bool can = lambda >= 0 && lambda <= T(largest_rate);
@@ -332,7 +332,7 @@ PF_DEVICE void detect(B& block, const int* pixel_of_position, int first_row, con
   });
   if (detector.output == intensities) return;
   block.phase([&](int thread, auto&) {
-#pragma unroll 1
+    PF_NO_UNROLL
     for (int item = thread; item < Line::lines * n / 2; item += Line::threads) {
       const int line = item / (n / 2), column = pair_pixel(item % (n / 2));
       const float* rate = shared + line * pitch + column;
@@ -424,7 +424,7 @@ PF_DEVICE void any_detect(int n, int pixel, const int* position_of_pixel, const 
   };
   const float here = rate(pixel), beyond = rate(pixel + 16);
   if (detector.output == intensities) {
-    detector.put_intensity(pattern * n_pixels + pixel, here);
+    if (pixel < n_pixels) detector.put_intensity(pattern * n_pixels + pixel, here);
     if (pixel + 16 < n_pixels) detector.put_intensity(pattern * n_pixels + pixel + 16, beyond);
     return;
   }
