@@ -33,6 +33,18 @@ def _device(value: Any) -> int:
     return int(value.device.id)
 
 
+def copied(array: Any) -> Any:
+    """A C-contiguous copy on the same GPU."""
+    with array.device:
+        return array.copy(order="C")
+
+
+def wait_for(array: Any) -> None:
+    """Wait for the current stream of the GPU that the array is on."""
+    with array.device:
+        cuda.cupy().cuda.get_current_stream().synchronize()
+
+
 def _checked(value: Any, name: str, dtypes: tuple[npt.DTypeLike, ...], shape: str) -> Any:
     if not isinstance(value, _kind()):
         raise TypeError(
