@@ -244,7 +244,15 @@ def observe(
     TypeError, ValueError
         An argument has the wrong type, shape or value, or a pixel expects more than 2**31 photons.
     RuntimeError
-        The backend is not available.
+        The backend is not available, or the GPU failed.
+    MemoryError
+        The GPU's memory is too small; the message says how many patterns at a time fit.
+
+    Notes
+    -----
+    CuPy's arrays are not checked for values. A pixel whose expected photons are NaN, negative or
+    more than 2**31 then holds 2**32 - 1 in uint32, 65535 in uint16, NaN as an amplitude.
+    ``dtype="uint16"`` waits for the GPU to look for overflow, but not with "saturate".
     """
     with _place(backend, device, obj, probe, positions, out) as (gate, module):
         obj, probe, positions, bound = _inputs(gate, obj, probe, positions)

@@ -301,17 +301,28 @@ PF_DEVICE void count_two(const Detector& detector, int64_t pattern, int n_pixels
   }
 }
 
+// The same two where intensities may be asked for.
+PF_DEVICE void detect_two(const Detector& detector, int64_t pattern, int n_pixels, int pixel, float rate,
+                          float rate_beyond) {
+  if (detector.output != intensities) return count_two(detector, pattern, n_pixels, pixel, rate, rate_beyond);
+  const int64_t at = pattern * n_pixels + pixel;
+  if (pixel < n_pixels) detector.put_intensity(at, rate);
+  if (pixel + 16 < n_pixels) detector.put_intensity(at + 16, rate_beyond);
+}
+
 // The pairs of such pixels are numbered, too.
 PF_HD int pairs_of(int n_pixels) { return (n_pixels + 31) / 32 * 16; }
 PF_HD int pair_pixel(int pair) { return pair / 16 * 32 + pair % 16; }
 
 // What becomes of the threads' sums: `lines` rows from position `first_row` on. Photons are counted in the order of
-// pixels, where a thread has both that share their random bits, so the rates go through shared memory once more.
+// pixels, where a thread has both that share their random bits, so the rates go through shared memory once more. So do
+// intensities, but for the fused sides: there a warp's pixels fill whole sectors of memory as they are.
 template <class Line, class B>
 PF_DEVICE void detect(B& block, const int* pixel_of_position, int first_row, const Detector& detector, int64_t pattern,
                       float* shared) {
   constexpr int n = Line::n, last = Line::passes - 1, radix = Line::radix(last), butterflies = Line::butterflies(last);
   constexpr int pitch = n + 8;  // keeps rows off each other's banks
+  constexpr bool direct = Line::lines == n;
   block.phase([&](int thread, auto& mine) {
     PF_UNROLL
     for (int i = 0; i < Line::items(last); ++i) {
@@ -321,7 +332,7 @@ PF_DEVICE void detect(B& block, const int* pixel_of_position, int first_row, con
       PF_UNROLL
       for (int q = 0; q < radix; ++q) {
         const float rate = detector.rate(mine.sum[i * radix + q], n);
-        if (detector.output == intensities)
+        if (direct && detector.output == intensities)
           detector.put_intensity(pattern * (n * n) + row * n + column, rate);
         else
           shared[line * pitch + column] = rate;
@@ -330,13 +341,13 @@ PF_DEVICE void detect(B& block, const int* pixel_of_position, int first_row, con
       }
     }
   });
-  if (detector.output == intensities) return;
+  if (direct && detector.output == intensities) return;
   block.phase([&](int thread, auto&) {
     PF_NO_UNROLL
     for (int item = thread; item < Line::lines * n / 2; item += Line::threads) {
       const int line = item / (n / 2), column = pair_pixel(item % (n / 2));
       const float* rate = shared + line * pitch + column;
-      count_two(detector, pattern, n * n, pixel_of_position[first_row + line] * n + column, rate[0], rate[16]);
+      detect_two(detector, pattern, n * n, pixel_of_position[first_row + line] * n + column, rate[0], rate[16]);
     }
   });
 }
@@ -423,12 +434,7 @@ PF_DEVICE void any_detect(int n, int pixel, const int* position_of_pixel, const 
     return p < n_pixels ? detector.rate(sum[position_of_pixel[p % n] * n + position_of_pixel[p / n]], n) : 0.0f;
   };
   const float here = rate(pixel), beyond = rate(pixel + 16);
-  if (detector.output == intensities) {
-    if (pixel < n_pixels) detector.put_intensity(pattern * n_pixels + pixel, here);
-    if (pixel + 16 < n_pixels) detector.put_intensity(pattern * n_pixels + pixel + 16, beyond);
-    return;
-  }
-  count_two(detector, pattern, n_pixels, pixel, here, beyond);
+  detect_two(detector, pattern, n_pixels, pixel, here, beyond);
 }
 
 }  // namespace PF_ISA
