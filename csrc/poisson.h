@@ -24,7 +24,8 @@ constexpr double kRound = 0x1.8p52;       // adding it rounds to an integer and 
 constexpr float kQuickRound = 0x1.8p23f;  // the same for floats, and its bits
 constexpr uint32_t kQuickRoundBits = 0x4b400000;
 constexpr float kQuickTail = 0x1p-9f;            // smaller u or 1 - u are left to the doubles
-constexpr float kQuickLargest = 0x1.fffffep30f;  // larger rates, too: they do not fit an int32
+constexpr float kQuickLargest = 0x1.fffffep30f;  // larger rates do not fit an int32
+constexpr int kManyToSum = 24;                   // of 32: fewer are gathered, which costs less than idle lanes
 constexpr float kQuickSumError = 0x1p-17f;       // more than ten times the error of u - F in floats
 
 template <class To, class From>
@@ -56,6 +57,17 @@ PF_HD uint32_t mask_bits(M holds) {
 template <class V>
 PF_HD V larger(V a, V b) {
   return a > b ? a : b;
+}
+
+template <class V>
+PF_HD V smaller(V a, V b) {
+  return a < b ? a : b;
+}
+
+// |x|, of floats.
+template <int W>
+PF_HD lane<float, W> magnitude(lane<float, W> x) {
+  return same_bits<lane<float, W>>(same_bits<lane<uint32_t, W>>(x) & 0x7fffffffu);
 }
 
 PF_HD double root(double x) {
@@ -94,16 +106,53 @@ PF_HD lane<float, 8> root(lane<float, 8> x) { return _mm256_sqrt_ps(x); }
 PF_HD uint32_t mask_bits(lane<int64_t, 8> m) { return _mm512_movepi64_mask((__m512i)m); }
 PF_HD uint32_t mask_bits(lane<int32_t, 16> m) { return _mm512_movepi32_mask((__m512i)m); }
 PF_HD lane<double, 8> root(lane<double, 8> x) { return _mm512_sqrt_pd(x); }
-PF_HD lane<float, 16> root(lane<float, 16> x) { return _mm512_sqrt_ps(x); }
+PF_HD lane<float, 16> root(lane<float, 16> x) {
+  return _mm512_maskz_sqrt_ps(0xffff, x);  // GCC 12 warns of the plain one
+}
+#endif
+
+// 0, 1, 2, ....
+template <class T, int W>
+PF_HD lane<T, W> iota() {
+  lane<T, W> x;
+  for (int i = 0; i < W; ++i) x[i] = T(i);
+  return x;
+}
+
+// Stores the numbers whose bits are set side by side; what follows them, up to a whole lane, is undefined.
+#if defined(__AVX2__) && !defined(__CUDACC__)
+constexpr bool packs_lanes(int w) { return w >= 8; }
+
+// The numbers of the set bits of every byte.
+struct SetBits {
+  uint8_t of[256][8] = {};
+  constexpr SetBits() {
+    for (int byte = 0; byte < 256; ++byte)
+      for (int i = 0, n = 0; i < 8; ++i)
+        if (byte >> i & 1) of[byte][n++] = uint8_t(i);
+  }
+};
+constexpr SetBits kSetBits;
+
+PF_HD void store_packed(void* to, lane<uint32_t, 8> x, uint32_t chosen) {
+  const __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)kSetBits.of[chosen]));
+  _mm256_storeu_si256((__m256i*)to, _mm256_permutevar8x32_epi32((__m256i)x, order));
+}
+#else
+constexpr bool packs_lanes(int) { return false; }
+#endif
+#if defined(__AVX512F__) && !defined(__CUDACC__)
+PF_HD void store_packed(void* to, lane<uint32_t, 16> x, uint32_t chosen) {
+  _mm512_mask_compressstoreu_epi32(to, __mmask16(chosen), (__m512i)x);
+}
 #endif
 
 // c[0] + c[1] x + ... of K lanes, odd and even powers apart: several short chains of operations in place of a long one.
 template <class T, class V, int K, int N>
-PF_HD void polynomial(const T (&c)[N], const V (&x)[K], V (&sum)[K]) {
-  V square[K], odd[K];
+PF_HD void polynomial(const T (&c)[N], const V (&x)[K], const V (&square)[K], V (&sum)[K]) {
+  V odd[K];
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
-    square[v] = x[v] * x[v];
     odd[v] = V{} + c[N - 1];
     sum[v] = V{} + c[N - 2];
   }
@@ -120,6 +169,13 @@ PF_HD void polynomial(const T (&c)[N], const V (&x)[K], V (&sum)[K]) {
     sum[v] = odd[v] * x[v] + sum[v];
     if (N % 2) sum[v] = sum[v] * x[v] + c[0];
   }
+}
+template <class T, class V, int K, int N>
+PF_HD void polynomial(const T (&c)[N], const V (&x)[K], V (&sum)[K]) {
+  V square[K];
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) square[v] = x[v] * x[v];
+  polynomial(c, x, square, sum);
 }
 
 // exp(-x), 0 <= x <= 700: x = n ln 2 + t, |t| <= ln(2) / 2, exp(-t) a fitted polynomial (error 1.2e-17 and rounding).
@@ -301,20 +357,6 @@ PF_HD uint32_t expand_quantile(const lane<double, D> (&rate)[K], const lane<doub
   return doubtful;
 }
 
-// The upper halves of W numbers.
-template <int W>
-PF_HD lane<uint32_t, W> upper_halves(const uint64_t* bits) {
-  if constexpr (W == 1) {
-    return uint32_t(*bits >> 32);
-  } else {
-    const auto a = load<uint32_t, W>((const uint32_t*)bits), b = load<uint32_t, W>((const uint32_t*)bits + W);
-    if constexpr (W == 4) return __builtin_shufflevector(a, b, 1, 3, 5, 7);
-    if constexpr (W == 8) return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
-    if constexpr (W == 16)
-      return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-  }
-}
-
 // exp_minus in floats, 0 <= x <= 8: relative error below 4e-7.
 template <int W, int K>
 PF_HD void quick_exp_minus(const lane<float, W> (&x)[K], lane<float, W> (&result)[K]) {
@@ -334,24 +376,32 @@ PF_HD void quick_exp_minus(const lane<float, W> (&x)[K], lane<float, W> (&result
   for (int v = 0; v < K; ++v) result[v] *= same_bits<V>((kQuickRoundBits + 127 - same_bits<B>(shifted[v])) << 23);
 }
 
-// u as a float from the upper 32 random bits, error below 2^-24.
+// u - 1/2 as a float from the upper 32 random bits, relative error below 2^-25 and 2^-32.
 template <int W>
-PF_HD lane<float, W> quick_uniform(lane<uint32_t, W> high) {
-  return convert<float, int32_t, W>((lane<int32_t, W>)(high ^ 0x80000000u)) * 0x1p-32f + 0.5f;
+PF_HD lane<float, W> quick_centred(lane<uint32_t, W> high) {
+  return convert<float, int32_t, W>((lane<int32_t, W>)(high ^ 0x80000000u)) * 0x1p-32f;
 }
 
-// sum_quantile in floats, rate < 8. What is left of u, u - F, stops at its first value below the error bound. Where
-// that is above minus the bound the count is in doubt: a set bit of the result.
+// u as a float, error below 2^-24.
+template <int W>
+PF_HD lane<float, W> quick_uniform(lane<uint32_t, W> high) {
+  return quick_centred<W>(high) + 0.5f;
+}
+
+// sum_quantile in floats of W * K numbers, rate < 8. What is left of u, u - F, stops at its first value below the error
+// bound. Where that is above minus the bound the count is in doubt: a set bit of the result.
 template <int W, int K>
-PF_HD uint32_t quick_sum_quantile(const lane<float, W> (&rate)[K], const lane<uint32_t, W> (&high)[K],
-                                  lane<uint32_t, W> (&count)[K]) {
+PF_HD uint32_t quick_sum_quantile(const float* rate, const uint32_t* high, uint32_t* count) {
   using V = lane<float, W>;
-  V p[K], left[K];
-  quick_exp_minus<W, K>(rate, p);
+  V rates[K], p[K], left[K];
+  lane<uint32_t, W> counts[K];
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) rates[v] = load<float, W>(rate + v * W);
+  quick_exp_minus<W, K>(rates, p);
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
-    left[v] = quick_uniform<W>(high[v]) - p[v];
-    count[v] = lane<uint32_t, W>{};
+    left[v] = quick_uniform<W>(load<uint32_t, W>(high + v * W)) - p[v];
+    counts[v] = lane<uint32_t, W>{};
   }
   for (float k = 1;;) {
     auto more = left[0] > kQuickSumError;
@@ -363,67 +413,73 @@ PF_HD uint32_t quick_sum_quantile(const lane<float, W> (&rate)[K], const lane<ui
       PF_UNROLL
       for (int v = 0; v < K; ++v) {
         const auto below = left[v] > kQuickSumError;
-        count[v] = add_where(count[v], below);
-        p[v] *= rate[v] * inverse;
+        counts[v] = add_where(counts[v], below);
+        p[v] *= rates[v] * inverse;
         left[v] -= below ? p[v] : V{};
       }
     }
   }
   uint32_t doubtful = 0;
   PF_UNROLL
-  for (int v = 0; v < K; ++v) doubtful |= mask_bits(left[v] >= -kQuickSumError) << (v * W);
+  for (int v = 0; v < K; ++v) {
+    doubtful |= mask_bits(left[v] >= -kQuickSumError) << (v * W);
+    store<uint32_t, W>(count + v * W, counts[v]);
+  }
   return doubtful;
 }
 
-// expand_quantile in floats. A set bit of the result marks a number whose count is in doubt: in a tail, with one of the
-// largest rates, or with x within its error bound of an integer. The rounding of u, of w and of the product with
-// sqrt(rate) is in proportion to sqrt(rate), what the shorter polynomials miss to s^2 and 1 / rate.
+// expand_quantile in floats of W * K numbers, as x - rate = rate s H(s) + c0(s) + c1(s) / rate with H = 1 + s h, less
+// 1/2. A set bit of the result marks a count in doubt: in a tail, or with x within its error bound of an integer. The
+// roundings shift x in proportion to rate s = sqrt(rate) w, what the shorter polynomials miss to s^2 and 1 / rate, the
+// bits of u left out by less than 3e-5. The bound is about twice the largest error of 2e9 pixels.
 template <int W, int K>
-PF_HD uint32_t quick_expand_quantile(const lane<float, W> (&rate)[K], const lane<uint32_t, W> (&high)[K],
-                                     lane<uint32_t, W> (&count)[K]) {
+PF_HD uint32_t quick_expand_quantile(const float* rate, const uint32_t* high, uint32_t* count) {
   using V = lane<float, W>;
   using I = lane<int32_t, W>;
   using B = lane<uint32_t, W>;
   constexpr float w_top[] = {8.940361976623535f, 699.9413452148438f, 7207.89453125f, 10720.166015625f,
                              370.439697265625f};
   constexpr float w_bottom[] = {1.0f, 107.94658660888672f, 1647.5841064453125f, 5437.150390625f, 4150.12158203125f};
-  constexpr float h[] = {0.1666666716337204f, -0.013887430541217327f, 0.0036631368566304445f, -0.0015464903553947806f,
+  constexpr float h[] = {1.0f,
+                         0.1666666716337204f,
+                         -0.013887430541217327f,
+                         0.0036631368566304445f,
+                         -0.0015464903553947806f,
                          0.0007575647905468941f};
-  constexpr float c0[] = {0.3333323001861572f, -0.027742791920900345f, 0.009617133997380733f, -0.004615676589310169f};
+  constexpr float c0[] = {0.3333323001861572f - 0.5f, -0.027742791920900345f, 0.009617133997380733f,
+                          -0.004615676589310169f};
   constexpr float c1[] = {-0.02117517590522766f, 0.031205669045448303f};
-  V tail[K], root_of[K], deviation[K], inverse[K], size[K], w[K], s[K], top[K], bottom[K];
-  PF_UNROLL
-  for (int v = 0; v < K; ++v) {
-    const I folded = (I)high[v] ^ ((I)high[v] >> 31);
-    tail[v] = convert<float, int32_t, W>(folded) * 0x1p-32f + 0x1p-33f;  // min(u, 1 - u)
-    root_of[v] = root(tail[v] * (1.0f - tail[v]));
-    deviation[v] = root(rate[v]);
-  }
-  polynomial(w_top, root_of, top);
-  polynomial(w_bottom, root_of, bottom);
-  PF_UNROLL
-  for (int v = 0; v < K; ++v) {
-    const V common = 1.0f / (bottom[v] * deviation[v]);
-    size[v] = (0.5f - tail[v]) * top[v] * (common * deviation[v]);
-    inverse[v] = common * bottom[v];
-    w[v] = same_bits<V>(same_bits<B>(size[v]) | (~high[v] & 0x80000000u));
-    s[v] = w[v] * inverse[v];
-  }
-  polynomial(h, s, top);
-  polynomial(c0, s, bottom);
+  constexpr float tail = kQuickTail * (1 - kQuickTail);
+  V q[K], square[K], root_of[K], s[K], over_rate[K], top[K], bottom[K];
   uint32_t doubtful = 0;
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
-    const V over_rate = inverse[v] * inverse[v], square = w[v] * w[v], wide = deviation[v] * w[v];
-    const V small = square * top[v] + (bottom[v] + over_rate * (c1[1] * s[v] + c1[0]));
-    const I whole = convert<int32_t, float, W>(rate[v]);
-    const V y = (rate[v] - convert<float, int32_t, W>(whole)) - 0.5f + (wide + small), nearest = y + kQuickRound;
-    const V gap = y - (nearest - kQuickRound), miss = larger(gap, -gap);
-    const V error =  // at least twice that of x
-        deviation[v] * (size[v] * 1.2e-6f + 5e-7f) + over_rate * (square * 8e-3f + 5e-3f);
-    const auto doubt = (miss + error > 0.5f) | (tail[v] < kQuickTail) | (rate[v] > kQuickLargest);
-    doubtful |= mask_bits(doubt) << (v * W);
-    count[v] = (B)whole + same_bits<B>(nearest) - kQuickRoundBits;
+    q[v] = quick_centred<W>(load<uint32_t, W>(high + v * W));
+    square[v] = (0.5f - q[v]) * (0.5f + q[v]);
+    root_of[v] = root(square[v]);
+  }
+  polynomial(w_top, root_of, square, top);
+  polynomial(w_bottom, root_of, square, bottom);
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) doubtful |= mask_bits(square[v] < tail) << (v * W);
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) {
+    const V common = 1.0f / (bottom[v] * root(load<float, W>(rate + v * W))), inverse = common * bottom[v];
+    s[v] = q[v] * top[v] * common;
+    over_rate[v] = inverse * inverse;
+    square[v] = s[v] * s[v];
+  }
+  polynomial(h, s, square, top);
+  polynomial(c0, s, square, bottom);
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) {
+    const V r = load<float, W>(rate + v * W), first = r * s[v];
+    const V small = bottom[v] + over_rate[v] * (c1[1] * s[v] + c1[0]);
+    const I whole = convert<int32_t, float, W>(smaller(r, splat<float, W>(kQuickLargest)));
+    const V y = (r - convert<float, int32_t, W>(whole)) + (first * top[v] + small), nearest = y + kQuickRound;
+    const V error = magnitude<W>(first) * 1.8e-6f + (square[v] * 8e-3f + over_rate[v] * 5e-3f + 4e-5f);
+    doubtful |= mask_bits(magnitude<W>(y - (nearest - kQuickRound)) + error > 0.5f) << (v * W);
+    store<uint32_t, W>(count + v * W, (B)whole + same_bits<B>(nearest) - kQuickRoundBits);
   }
   return doubtful;
 }
@@ -436,12 +492,11 @@ PF_HD_RARE uint32_t poisson_quantile(uint64_t bits, double rate) {
   return uint32_t(count[0]);
 }
 PF_HD uint32_t poisson_quantile(uint64_t bits, float rate) {
-  const float rates[1] = {rate};
-  const uint32_t high[1] = {uint32_t(bits >> 32)};
-  uint32_t count[1];
-  const uint32_t doubtful = rate < float(kSumBelow) ? quick_sum_quantile<1, 1>(rates, high, count)
-                                                    : quick_expand_quantile<1, 1>(rates, high, count);
-  return doubtful ? poisson_quantile(bits, double(rate)) : count[0];
+  const uint32_t high = uint32_t(bits >> 32);
+  uint32_t count;
+  const uint32_t doubtful = rate < float(kSumBelow) ? quick_sum_quantile<1, 1>(&rate, &high, &count)
+                                                    : quick_expand_quantile<1, 1>(&rate, &high, &count);
+  return doubtful ? poisson_quantile(bits, double(rate)) : count;
 }
 
 // The count of one pixel of one pattern.
@@ -509,186 +564,249 @@ inline void count_sixteen(bool sum, const T* rate, const uint64_t* bits, uint32_
   }
 }
 
-// Pixels of one kind that wait until they fill the lanes: up to 31, and 32 that come.
-template <class T>
-struct WaitingPixels {
-  T rate[64];
-  uint64_t bits[64];
-  int pixel[64];
-  int length = 0;
+// Counts of 32 pixels in floats, all with rates below 8 (`sum`) or none. A set bit of the result marks one in doubt.
+template <int W>
+PF_HD uint32_t count_quickly(bool sum, const float* rate, const uint32_t* high, uint32_t* count) {
+  constexpr int K = quick_lanes_together(W);
+  uint32_t doubtful = 0;
+  for (int i = 0; i < 32; i += W * K)
+    doubtful |= (sum ? quick_sum_quantile<W, K>(rate + i, high + i, count + i)
+                     : quick_expand_quantile<W, K>(rate + i, high + i, count + i))
+                << i;
+  return doubtful;
+}
 
-  // Adds the pixels `first + i` of those of 32 whose bit i is set.
-  void add(uint32_t chosen, const T* rates, const uint64_t* random, int first) {
+// Pixels of a kind that wait until they are 16: up to 15, and 32 that come.
+struct WaitingPixels {
+  uint32_t pixel[48];
+  uint64_t bits[48];
+  int length;
+
+  // Adds first + i, with its random bits if there are any, for every set bit i.
+  void add(uint32_t chosen, uint32_t first, const uint64_t* random = nullptr) {
     int n = length;
     for (; chosen; chosen &= chosen - 1, ++n) {
       const int i = __builtin_ctz(chosen);
-      rate[n] = rates[i];
-      bits[n] = random[i];
-      pixel[n] = first + i;
+      pixel[n] = first + uint32_t(i);
+      if (random) bits[n] = random[i];
     }
     length = n;
   }
 
-  // Counts the last N pixels, filled up with idle ones, by count_them(rates, bits, counts) and lets them go.
-  template <int N, class F>
-  void count_last(T idle_rate, uint32_t* count, F count_them) {
-    const int first = length < N ? 0 : length - N;
-    for (int i = length; i < N; ++i) {
-      rate[i] = idle_rate;
-      bits[i] = uint64_t(1) << 63;
+  // Takes the last 16, and returns where they begin; where there are fewer, the first stands in for the rest.
+  int take() {
+    for (int i = length; i < 16; ++i) {
+      pixel[i] = pixel[0];
+      bits[i] = bits[0];
     }
-    uint32_t counts[N];
-    count_them(rate + first, bits + first, counts);
-    for (int i = first; i < length; ++i) count[pixel[i]] = counts[i - first];
-    length = first;
+    return length = length < 16 ? 0 : length - 16;
   }
 };
 
-// Counts of those of 32 pixels that are chosen, all with rates below 8. `count` holds 0 for them; the others keep
-// theirs.
-template <int W>
-inline void sum_chosen(uint32_t chosen, const float* rate, const uint64_t* bits, uint32_t* count) {
-  constexpr int K = quick_lanes_together(W);
-  uint32_t doubtful = 0;
-  for (int i = 0; i < 32; i += W * K) {
-    if (!(chosen >> i & (~0u >> (32 - W * K)))) continue;
-    lane<float, W> rates[K];
-    lane<uint32_t, W> high[K], counts[K];
-    PF_UNROLL
-    for (int v = 0; v < K; ++v) {
-      const auto all = load<float, W>(rate + i + v * W);
-      rates[v] = all < float(kSumBelow) ? all : lane<float, W>{};  // a count of 0
-      high[v] = upper_halves<W>(bits + i + v * W);
-    }
-    doubtful |= quick_sum_quantile<W, K>(rates, high, counts) << i;
-    PF_UNROLL
-    for (int v = 0; v < K; ++v) store<uint32_t, W>(count + i + v * W, load<uint32_t, W>(count + i + v * W) | counts[v]);
-  }
-  for (doubtful &= chosen; doubtful; doubtful &= doubtful - 1) {
-    const int i = __builtin_ctz(doubtful);
-    count[i] = poisson_quantile(bits[i], double(rate[i]));
-  }
-}
+// The same until they are 32, with what `count_quickly` needs; the last lane that is stored may lie beyond 63.
+struct QuickWaitingPixels {
+  uint32_t pixel[80], high[80];
+  float rate[80];
+  int length;
 
-// Counts of 32 pixels, `first` the index of the first. Expands whole lanes, whatever else is in them; few pixels to
-// sum, and those in doubt, wait.
-template <int W>
-inline void count_quickly(const float* rate, const uint64_t* bits, int first, uint32_t* count,
-                          WaitingPixels<float> (&waiting)[2]) {
-  constexpr int K = quick_lanes_together(W);
-  uint32_t doubtful = 0, sum = 0;
-  for (int i = 0; i < 32; i += W * K) {
-    lane<float, W> rates[K];
-    lane<uint32_t, W> high[K], counts[K];
+  template <int W>
+  void add(uint32_t chosen, uint32_t first, const uint32_t* highs, const float* rates) {
+    int n = length;
+    if constexpr (packs_lanes(W)) {
+      auto pixels = iota<uint32_t, W>() + first;
+      PF_UNROLL
+      for (int i = 0; i < 32; i += W, pixels += W) {
+        const uint32_t here = chosen >> i & (~0u >> (32 - W));
+        store_packed(pixel + n, pixels, here);
+        store_packed(high + n, load<uint32_t, W>(highs + i), here);
+        store_packed(rate + n, same_bits<lane<uint32_t, W>>(load<float, W>(rates + i)), here);
+        n += __builtin_popcount(here);
+      }
+    } else {
+      for (; chosen; chosen &= chosen - 1, ++n) {
+        const int i = __builtin_ctz(chosen);
+        pixel[n] = first + uint32_t(i);
+        high[n] = highs[i];
+        rate[n] = rates[i];
+      }
+    }
+    length = n;
+  }
+
+  int take() {
+    for (int i = length; i < 32; ++i) {
+      pixel[i] = pixel[0];
+      high[i] = high[0];
+      rate[i] = rate[0];
+    }
+    return length = length < 32 ? 0 : length - 32;
+  }
+};
+
+// One pattern on its way from rate (n_pixels) to count (n_pixels), in doubles. Sixteen pixels in a row that are of one
+// kind go straight through; others wait for more of their kind.
+template <class T, int W>
+struct PatternCounts {
+  static constexpr int D = W / 2;
+  const T* rate;
+  uint32_t* count;
+  uint64_t pattern;
+  Philox<D> philox;
+  WaitingPixels to_expand, to_sum;
+
+  PatternCounts(const T* rates, uint32_t* counts, uint64_t seed, uint64_t the_pattern)
+      : rate(rates), count(counts), pattern(the_pattern), philox(seed) {
+    to_expand.length = to_sum.length = 0;
+  }
+
+  // Random bits of the first and of the second pixels of 16 blocks, block_at(i) those from i on.
+  template <class F>
+  void random_bits(F block_at, uint64_t* first, uint64_t* second) const {
+    constexpr int K = lanes_together(D);
+    for (int i = 0; i < 16; i += K * D) {
+      lane<uint64_t, D> blocks[K], firsts[K], seconds[K];
+      PF_UNROLL
+      for (int v = 0; v < K; ++v) blocks[v] = block_at(i + v * D);
+      photon_bits(philox, blocks, pattern, firsts, seconds);
+      PF_UNROLL
+      for (int v = 0; v < K; ++v) {
+        store<uint64_t, D>(first + i + v * D, firsts[v]);
+        store<uint64_t, D>(second + i + v * D, seconds[v]);
+      }
+    }
+  }
+
+  // Counts 16 that wait; in floats their random bits are made again.
+  void settle(bool sum, WaitingPixels& waiting) const {
+    const int from = waiting.take();
+    const uint32_t* pixel = waiting.pixel + from;
+    uint64_t* bits = waiting.bits + from;
+    if constexpr (sizeof(T) == sizeof(float)) {
+      uint64_t block[16], second[16];
+      for (int i = 0; i < 16; ++i) block[i] = pixel[i] / 32 * 16 + pixel[i] % 16;
+      random_bits([&](int i) { return load<uint64_t, D>(block + i); }, bits, second);
+      for (int i = 0; i < 16; ++i) bits[i] = pixel[i] / 16 % 2 ? second[i] : bits[i];
+    }
+    T rates[16];
+    uint32_t counts[16];
+    for (int i = 0; i < 16; ++i) rates[i] = rate[pixel[i]];
+    count_sixteen<D>(sum, rates, bits, counts);
+    for (int i = 0; i < 16; ++i) count[pixel[i]] = counts[i];
+  }
+
+  // Counts those that wait, until fewer than `below` of a kind are left.
+  void settle_waiting(int below) {
+    while (to_expand.length >= below) settle(false, to_expand);
+    while (to_sum.length >= below) settle(true, to_sum);
+  }
+
+  // Sixteen pixels in a row.
+  void run_16(const uint64_t* bits, uint32_t first) {
     uint32_t large = 0, zero = 0;
     PF_UNROLL
-    for (int v = 0; v < K; ++v) {
-      rates[v] = load<float, W>(rate + i + v * W);
-      high[v] = upper_halves<W>(bits + i + v * W);
-      counts[v] = lane<uint32_t, W>{};
-      large |= mask_bits(rates[v] >= float(kSumBelow)) << (v * W);
-      zero |= mask_bits(quick_uniform<W>(high[v]) + rates[v] < 1 - 0x1p-20f) << (v * W);
+    for (int i = 0; i < 16; i += D) {  // F(0) = exp(-rate) > 1 - rate: where u is below that, the count is 0
+      const auto rates = load<T, D>(rate + first + i);
+      large |= mask_bits(rates >= kSumBelow) << i;
+      zero |= mask_bits(uniform<D>(load<uint64_t, D>(bits + i)) < (1 - 0x1p-50) - rates) << i;
     }
-    sum |= (~(large | zero) & (~0u >> (32 - W * K))) << i;
-    if (large) {
-      doubtful |= (quick_expand_quantile<W, K>(rates, high, counts) & large) << i;
-      PF_UNROLL
-      for (int v = 0; v < K; ++v) counts[v] = rates[v] >= float(kSumBelow) ? counts[v] : lane<uint32_t, W>{};
-    }
-    PF_UNROLL
-    for (int v = 0; v < K; ++v) store<uint32_t, W>(count + i + v * W, counts[v]);
+    const uint32_t sum = ~(large | zero) & 0xffff;
+    if (large == 0xffff || sum == 0xffff) return count_sixteen<D>(!large, rate + first, bits, count + first);
+    memset(count + first, 0, 16 * sizeof *count);
+    to_expand.add(large, first, bits);
+    to_sum.add(sum, first, bits);
+    settle_waiting(16);
   }
-  if (__builtin_popcount(sum) >= 16) {  // gathering so many costs more than the idle numbers in the lanes
-    sum_chosen<W>(sum, rate, bits, count);
-    sum = 0;
-  }
-  waiting[0].add(doubtful, rate, bits, first);
-  waiting[1].add(sum, rate, bits, first);
-}
 
-// The same in doubles. Sixteen pixels of one kind go straight through; from mixed ones each kind waits.
-template <int D>
-inline void count_exactly(const double* rate, const uint64_t* bits, int first, uint32_t* count,
-                          WaitingPixels<double> (&waiting)[2]) {
-  for (int half = 0; half < 32; half += 16) {
-    uint32_t expand = 0, zero = 0;
-    PF_UNROLL
-    for (int i = half; i < half + 16; i += D) expand |= mask_bits(load<double, D>(rate + i) >= kSumBelow) << i;
-    if (expand >> half == 0xffff) {
-      count_sixteen<D>(false, rate + half, bits + half, count + half);
-      continue;
+  void run(uint32_t n_pixels) {
+    for (uint32_t first = 0; first < n_pixels; first += 32) {
+      uint64_t bits[32];
+      random_bits([&](int i) { return iota<uint64_t, D>() + (first / 2 + uint64_t(i)); }, bits, bits + 16);
+      if (first + 32 <= n_pixels) {
+        run_16(bits, first);
+        run_16(bits + 16, first + 16);
+      } else {
+        run_rest(first, n_pixels, bits);
+      }
     }
-    PF_UNROLL
-    for (int i = half; i < half + 16; i += D) {  // F(0) = exp(-rate) > 1 - rate: where u is below that, the count is 0
-      const auto below = (1 - 0x1p-50) - load<double, D>(rate + i);
-      zero |= mask_bits(uniform<D>(load<uint64_t, D>(bits + i)) < below) << i;
-    }
-    const uint32_t sum = 0xffffu << half & ~(expand | zero);
-    if (sum >> half == 0xffff) {
-      count_sixteen<D>(true, rate + half, bits + half, count + half);
-      continue;
-    }
-    memset(count + half, 0, 16 * sizeof *count);
-    waiting[0].add(expand, rate, bits, first);
-    waiting[1].add(sum, rate, bits, first);
+    settle_waiting(1);
   }
-}
 
-// Counts of one pattern. rate (n_pixels), in photons, 0 to 2^31; W = 1, 4, 8 or 16 numbers of 32 bits make a lane.
+  void run_rest(uint32_t first, uint32_t n_pixels, const uint64_t* bits) {
+    for (uint32_t i = 0; first + i < n_pixels; ++i) {
+      (rate[first + i] < T(kSumBelow) ? to_sum : to_expand).add(1u << i, first, bits);
+      settle_waiting(16);
+    }
+  }
+};
+
+// The same in floats, 32 pixels at a time. Those in doubt wait for the doubles.
+template <int W>
+struct QuickPatternCounts : PatternCounts<float, W> {
+  using Exact = PatternCounts<float, W>;
+  using Exact::count, Exact::pattern, Exact::philox, Exact::rate, Exact::settle_waiting, Exact::to_expand,
+      Exact::to_sum;
+  QuickWaitingPixels quick_to_expand, quick_to_sum;
+
+  QuickPatternCounts(const float* rates, uint32_t* counts, uint64_t seed, uint64_t the_pattern)
+      : Exact(rates, counts, seed, the_pattern) {
+    quick_to_expand.length = quick_to_sum.length = 0;
+  }
+
+  void settle_quickly(bool sum, QuickWaitingPixels& waiting) {
+    const int from = waiting.take();
+    const uint32_t* pixel = waiting.pixel + from;
+    uint32_t counts[32];
+    uint32_t doubtful = count_quickly<W>(sum, waiting.rate + from, waiting.high + from, counts);
+    for (int i = 0; i < 32; ++i) count[pixel[i]] = counts[i];
+    for (; doubtful; doubtful &= doubtful - 1) (sum ? to_sum : to_expand).add(1, pixel[__builtin_ctz(doubtful)]);
+  }
+
+  PF_HD void run_32(const uint32_t* high, uint32_t first) {
+    const float* rates = rate + first;
+    uint32_t large = 0, zero = 0;
+    PF_UNROLL
+    for (int i = 0; i < 32; i += W) large |= mask_bits(load<float, W>(rates + i) >= float(kSumBelow)) << i;
+    if (large == ~0u) return to_expand.add(count_quickly<W>(false, rates, high, count + first), first);
+    PF_UNROLL
+    for (int i = 0; i < 32; i += W) {  // as in doubles
+      zero |= mask_bits(quick_uniform<W>(load<uint32_t, W>(high + i)) + load<float, W>(rates + i) < 1 - 0x1p-20f) << i;
+      store<uint32_t, W>(count + first + i, lane<uint32_t, W>{});
+    }
+    const uint32_t sum = ~(large | zero);
+    if (!large && __builtin_popcount(sum) >= kManyToSum)
+      return to_sum.add(count_quickly<W>(true, rates, high, count + first), first);
+    if (large) quick_to_expand.template add<W>(large, first, high, rates);
+    if (sum) quick_to_sum.template add<W>(sum, first, high, rates);
+    if (quick_to_expand.length >= 32) settle_quickly(false, quick_to_expand);
+    if (quick_to_sum.length >= 32) settle_quickly(true, quick_to_sum);
+  }
+
+  void run(uint32_t n_pixels) {
+    uint32_t first = 0, high[128];  // a few times 32, so that the loops over them overlap
+    while (first + 32 <= n_pixels) {
+      uint32_t n = 0;
+      for (; n < 128 && first + n + 32 <= n_pixels; n += 32)
+        upper_photon_bits<W>(philox, (first + n) / 2, pattern, high + n);
+      for (uint32_t i = 0; i < n; i += 32, first += 32) {
+        run_32(high + i, first);
+        settle_waiting(16);
+      }
+    }
+    if (quick_to_expand.length) settle_quickly(false, quick_to_expand);
+    if (quick_to_sum.length) settle_quickly(true, quick_to_sum);
+    settle_waiting(16);
+    Exact::run_rest(first, n_pixels, nullptr);
+    settle_waiting(1);
+  }
+};
+
+// Counts of one pattern. rate (n_pixels), in photons, 0 to 2^31; W = 4, 8 or 16 numbers of 32 bits make a lane.
 template <class T, int W>
 inline void poisson_counts(const T* rate, uint32_t* count, int n_pixels, uint64_t seed, uint64_t pattern) {
-  constexpr int D = W == 1 ? 1 : W / 2, K = lanes_together(D);
-  constexpr bool quick = sizeof(T) == sizeof(float);
-  constexpr int sums = quick ? 32 : 16;
-  const Philox<D> philox(seed);
-  WaitingPixels<T> waiting[2];  // to expand, to sum
-  uint64_t step[D];
-  for (int i = 0; i < D; ++i) step[i] = i;
-  const auto steps = load<uint64_t, D>(step);
-  const auto expand = [](const T* r, const uint64_t* b, uint32_t* c) { count_sixteen<D>(false, r, b, c); };
-  const auto sum = [](const T* r, const uint64_t* b, uint32_t* c) {
-    if constexpr (quick) {
-      memset(c, 0, sums * sizeof *c);
-      sum_chosen<W>(~0u, r, b, c);
-    } else {
-      count_sixteen<D>(true, r, b, c);
-    }
-  };
-
-  for (int first = 0; first < n_pixels; first += 32) {
-    uint64_t bits[32];
-    for (int i = 0; i < 16; i += K * D) {
-      lane<uint64_t, D> block[K], b0[K], b1[K];
-      for (int v = 0; v < K; ++v) block[v] = steps + uint64_t(first / 2 + i + v * D);
-      photon_bits(philox, block, pattern, b0, b1);
-      for (int v = 0; v < K; ++v) {
-        store<uint64_t, D>(bits + i + v * D, b0[v]);
-        store<uint64_t, D>(bits + 16 + i + v * D, b1[v]);
-      }
-    }
-    const int here = n_pixels - first < 32 ? n_pixels - first : 32;
-    T padded_rates[32];
-    uint32_t padded_counts[32];
-    const T* rates = rate + first;
-    uint32_t* counts = count + first;
-    if (here < 32) {  // the rest: no photons expected, and u near 0
-      for (int i = 0; i < 32; ++i) {
-        padded_rates[i] = i < here ? rates[i] : T(0);
-        bits[i] = i < here ? bits[i] : 0;
-      }
-      rates = padded_rates;
-      counts = padded_counts;
-    }
-    if constexpr (quick)
-      count_quickly<W>(rates, bits, first, counts, waiting);
-    else
-      count_exactly<D>(rates, bits, first, counts, waiting);
-    if (here < 32) memcpy(count + first, counts, here * sizeof *count);
-    while (waiting[0].length >= 16) waiting[0].template count_last<16>(T(kSumBelow), count, expand);
-    while (waiting[1].length >= sums) waiting[1].template count_last<sums>(T(0), count, sum);
-  }
-  if (waiting[0].length) waiting[0].template count_last<16>(T(kSumBelow), count, expand);
-  if (waiting[1].length) waiting[1].template count_last<sums>(T(0), count, sum);
+  if constexpr (sizeof(T) == sizeof(float))
+    QuickPatternCounts<W>(rate, count, seed, pattern).run(uint32_t(n_pixels));
+  else
+    PatternCounts<T, W>(rate, count, seed, pattern).run(uint32_t(n_pixels));
 }
 
 }  // namespace PF_ISA

@@ -358,10 +358,13 @@ def _filled(
 
 def _check_given_rates(rates: npt.NDArray[Any]) -> None:
     """Raise ValueError for the first rate that is negative, NaN, infinite or above 2**31."""
-    smallest, largest = rates.min(), rates.max()  # NaN is neither
-    if not (smallest >= 0 and largest <= LARGEST_RATE):
+    # As unsigned integers negative numbers, NaN and infinity lie above all that is allowed, -0 too:
+    # one look at the largest tells that all is well.
+    integer = np.dtype(f"u{rates.itemsize}")
+    if rates.view(integer).max() > rates.dtype.type(LARGEST_RATE).view(integer):
         bad = ~((rates >= 0) & (rates <= LARGEST_RATE))
-        raise _bad_rate("expected", rates, int(np.argmax(bad)))
+        if bad.any():
+            raise _bad_rate("expected", rates, int(np.argmax(bad)))
 
 
 def _inputs(

@@ -102,6 +102,18 @@ def test_rates(backend, dtype, rate):
         ptycho_fast.sample_photons(expected, seed=0, backend=backend)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rates_at_the_border(backend, dtype):
+    expected = np.full((1, 8, 8), -0.0, dtype)
+    expected[0, 0, 0] = 2.0**31
+    count = ptycho_fast.sample_photons(expected, seed=0, backend=backend)
+    assert count[0, 0, 0] > 2**31 - 2**20
+    assert count.sum(dtype=np.uint64) == count[0, 0, 0]
+    expected[0, 7, 7] = -np.finfo(dtype).smallest_subnormal
+    with pytest.raises(ValueError, match=r"expected: .* in pattern 0, pixel \(row 7, column 7\)"):
+        ptycho_fast.sample_photons(expected, seed=0, backend=backend)
+
+
 @pytest.mark.parametrize(
     ("expected", "error"),
     [
