@@ -5,7 +5,7 @@
 # a quarter of a minute; who did not ask for them gets one.
 set(default_cuda_architectures 80 90 100 120)
 set(auto_cuda_architectures 90)
-set(cuda_flags --std=c++17 --fmad=false --diag-suppress=128,161,177,1097,1675)
+set(cuda_flags --std=c++17 --fmad=false --ftz=false --prec-div=true --prec-sqrt=true --diag-suppress=128,161,177,1097,1675)
 
 # Sets `failure` in the caller: empty, or why there can be no fat binary.
 function(try_cuda)

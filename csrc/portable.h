@@ -68,6 +68,22 @@ struct lane_of<T, 1> {
 template <class T, int W>
 using lane = typename lane_of<T, W>::type;
 
+// Of 32 bits, not all zero, the number of the lowest that is set, and how many are.
+PF_HD int lowest_bit(uint32_t x) {
+#if defined(__CUDA_ARCH__)
+  return __ffs(int(x)) - 1;
+#else
+  return __builtin_ctz(x);
+#endif
+}
+PF_HD int count_bits(uint32_t x) {
+#if defined(__CUDA_ARCH__)
+  return __popc(x);
+#else
+  return __builtin_popcount(x);
+#endif
+}
+
 // Loads and stores need no alignment; where the address is aligned the compiler's unaligned moves cost the same.
 template <class T, int W>
 PF_HD lane<T, W> load(const T* from) {

@@ -10,7 +10,14 @@ import ptycho_fast
 
 # IEEE-exact operations in one order, as on the processor. The warnings are of GCC's pragmas and
 # vectors, of loops that one lane leaves empty, and of what only the processor needs.
-FLAGS = ("--std=c++17", "--fmad=false", "--diag-suppress=128,161,177,1097,1675")
+FLAGS = (
+    "--std=c++17",
+    "--fmad=false",
+    "--ftz=false",
+    "--prec-div=true",
+    "--prec-sqrt=true",
+    "--diag-suppress=128,161,177,1097,1675",
+)
 
 
 def nvrtc_options() -> tuple[str, ...]:

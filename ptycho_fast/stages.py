@@ -78,11 +78,11 @@ def extract_patches(
         The backend is not available.
     """
     with _place(backend, device, obj, positions, out) as (gate, module):
-        obj, positions = gate.as_object(obj), gate.as_positions(positions)
+        obj, at = gate.as_object(obj), gate.as_positions(positions)
         N = arrays.as_side(N)
-        out = gate.output(out, (len(positions), N, N), np.complex64, (obj, positions))
+        out = gate.output(out, (len(at), N, N), np.complex64, (obj, at))
         with granted(threads) as n_threads:
-            module.extract_patches(obj, positions, out, n_threads)
+            module.extract_patches(obj, at, out, n_threads)
         return out
 
 

@@ -48,27 +48,48 @@ def test_nvcc_and_cmake_have_the_same_flags():
     assert f"set(cuda_flags {' '.join(cuda_build.FLAGS)})" in CMAKE
 
 
+def by_nvrtc(*options):
+    """The program, and what the compiler says."""
+    from cuda.bindings import nvrtc
+
+    program = _nvrtc(nvrtc.nvrtcCreateProgram, cuda_build.source().encode(), b"", 0, [], [])
+    encoded = [option.encode() for option in (*options, *cuda_build.nvrtc_options())]
+    (status,) = nvrtc.nvrtcCompileProgram(program, len(encoded), encoded)
+    log = bytearray(_nvrtc(nvrtc.nvrtcGetProgramLogSize, program))
+    _nvrtc(nvrtc.nvrtcGetProgramLog, program, log)
+    assert status == nvrtc.nvrtcResult.NVRTC_SUCCESS, log.decode()
+    return program, log.decode()
+
+
+def _nvrtc(function, *args):
+    status, *result = function(*args)
+    assert status.name == "NVRTC_SUCCESS", status
+    return result[0] if result else None
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_nvrtc(architecture):
     from cuda.bindings import nvrtc
 
-    def call(function, *args):
-        status, *result = function(*args)
-        assert status == nvrtc.nvrtcResult.NVRTC_SUCCESS, status
-        return result[0] if result else None
+    program, log = by_nvrtc(f"--gpu-architecture=sm_{architecture}", "--ptxas-options=-v")
+    assert "warning" not in log
+    assert _nvrtc(nvrtc.nvrtcGetCUBINSize, program) > 100_000
+    check(log)
 
-    source = cuda_build.source().encode()
-    program = call(nvrtc.nvrtcCreateProgram, source, b"forward.cu", 0, [], [])
-    report = f"--gpu-architecture=sm_{architecture}", "--ptxas-options=-v"
-    options = [option.encode() for option in (*report, *cuda_build.nvrtc_options())]
-    (status,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
-    log = bytearray(call(nvrtc.nvrtcGetProgramLogSize, program))
-    call(nvrtc.nvrtcGetProgramLog, program, log)
-    text = bytes(log).decode()
-    assert status == nvrtc.nvrtcResult.NVRTC_SUCCESS, text
-    assert "warning" not in text
-    assert call(nvrtc.nvrtcGetCUBINSize, program) > 100_000
-    check(text)
+
+def test_every_operation_is_rounded_as_it_stands():
+    """In PTX: no fused multiply-add, nothing approximate or flushed to zero."""
+    from cuda.bindings import nvrtc
+
+    program, _ = by_nvrtc("--gpu-architecture=compute_90")
+    ptx = bytearray(_nvrtc(nvrtc.nvrtcGetPTXSize, program))
+    _nvrtc(nvrtc.nvrtcGetPTX, program, ptx)
+    operations = set(re.findall(r"\b[a-z]+\.[a-z.]*f(?:32|64)\b", ptx.decode()))
+    assert {"mul.rn.f32", "add.rn.f64", "sqrt.rn.f32", "rcp.rn.f32"} < operations
+    assert not [name for name in operations if re.search(r"fma|mad|ftz|approx", name)]
+    for name in operations:
+        if re.match("(add|sub|mul|div|rcp|sqrt)", name):
+            assert ".rn." in name, name
 
 
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="no nvcc; NVRTC compiles the same source")
