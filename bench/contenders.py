@@ -79,6 +79,8 @@ def make_contenders(case: Case, threads: int) -> tuple[dict[str, Pipeline], dict
     there: dict[str, Pipeline] = {}
     missing = {}
     for name, status in ptycho_fast.backends().items():
+        if name == "cuda":  # has a benchmark of its own
+            continue
         if status.available:
             there[name] = PtychoFast(*arrays, threads, name)
         else:

@@ -5,6 +5,7 @@
 
 #include "array_gate.h"
 #include "cpu/forward.h"
+#include "cpu/plans.h"
 
 namespace py = pybind11;
 
@@ -45,6 +46,39 @@ py::dict build_facts() {
   return facts;
 }
 
+template <class T>
+py::array_t<T> table(const T* from, std::vector<py::ssize_t> shape) {
+  return py::array_t<T>(std::move(shape), from);
+}
+
+template <class T>
+void put_fft(py::dict& tables, const pf::FftPlan<T>& plan) {
+  py::array_t<int32_t> passes({plan.n_passes, 2});
+  for (int p = 0; p < plan.n_passes; ++p) {
+    passes.mutable_at(p, 0) = plan.radix[p];
+    passes.mutable_at(p, 1) = plan.span[p];
+  }
+  tables["passes"] = passes;
+  tables["twiddle"] = table(plan.twiddle, {plan.n, 2});
+  tables["at"] = table(plan.at, {plan.n});
+}
+
+py::dict axis_tables(int n) {
+  if (n < 1) throw py::value_error("n: " + std::to_string(n) + " given, expected at least 1");
+  const pf::AxisTables axis(n);
+  py::dict tables;
+  if (axis.plan.mixed_radix) {
+    put_fft(tables, axis.plan.fft);
+  } else {
+    put_fft(tables, axis.plan.chirp.fft);
+    tables["chirp"] = table(axis.plan.chirp.chirp, {n, 2});
+    tables["filter"] = table(axis.plan.chirp.filter, {axis.plan.chirp.fft.n, 2});
+  }
+  tables["position_of_pixel"] = table(axis.plan.position_of_pixel, {n});
+  tables["pixel_of_position"] = table(axis.plan.pixel_of_position, {n});
+  return tables;
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
@@ -55,6 +89,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.def(
       "instruction_sets", [] { return names_of(pf::available_kernels()); },
       "Instruction sets that this build has kernels for and this processor runs, the best last.");
+
+  m.def("axis_tables", &axis_tables, py::arg("n"),
+        "Tables of an axis of n pixels, see AxisPlan; with a chirp, `passes`, `twiddle` and `at` are its transform's.");
 
   m.def(
       "extract_patches",

@@ -3,8 +3,6 @@
 // Element t of the lines stands at re[t * stride], im[t * stride]. All passes work in place: a butterfly reads and
 // writes the same `radix` elements, so the butterflies of one pass may run in any order or at once.
 #pragma once
-#include <stddef.h>
-
 #include "plan.h"
 #include "portable.h"
 
@@ -23,6 +21,10 @@ PF_HD Complex<V> operator+(Complex<V> a, Complex<V> b) {
 template <class V>
 PF_HD Complex<V> operator-(Complex<V> a, Complex<V> b) {
   return {a.re - b.re, a.im - b.im};
+}
+template <class V>
+PF_HD V squared_modulus(Complex<V> a) {
+  return a.re * a.re + a.im * a.im;
 }
 template <class V, class T>
 PF_HD Complex<V> times(Complex<V> a, T re, T im) {
@@ -177,40 +179,45 @@ PF_HD void butterfly(const T* re, const T* im, ptrdiff_t origin, ptrdiff_t strid
 // A number that the compiler knows, where a plain int may stand as well.
 template <int n>
 struct Known {
-  constexpr operator int() const { return n; }
+  PF_HD constexpr operator int() const { return n; }
 };
 
 // All butterflies of a pass, for `lanes` neighbouring lanes of lines. The last pass, of span 1, needs no twiddles.
 template <int R, class T, int W, int lanes, class Span, class Out>
-inline void fft_pass(const FftPlan<T>& plan, Span span, T* re, T* im, ptrdiff_t stride, Out out) {
+PF_HD_LARGE void fft_pass(const FftPlan<T>& plan, Span span, T* re, T* im, ptrdiff_t stride, Out out) {
   const int n = plan.n, step = n / (R * span);
   const T* twiddle = plan.twiddle;  // held here, because a store to the planes might else be taken to change the plan
   if (span == 1) {
+    PF_NO_UNROLL
     for (int first = 0; first < n; first += R)
       for (int lane = 0; lane < lanes; ++lane)
         butterfly<R, T, W, false>(re, im, lane * W, stride, first, 1, twiddle, 0, out);
     return;
   }
-  for (int block = 0; block < n; block += R * span)
-    for (int j = 0; j < span; ++j)
-      for (int lane = 0; lane < lanes; ++lane)
-        butterfly<R, T, W, true>(re, im, lane * W, stride, block + j, int(span), twiddle, j * step, Keep<T, W>{re, im});
+  PF_NO_UNROLL
+  for (int block = 0; block < n; block += R * span) PF_NO_UNROLL
+  for (int j = 0; j < span; ++j)
+    for (int lane = 0; lane < lanes; ++lane)
+      butterfly<R, T, W, true>(re, im, lane * W, stride, block + j, int(span), twiddle, j * step, Keep<T, W>{re, im});
 }
 
 template <int R, class T, int W, int lanes, class Out>
-inline void fft_pass_of(const FftPlan<T>& plan, int span, T* re, T* im, ptrdiff_t stride, const Out& out) {
+PF_HD_LARGE void fft_pass_of(const FftPlan<T>& plan, int span, T* re, T* im, ptrdiff_t stride, const Out& out) {
+#if !defined(__CUDACC__)  // a GPU has passes of its own for these
   switch (span) {
     case 1: return fft_pass<R, T, W, lanes>(plan, Known<1>{}, re, im, stride, out);
     case 4: return fft_pass<R, T, W, lanes>(plan, Known<4>{}, re, im, stride, out);
     case 8: return fft_pass<R, T, W, lanes>(plan, Known<8>{}, re, im, stride, out);
     case 16: return fft_pass<R, T, W, lanes>(plan, Known<16>{}, re, im, stride, out);
     case 32: return fft_pass<R, T, W, lanes>(plan, Known<32>{}, re, im, stride, out);
-    default: return fft_pass<R, T, W, lanes>(plan, span, re, im, stride, out);
   }
+#endif
+  fft_pass<R, T, W, lanes>(plan, span, re, im, stride, out);
 }
 
 template <class T, int W, int lanes, class Out>
-inline void fft_line(const FftPlan<T>& plan, T* re, T* im, ptrdiff_t stride, const Out& out) {
+PF_HD_LARGE void fft_line(const FftPlan<T>& plan, T* re, T* im, ptrdiff_t stride, const Out& out) {
+  PF_NO_UNROLL
   for (int p = 0; p < plan.n_passes; ++p) {
     const int span = plan.span[p];
     switch (plan.radix[p]) {
@@ -224,13 +231,14 @@ inline void fft_line(const FftPlan<T>& plan, T* re, T* im, ptrdiff_t stride, con
 }
 
 // Any length, through a convolution with a chirp: k t = (k^2 + t^2 - (k - t)^2) / 2. The result is in natural order.
-// The work planes hold two lines of length m for W lanes each.
+// The work planes hold two lines of length m for W lanes each, an element `step` numbers after the last.
 template <int W, class Out>
-inline void chirp_line(const ChirpPlan& plan, int n, const float* re, const float* im, ptrdiff_t origin,
-                       ptrdiff_t stride, double* work_re, double* work_im, const Out& out) {
+PF_HD_LARGE void chirp_line(const ChirpPlan& plan, int n, const float* re, const float* im, ptrdiff_t origin,
+                            ptrdiff_t stride, double* work_re, double* work_im, ptrdiff_t step, const Out& out) {
   using V = lane<double, W>;
   const int m = plan.fft.n;
-  double *second_re = work_re + ptrdiff_t(m) * W, *second_im = work_im + ptrdiff_t(m) * W;
+  double *second_re = work_re + m * step, *second_im = work_im + m * step;
+  PF_NO_UNROLL
   for (int t = 0; t < m; ++t) {
     Complex<V> x = {V{}, V{}};
     if (t < n) {
@@ -238,21 +246,23 @@ inline void chirp_line(const ChirpPlan& plan, int n, const float* re, const floa
            convert<double, float, W>(load<float, W>(im + origin + t * stride))};
       x = times(x, plan.chirp[2 * t], plan.chirp[2 * t + 1]);
     }
-    store<double, W>(work_re + ptrdiff_t(t) * W, x.re);
-    store<double, W>(work_im + ptrdiff_t(t) * W, x.im);
+    store<double, W>(work_re + t * step, x.re);
+    store<double, W>(work_im + t * step, x.im);
   }
-  fft_line<double, W, 1>(plan.fft, work_re, work_im, W, Keep<double, W>{work_re, work_im});
+  fft_line<double, W, 1>(plan.fft, work_re, work_im, step, Keep<double, W>{work_re, work_im});
   // The inverse transform is the conjugate of the forward transform of the conjugate.
+  PF_NO_UNROLL
   for (int k = 0; k < m; ++k) {
-    const ptrdiff_t at = ptrdiff_t(plan.fft.at[k]) * W;
+    const ptrdiff_t at = plan.fft.at[k] * step;
     const Complex<V> x = times(Complex<V>{load<double, W>(work_re + at), load<double, W>(work_im + at)},
                                plan.filter[2 * k], plan.filter[2 * k + 1]);
-    store<double, W>(second_re + ptrdiff_t(k) * W, x.re);
-    store<double, W>(second_im + ptrdiff_t(k) * W, -x.im);
+    store<double, W>(second_re + k * step, x.re);
+    store<double, W>(second_im + k * step, -x.im);
   }
-  fft_line<double, W, 1>(plan.fft, second_re, second_im, W, Keep<double, W>{second_re, second_im});
+  fft_line<double, W, 1>(plan.fft, second_re, second_im, step, Keep<double, W>{second_re, second_im});
+  PF_NO_UNROLL
   for (int k = 0; k < n; ++k) {
-    const ptrdiff_t at = ptrdiff_t(plan.fft.at[k]) * W;
+    const ptrdiff_t at = plan.fft.at[k] * step;
     const Complex<V> x = times(Complex<V>{load<double, W>(second_re + at), -load<double, W>(second_im + at)},
                                plan.chirp[2 * k], plan.chirp[2 * k + 1]);
     out(origin + k * stride, {convert<float, double, W>(x.re), convert<float, double, W>(x.im)});

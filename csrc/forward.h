@@ -26,7 +26,7 @@ inline void transform_panel(const AxisPlan& axis, float* rows, const Scratch& sc
     fft_line<float, W, lane_padding / W>(axis.fft, re, im, panel_row, out);
   else
     for (int c = 0; c < lane_padding; c += W)
-      chirp_line<W>(axis.chirp, axis.n, re, im, c, panel_row, scratch.chirp_re, scratch.chirp_im, out);
+      chirp_line<W>(axis.chirp, axis.n, re, im, c, panel_row, scratch.chirp_re, scratch.chirp_im, W, out);
 }
 
 // Phase 1, item = a panel of columns: exit wave of a mode, and its transform along the rows' index. The padding becomes
@@ -101,7 +101,7 @@ struct AddIntensity {
   float* sum;
   bool first;
   PF_HD void operator()(ptrdiff_t at, Complex<lane<float, W>> x) const {
-    auto intensity = x.re * x.re + x.im * x.im;
+    auto intensity = squared_modulus(x);
     if (!first) intensity = load<float, W>(sum + at) + intensity;
     store<float, W>(sum + at, intensity);
   }
@@ -149,8 +149,8 @@ inline void intensity(const Object& object, const Placement& place, const Probe&
 }
 
 // sqrt is exact to the last bit by IEEE 754, in a vector as in a scalar.
-inline void amplitude(const uint32_t* counts, int64_t n_pixels, double scale, float* out) {
-  for (int64_t i = 0; i < n_pixels; ++i) out[i] = float(__builtin_sqrt(double(counts[i])) / scale);
+PF_HD void amplitude(const uint32_t* counts, int64_t n_pixels, double scale, float* out) {
+  for (int64_t i = 0; i < n_pixels; ++i) out[i] = float(root(double(counts[i])) / scale);
 }
 
 }  // namespace PF_ISA

@@ -88,18 +88,24 @@ PF_HD Complex<lane<float, W>> separated(Pairs<W> x) {
             every_other<W, 1>(x, typename make_indices<W>::type())};
 }
 
+// A point between two samples; the weights add up to one.
+template <class V>
+PF_HD V between(V a, float weight_a, V b, float weight_b) {
+  return a * weight_a + b * weight_b;
+}
+
 // One tap row, interpolated along the columns, at patch columns c ... c + W - 1.
 template <int W>
 PF_HD Pairs<W> tap_row(const Window& window, int row, int c) {
   const float* at = window.origin + row * window.stride + 2 * c;
-  return {load<float, W>(at) * window.left + load<float, W>(at + 2) * window.right,
-          load<float, W>(at + W) * window.left + load<float, W>(at + W + 2) * window.right};
+  return {between(load<float, W>(at), window.left, load<float, W>(at + 2), window.right),
+          between(load<float, W>(at + W), window.left, load<float, W>(at + W + 2), window.right)};
 }
 
 template <int W>
 PF_HD Pairs<W> patch_value(const Window& window, Pairs<W> upper, Pairs<W> lower) {
-  return {upper.first * window.upper + lower.first * window.lower,
-          upper.second * window.upper + lower.second * window.lower};
+  return {between(upper.first, window.upper, lower.first, window.lower),
+          between(upper.second, window.upper, lower.second, window.lower)};
 }
 
 // The taps from patch row and column (r, c) on. Where they all lie within the object they are read in place, else from

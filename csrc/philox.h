@@ -10,13 +10,6 @@
 #include <immintrin.h>
 #endif
 
-// Short loops that must dissolve, so that the arrays they run over live in registers.
-#if defined(__CUDACC__)
-#define PF_UNROLL _Pragma("unroll")
-#else
-#define PF_UNROLL _Pragma("GCC unroll 16")
-#endif
-
 namespace pf {
 inline namespace PF_ISA {
 

@@ -1,7 +1,7 @@
 // Plain data that the driver makes once per call and the kernels of every instruction set read. No code here: a
 // function in this header would be compiled for several processors under one name.
 #pragma once
-#include <stdint.h>
+#include "portable.h"
 
 namespace pf {
 

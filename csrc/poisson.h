@@ -484,8 +484,8 @@ PF_HD uint32_t quick_expand_quantile(const float* rate, const uint32_t* high, ui
   return doubtful;
 }
 
-// Count of one pixel from its 64 random bits: what a GPU thread runs.
-PF_HD uint32_t poisson_quantile(uint64_t bits, double rate) {
+// Count of one pixel from its 64 random bits: what a GPU thread runs. Doubles are rare there, and need many registers.
+PF_HD_RARE uint32_t poisson_quantile(uint64_t bits, double rate) {
   const double rates[1] = {rate}, us[1] = {uniform<1>(bits)};
   uint64_t count[1];
   if (rate < kSumBelow || expand_quantile<1, 1>(rates, us, count)) sum_quantile<1, 1>(rates, us, count);
@@ -556,7 +556,7 @@ inline void count_sixteen(bool sum, const T* rate, const uint64_t* bits, uint32_
     for (int v = 0; v < K; ++v) store_counts<D>(count + i + v * D, counts[v]);
   }
   for (; doubtful; doubtful &= doubtful - 1) {
-    const int i = __builtin_ctz(doubtful);
+    const int i = lowest_bit(doubtful);
     const double one_rate[1] = {rate[i]}, one_u[1] = {uniform<1>(bits[i])};
     uint64_t one_count[1];
     sum_quantile<1, 1>(one_rate, one_u, one_count);
@@ -586,7 +586,7 @@ struct WaitingPixels {
   void add(uint32_t chosen, uint32_t first, const uint64_t* random = nullptr) {
     int n = length;
     for (; chosen; chosen &= chosen - 1, ++n) {
-      const int i = __builtin_ctz(chosen);
+      const int i = lowest_bit(chosen);
       pixel[n] = first + uint32_t(i);
       if (random) bits[n] = random[i];
     }
@@ -620,11 +620,11 @@ struct QuickWaitingPixels {
         store_packed(pixel + n, pixels, here);
         store_packed(high + n, load<uint32_t, W>(highs + i), here);
         store_packed(rate + n, same_bits<lane<uint32_t, W>>(load<float, W>(rates + i)), here);
-        n += __builtin_popcount(here);
+        n += count_bits(here);
       }
     } else {
       for (; chosen; chosen &= chosen - 1, ++n) {
-        const int i = __builtin_ctz(chosen);
+        const int i = lowest_bit(chosen);
         pixel[n] = first + uint32_t(i);
         high[n] = highs[i];
         rate[n] = rates[i];
@@ -758,7 +758,7 @@ struct QuickPatternCounts : PatternCounts<float, W> {
     uint32_t counts[32];
     uint32_t doubtful = count_quickly<W>(sum, waiting.rate + from, waiting.high + from, counts);
     for (int i = 0; i < 32; ++i) count[pixel[i]] = counts[i];
-    for (; doubtful; doubtful &= doubtful - 1) (sum ? to_sum : to_expand).add(1, pixel[__builtin_ctz(doubtful)]);
+    for (; doubtful; doubtful &= doubtful - 1) (sum ? to_sum : to_expand).add(1, pixel[lowest_bit(doubtful)]);
   }
 
   PF_HD void run_32(const uint32_t* high, uint32_t first) {
@@ -773,7 +773,7 @@ struct QuickPatternCounts : PatternCounts<float, W> {
       store<uint32_t, W>(count + first + i, lane<uint32_t, W>{});
     }
     const uint32_t sum = ~(large | zero);
-    if (!large && __builtin_popcount(sum) >= kManyToSum)
+    if (!large && count_bits(sum) >= kManyToSum)
       return to_sum.add(count_quickly<W>(true, rates, high, count + first), first);
     if (large) quick_to_expand.template add<W>(large, first, high, rates);
     if (sum) quick_to_sum.template add<W>(sum, first, high, rates);

@@ -7,13 +7,37 @@
 // Everything lives in an inline namespace named after the instruction set that a file is compiled for; otherwise the
 // linker could hand code built for a newer processor to an older one.
 #pragma once
+#if defined(__CUDACC_RTC__)  // the run-time compiler has no system headers, but knows memcpy and ptrdiff_t
+using int32_t = int;
+using int64_t = long long;
+using uint16_t = unsigned short;
+using uint32_t = unsigned;
+using uint64_t = unsigned long long;
+#else
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#endif
 
+// A function for processor and GPU that always dissolves in its caller; one that may; one that shall not, being rare.
 #if defined(__CUDACC__)
 #define PF_HD __host__ __device__ __forceinline__
+#define PF_HD_LARGE __host__ __device__ inline
+#define PF_HD_RARE __host__ __device__ __noinline__
 #else
 #define PF_HD inline __attribute__((always_inline))
+#define PF_HD_LARGE inline
+#define PF_HD_RARE inline
+#endif
+
+// Short loops that must dissolve, so that the arrays they run over live in registers; and loops that must stay where
+// the compiler for GPUs would make them long.
+#if defined(__CUDACC__)
+#define PF_UNROLL _Pragma("unroll")
+#define PF_NO_UNROLL _Pragma("unroll 1")
+#else
+#define PF_UNROLL _Pragma("GCC unroll 16")
+#define PF_NO_UNROLL
 #endif
 
 #if defined(__CUDA_ARCH__)
@@ -43,6 +67,22 @@ struct lane_of<T, 1> {
 };
 template <class T, int W>
 using lane = typename lane_of<T, W>::type;
+
+// Of 32 bits, not all zero, the number of the lowest that is set, and how many are.
+PF_HD int lowest_bit(uint32_t x) {
+#if defined(__CUDA_ARCH__)
+  return __ffs(int(x)) - 1;
+#else
+  return __builtin_ctz(x);
+#endif
+}
+PF_HD int count_bits(uint32_t x) {
+#if defined(__CUDA_ARCH__)
+  return __popc(x);
+#else
+  return __builtin_popcount(x);
+#endif
+}
 
 // Loads and stores need no alignment; where the address is aligned the compiler's unaligned moves cost the same.
 template <class T, int W>
@@ -74,10 +114,11 @@ PF_HD lane<T, W> splat(T x) {
 // Number by number: lane<From, W> -> lane<To, W>.
 template <class To, class From, int W>
 PF_HD lane<To, W> convert(lane<From, W> x) {
-  if constexpr (W == 1)
-    return To(x);
+  if constexpr (W == 1) return To(x);
+#if !defined(__CUDACC__)  // where there is but one number
   else
     return __builtin_convertvector(x, lane<To, W>);
+#endif
 }
 
 }  // namespace PF_ISA

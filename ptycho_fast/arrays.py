@@ -98,7 +98,11 @@ def measured_object(obj: npt.ArrayLike) -> tuple[npt.NDArray[np.complex64], floa
 
 def as_probe(probe: npt.ArrayLike) -> npt.NDArray[np.complex64]:
     """Probe (N, N) or (M, N, N), as (M, N, N) complex64."""
-    array = floating(probe, "probe", np.complex64)
+    return as_modes(floating(probe, "probe", np.complex64))
+
+
+def as_modes(array: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex64]:
+    """(M, N, N) of a probe, its shape checked."""
     modes = array[np.newaxis] if array.ndim == 2 else array
     if modes.ndim != 3 or modes.shape[1] != modes.shape[2]:
         raise ValueError(f"probe: shape {array.shape} given, expected (N, N) or (M, N, N)")

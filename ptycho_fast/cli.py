@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     for flag, (key, kind, doc) in _DIRECT.items():
         parser.add_argument(flag, dest=key, type=kind, metavar="VALUE", help=f"{doc} ({key})")
     run = parser.add_argument_group("how to run")
-    run.add_argument("--backend", default="auto", help="auto, native, numba or reference")
+    run.add_argument("--backend", default="auto", help="auto, native, numba, reference or cuda")
     run.add_argument("--threads", type=int, help="threads (default: all); no effect on the result")
     run.add_argument("--no-noise", action="store_true", help="noise-free intensities, no photons")
     run.add_argument("--dry-run", action="store_true", help="validate and estimate, write nothing")

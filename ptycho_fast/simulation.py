@@ -14,7 +14,7 @@ from .energy import pattern_energies
 from .errors import ScenarioError
 from .progress import StageClock
 from .scenario import DetectorSpec, Scenario, resolve
-from .stages import check_rates, intensity_bound
+from .stages import check_rates, intensity_bound, placed
 from .threads import granted, thread_count
 
 CHUNK_PIXELS = 2**20  # patterns are made in chunks, so that a run can be watched and interrupted
@@ -27,6 +27,7 @@ def simulate(
     seed: int | None = None,
     noise: bool = True,
     threads: int | None = None,
+    device: int | None = None,
     clock: StageClock | None = None,
 ) -> Dataset:
     """Simulate the data set that a scenario describes.
@@ -43,6 +44,8 @@ def simulate(
         Whether photons are drawn; without, the data set holds noise-free intensities.
     threads : int, optional
         Threads over patterns; the result does not depend on it.
+    device : int, optional
+        Number of the GPU, with the backend "cuda"; by default CuPy's current.
     clock : StageClock, optional
         Told of every stage as it begins and goes on.
 
@@ -64,6 +67,7 @@ def simulate(
         scenario = scenario.replace({"seeds.photons": arrays.as_seed(seed)})
     clock = clock or StageClock()
     backend, module = choose(backend)
+    place = placed(backend, module, device)
     thread_count(threads)  # an error before the work begins
 
     obj, probe, positions, scale = inputs(scenario, clock)
@@ -72,7 +76,7 @@ def simulate(
 
     shape = (len(positions), scenario.N, scenario.N)
     diffraction = arrays.empty_aligned(shape, np.uint32 if noise else np.float32)
-    with clock.stage("patterns", total=len(positions)), granted(threads) as n_threads:
+    with clock.stage("patterns", total=len(positions)), granted(threads) as n_threads, place:
         if noise:
             try:
                 check_rates(module, obj, probe, positions, scale, bound, n_threads)
@@ -80,10 +84,12 @@ def simulate(
                 raise ScenarioError(
                     f"dose.nphotons: {scenario.dose.nphotons} given: {error}", key="dose.nphotons"
                 ) from None
-            make = functools.partial(module.observe, obj, probe)
-        else:
-            make = functools.partial(module.diffract, obj, probe)
-        chunk = max(1, CHUNK_PIXELS // scenario.N**2)
+        here = (obj, probe)
+        chunk_pixels = CHUNK_PIXELS
+        if backend == "cuda":  # they stay there, and a round of launches wants more patterns
+            here, chunk_pixels = (module.to_gpu(obj), module.to_gpu(probe)), module.CHUNK_PIXELS
+        make = functools.partial(module.observe if noise else module.diffract, *here)
+        chunk = max(1, chunk_pixels // scenario.N**2)
         for first in range(0, len(positions), chunk):
             part, out = positions[first : first + chunk], diffraction[first : first + chunk]
             if noise:

@@ -6,17 +6,23 @@ Conventions: positions are ``[x, y]`` in object pixels and say where patch index
 object; everything outside the object is zero; the far field is unitary with zero frequency at index
 (N//2, N//2). Arrays of other memory orders and of the wider floating-point types (complex128,
 float64) are converted once on entry; a finite number that overflows is an error.
+
+Results are where the arrays are. NumPy's arrays give NumPy's, also from the backend "cuda", which
+moves them to a GPU and back. CuPy's arrays (all of them must be, on one GPU, of exactly the type
+and C-contiguous) give CuPy's: the work is put on CuPy's current stream of that GPU and not waited
+for, and therefore their values are not checked.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import arrays
+from . import arrays, gpu_arrays
 from .backend import choose
 from .threads import granted
 
@@ -35,6 +41,7 @@ def extract_patches(
     *,
     backend: str = "auto",
     threads: int | None = None,
+    device: int | None = None,
     out: npt.NDArray[np.complex64] | None = None,
 ) -> npt.NDArray[np.complex64]:
     """Object under the probe at each position, by bilinear interpolation.
@@ -48,10 +55,13 @@ def extract_patches(
     N : int
         Patch side in pixels, 8 to 2048.
     backend : str
-        "auto" (the best there is) or a name of `ptycho_fast.backends`.
+        "auto" (the best there is on the processor, or "cuda" for CuPy's arrays) or a name of
+        `ptycho_fast.backends`.
     threads : int, optional
         Threads over patterns; by default PTYCHO_FAST_THREADS, OMP_NUM_THREADS or all processors.
         The result does not depend on it.
+    device : int, optional
+        Number of the GPU, with the backend "cuda"; by default that of the arrays or CuPy's current.
     out : (B, N, N) complex64, optional
         Array to write to.
 
@@ -67,13 +77,13 @@ def extract_patches(
     RuntimeError
         The backend is not available.
     """
-    obj, positions = arrays.as_object(obj), arrays.as_positions(positions)
-    N = arrays.as_side(N)
-    out = arrays.output(out, (len(positions), N, N), np.complex64, (obj, positions))
-    module = choose(backend)[1]
-    with granted(threads) as n_threads:
-        module.extract_patches(obj, positions, out, n_threads)
-    return out
+    with _place(backend, device, obj, positions, out) as (gate, module):
+        obj, at = gate.as_object(obj), gate.as_positions(positions)
+        N = arrays.as_side(N)
+        out = gate.output(out, (len(at), N, N), np.complex64, (obj, at))
+        with granted(threads) as n_threads:
+            module.extract_patches(obj, at, out, n_threads)
+        return out
 
 
 def diffract(
@@ -83,6 +93,7 @@ def diffract(
     *,
     backend: str = "auto",
     threads: int | None = None,
+    device: int | None = None,
     out: npt.NDArray[np.float32] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Far-field intensity at each position, probe modes summed, before dose.
@@ -98,7 +109,7 @@ def diffract(
         Illumination in the object plane, 1 to 16 modes that add incoherently; N from 8 to 2048.
     positions : (B, 2) float64
         ``[x, y]`` in object pixels: where patch index N//2 lands.
-    backend, threads
+    backend, threads, device
         As for `extract_patches`.
     out : (B, N, N) float32, optional
         Array to write to.
@@ -116,13 +127,13 @@ def diffract(
     RuntimeError
         The backend is not available.
     """
-    obj, probe, positions, _ = _inputs(obj, probe, positions)
-    shape = (len(positions), *probe.shape[1:])
-    out = arrays.output(out, shape, np.float32, (obj, probe, positions))
-    module = choose(backend)[1]
-    with granted(threads) as n_threads:
-        module.diffract(obj, probe, positions, out, n_threads)
-    return out
+    with _place(backend, device, obj, probe, positions, out) as (gate, module):
+        obj, probe, positions, _ = _inputs(gate, obj, probe, positions)
+        shape = (len(positions), *probe.shape[1:])
+        out = gate.output(out, shape, np.float32, (obj, probe, positions))
+        with granted(threads) as n_threads:
+            module.diffract(obj, probe, positions, out, n_threads)
+        return out
 
 
 def sample_photons(
@@ -134,6 +145,7 @@ def sample_photons(
     overflow: str = "error",
     backend: str = "auto",
     threads: int | None = None,
+    device: int | None = None,
     out: npt.NDArray[Any] | None = None,
 ) -> npt.NDArray[Any]:
     """Photon counts: exact Poisson samples, a pure function of seed, pattern and pixel.
@@ -150,7 +162,7 @@ def sample_photons(
         Type of the counts; by default that of `out`, or uint32.
     overflow : {"error", "saturate"}
         What becomes of a count above 65535 in uint16: an error that names it, or 65535.
-    backend, threads
+    backend, threads, device
         As for `extract_patches`.
     out : (B, N, N) uint32 or uint16, optional
         Array to write to; untouched where an error is raised.
@@ -168,18 +180,20 @@ def sample_photons(
     RuntimeError
         The backend is not available.
     """
-    rates = arrays.as_rates(expected)
-    seed = arrays.as_seed(seed)
-    first_index = arrays.as_integer(first_index, "first_index", 0, 2**64 - len(rates))
-    out = _output(out, rates.shape, "counts", dtype, (rates,))
-    module = choose(backend)[1]
-    _check_given_rates(rates)
-    with granted(threads) as n_threads:
+    with _place(backend, device, expected, out) as (gate, module):
+        rates = gate.as_rates(expected)
+        seed = arrays.as_seed(seed)
+        first_index = arrays.as_integer(first_index, "first_index", 0, 2**64 - len(rates))
+        out = _output(gate, out, rates.shape, "counts", dtype, (rates,))
+        if gate is arrays:
+            _check_given_rates(rates)
+        with granted(threads) as n_threads:
 
-        def sample(first: int, last: int, counts: npt.NDArray[Any]) -> None:
-            module.sample_photons(rates[first:last], seed, first_index + first, counts, n_threads)
+            def sample(first: int, last: int, counts: npt.NDArray[Any]) -> None:
+                part, index = rates[first:last], first_index + first
+                module.sample_photons(part, seed, index, counts, n_threads)
 
-        return _filled(out, overflow, sample)
+            return _filled(gate, out, overflow, sample)
 
 
 def observe(
@@ -195,6 +209,7 @@ def observe(
     overflow: str = "error",
     backend: str = "auto",
     threads: int | None = None,
+    device: int | None = None,
     out: npt.NDArray[Any] | None = None,
 ) -> npt.NDArray[Any]:
     """What the detector counts at each position: the whole chain, fused.
@@ -214,7 +229,7 @@ def observe(
         Photon counts (uint32 or uint16), or ``sqrt(counts) / s`` (float32).
     dtype, overflow
         Type of the counts, as for `sample_photons`.
-    backend, threads
+    backend, threads, device
         As for `extract_patches`.
     out : (B, N, N) uint32, uint16 or float32, optional
         Array to write to; untouched where an error is raised.
@@ -229,26 +244,62 @@ def observe(
     TypeError, ValueError
         An argument has the wrong type, shape or value, or a pixel expects more than 2**31 photons.
     RuntimeError
-        The backend is not available.
+        The backend is not available, or the GPU failed.
+    MemoryError
+        The GPU's memory is too small; the message says how many patterns at a time fit.
+
+    Notes
+    -----
+    CuPy's arrays are not checked for values. A pixel whose expected photons are NaN, negative or
+    more than 2**31 then holds 2**32 - 1 in uint32, 65535 in uint16, NaN as an amplitude.
+    ``dtype="uint16"`` waits for the GPU to look for overflow, but not with "saturate".
     """
-    obj, probe, positions, bound = _inputs(obj, probe, positions)
-    scale = arrays.as_scale(scale)
-    seed = arrays.as_seed(seed)
-    first_index = arrays.as_integer(first_index, "first_index", 0, 2**64 - len(positions))
-    shape = (len(positions), *probe.shape[1:])
-    out = _output(out, shape, output, dtype, (obj, probe, positions))
-    module = choose(backend)[1]
-    with granted(threads) as n_threads:
-        check_rates(module, obj, probe, positions, scale, bound, n_threads)
+    with _place(backend, device, obj, probe, positions, out) as (gate, module):
+        obj, probe, positions, bound = _inputs(gate, obj, probe, positions)
+        scale = arrays.as_scale(scale)
+        seed = arrays.as_seed(seed)
+        first_index = arrays.as_integer(first_index, "first_index", 0, 2**64 - len(positions))
+        shape = (len(positions), *probe.shape[1:])
+        out = _output(gate, out, shape, output, dtype, (obj, probe, positions))
+        with granted(threads) as n_threads:
+            check_rates(module, obj, probe, positions, scale, bound, n_threads)
 
-        def make(first: int, last: int, to: npt.NDArray[Any]) -> None:
-            at = positions[first:last]
-            module.observe(obj, probe, at, scale, seed, first_index + first, to, n_threads)
+            def make(first: int, last: int, to: npt.NDArray[Any]) -> None:
+                at = positions[first:last]
+                module.observe(obj, probe, at, scale, seed, first_index + first, to, n_threads)
 
-        return _filled(out, overflow, make)
+            return _filled(gate, out, overflow, make)
+
+
+@contextmanager
+def _place(
+    backend: str, device: int | None, *values: object
+) -> Iterator[tuple[ModuleType, ModuleType]]:
+    """Where the work is done: the gate for arrays of their kind, and the backend.
+
+    Within it the GPU that they are on, or that `device` names, is the current one.
+    """
+    on_gpu = gpu_arrays.any_on_gpu(*values)
+    name, module = choose(backend, on_gpu=on_gpu)
+    if device is None and on_gpu:
+        device = gpu_arrays.common_device(*values)
+    with placed(name, module, device):
+        yield gpu_arrays if on_gpu else arrays, module
+
+
+def placed(backend: str, module: ModuleType, device: int | None) -> AbstractContextManager[object]:
+    """Within it the GPU that `device` names is the current one; only "cuda" may be given one."""
+    if device is None:
+        return nullcontext()
+    device = arrays.as_integer(device, "device", 0, 2**31 - 1)
+    if backend != "cuda":
+        raise ValueError(f"device: {device} given, expected None with the backend {backend!r}")
+    on_device: AbstractContextManager[object] = module.on(device)
+    return on_device
 
 
 def _output(
+    gate: ModuleType,
     out: npt.NDArray[Any] | None,
     shape: tuple[int, ...],
     kind: str,
@@ -259,37 +310,47 @@ def _output(
         raise ValueError(f"output: {kind!r} given, expected one of {', '.join(_OUTPUTS)}")
     allowed = _OUTPUTS[kind]
     if dtype is None:
-        dtype = out.dtype if isinstance(out, np.ndarray) and out.dtype in allowed else allowed[0]
+        dtype = getattr(out, "dtype", None)
+        dtype = dtype if dtype in allowed else allowed[0]
     if np.dtype(dtype) not in allowed:
         names = " or ".join(np.dtype(t).name for t in allowed)
         raise TypeError(f"dtype: {np.dtype(dtype)} given, expected {names} for {kind}")
-    return arrays.output(out, shape, dtype, inputs)
+    return gate.output(out, shape, dtype, inputs)
 
 
 def _filled(
+    gate: ModuleType,
     out: npt.NDArray[Any],
     overflow: str,
     make: Callable[[int, int, npt.NDArray[Any]], None],
 ) -> npt.NDArray[Any]:
-    """Let `make(first, last, counts)` fill `out`; uint16 by way of pieces in uint32."""
+    """Let `make(first, last, counts)` fill `out`; uint16 by way of pieces in uint32.
+
+    A GPU saturates by itself. To look for an error means to wait for it.
+    """
     if overflow not in ("error", "saturate"):
         raise ValueError(f"overflow: {overflow!r} given, expected 'error' or 'saturate'")
-    if out.dtype != np.uint16:
+    if out.dtype != np.uint16 or (gate is gpu_arrays and overflow == "saturate"):
         make(0, len(out), out)
         return out
-    narrow = np.empty_like(out) if overflow == "error" else out  # an error leaves `out` as it was
+    empty = gate.empty_aligned
+    # An error leaves `out` as it was.
+    narrow = empty(out.shape, out.dtype) if overflow == "error" else out
     chunk = max(1, _CHUNK_PIXELS // out[0].size)
     for first in range(0, len(out), chunk):
         last = min(first + chunk, len(out))
-        counts = np.empty((last - first, *out.shape[1:]), np.uint32)
+        counts = empty((last - first, *out.shape[1:]), np.uint32)
         make(first, last, counts)
-        if overflow == "error" and counts.max() > NARROW_LIMIT:
-            b, row, column = np.unravel_index(np.argmax(counts > NARROW_LIMIT), counts.shape)
+        if overflow == "saturate":
+            np.minimum(counts, NARROW_LIMIT, out=counts)
+        elif counts.max() > NARROW_LIMIT:
+            flat = int((counts > NARROW_LIMIT).argmax())
+            b, row, column = (int(i) for i in np.unravel_index(flat, counts.shape))
             raise ValueError(
                 f"dtype: {counts[b, row, column]} photons in pattern {first + b}, pixel (row "
                 f"{row}, column {column}) overflow uint16; take uint32, or overflow='saturate'"
             )
-        np.minimum(counts, NARROW_LIMIT, out=narrow[first:last], casting="unsafe")
+        narrow[first:last] = counts
     if narrow is not out:
         out[...] = narrow
     return out
@@ -307,9 +368,11 @@ def _check_given_rates(rates: npt.NDArray[Any]) -> None:
 
 
 def _inputs(
-    obj: npt.ArrayLike, probe: npt.ArrayLike, positions: npt.ArrayLike
+    gate: ModuleType, obj: npt.ArrayLike, probe: npt.ArrayLike, positions: npt.ArrayLike
 ) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.complex64], npt.NDArray[np.float64], float]:
-    """Check the arrays; last, what `intensity_bound` says of them."""
+    """Check the arrays; last, what `intensity_bound` says of them, or 0 where nobody looked."""
+    if gate is gpu_arrays:
+        return gate.as_object(obj), gate.as_probe(probe), gate.as_positions(positions), 0.0
     obj, largest = arrays.measured_object(obj)
     probe, positions = arrays.as_probe(probe), arrays.as_positions(positions)
     return obj, probe, positions, intensity_bound(largest, probe)

@@ -65,7 +65,7 @@ def test_marked_as_typed():
 
 def test_backends_say_why():
     status = ptycho_fast.backends()
-    assert list(status) == ["native", "numba", "reference"]
+    assert list(status) == ["native", "numba", "reference", "cuda"]
     assert status["reference"].available
     for name, state in status.items():
         assert state.available == (state.reason == ""), name

@@ -1,0 +1,355 @@
+"""NVIDIA GPUs, through CuPy: the kernels of ``csrc/cuda/forward.cu``, the same bits as ``native``.
+
+Arguments are CuPy's arrays on the current GPU, or NumPy's, which are moved there once a call, and
+their results back piece by piece. Work goes to CuPy's current stream, scratch comes from its pool;
+a call on CuPy's arrays waits for nothing, but for the first one of a kernel or of a size.
+
+A pattern of side 32, 64, 96 or 128 is made by one block of threads in shared memory, a batch in one
+launch. The sides 192, 256, 384 and 512 (and 96 and 128 where a block may not have as much shared
+memory) take two launches with the field between them in the L2 cache, all other sides some more, a
+thread having a line. The operations are the same ones in the same order every time.
+"""
+
+import functools
+import importlib
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..cuda_build import binary, fits_binary, nvrtc_options, source
+from . import native
+
+Array = Any  # CuPy's or NumPy's
+
+CHUNK_PIXELS = 2**24  # patterns that are worth a round of launches
+
+# Threads of a block by side, as in forward.cu.
+_FUSED = {32: 128, 64: 256, 96: 384, 128: 1024}
+_SPLIT = {96: 64, 128: 128, 192: 128, 256: 256, 384: 256, 512: 512}
+_PANEL = 16
+_SOME_THREADS = 128
+
+_INTENSITIES, _COUNTS, _NARROW_COUNTS, _AMPLITUDES = range(4)  # Output in forward.h
+_COUNTS_OF = {np.dtype(np.uint32): _COUNTS, np.dtype(np.uint16): _NARROW_COUNTS}
+
+_SHARED_BY_DEFAULT = 48 * 1024
+_FIELD_OF_L2 = 0.5  # of the cache, for the field between two launches
+_SCRATCH_BYTES = 2**28
+_PIECE_BYTES = 2**26  # of a result on its way to NumPy
+_OLDEST = (7, 0)  # compute capability
+
+_NULL = np.int64(0)
+
+
+def cupy() -> ModuleType:
+    """CuPy; ImportError, or whatever a broken installation raises."""
+    return importlib.import_module("cupy")
+
+
+# --- availability ---
+
+
+def why_not() -> str:
+    """Empty where a GPU can be used, else the reason and the remedy."""
+    if reason := native.why_not():
+        return f"its tables come from the native backend, and {reason}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            runtime = cupy().cuda.runtime
+    except ModuleNotFoundError as error:
+        return (
+            f"CuPy is not installed ({error}); pip install cupy-cuda13x, or cupy-cuda12x for a "
+            "driver of CUDA 12"
+        )
+    except Exception as error:  # broken installations raise all kinds
+        return (
+            f"CuPy cannot be imported ({type(error).__name__}: {error}); reinstall one CuPy alone"
+        )
+    try:
+        driver, needed = runtime.driverGetVersion(), runtime.runtimeGetVersion()
+        if driver == 0:
+            return "no NVIDIA driver was found; install one, or start the container with its GPUs"
+        if driver // 1000 < needed // 1000:
+            return (
+                f"the NVIDIA driver is of CUDA {_version(driver)}, too old for CuPy, which is of "
+                f"CUDA {_version(needed)}; update it, or pip install cupy-cuda{driver // 1000}x"
+            )
+        if runtime.getDeviceCount() == 0:
+            return "no GPU is visible; see nvidia-smi, and the variable CUDA_VISIBLE_DEVICES"
+        capability = _capability(cupy().cuda.Device().id)
+    except Exception as error:
+        return f"the GPU cannot be used ({type(error).__name__}: {error}); see nvidia-smi"
+    if capability < _OLDEST:
+        return (
+            f"the GPU is of compute capability {'.'.join(map(str, capability))}, expected "
+            f"{'.'.join(map(str, _OLDEST))} or newer"
+        )
+    return ""
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _capability(device: int) -> tuple[int, int]:
+    text = cupy().cuda.Device(device).compute_capability
+    return int(text[:-1]), int(text[-1])
+
+
+# --- kernels and tables, of which every GPU keeps its own ---
+
+
+@functools.cache
+def _module(device: int) -> Any:
+    """The fat binary where it has code for the GPU, else the source, compiled once by NVRTC."""
+    path = binary()
+    if path is not None and fits_binary(_capability(device)):
+        return cupy().RawModule(path=str(path))
+    return cupy().RawModule(code=source(), options=nvrtc_options())
+
+
+@functools.cache
+def _kernel(device: int, name: str, shared_bytes: int) -> Any:
+    kernel = _module(device).get_function(name)
+    if shared_bytes > _SHARED_BY_DEFAULT:
+        kernel.max_dynamic_shared_size_bytes = shared_bytes
+    return kernel
+
+
+@functools.cache
+def _tables(device: int, N: int) -> dict[str, Any]:
+    tables = {name: cupy().asarray(table) for name, table in native.core().axis_tables(N).items()}
+    cupy().cuda.get_current_stream().synchronize()  # other streams will use them, too
+    return tables
+
+
+@functools.cache
+def _attribute(device: int, name: str) -> int:
+    runtime = cupy().cuda.runtime
+    return int(runtime.deviceGetAttribute(getattr(runtime, f"cudaDevAttr{name}"), device))
+
+
+def _launch(name: str, blocks: int, threads: int, args: tuple[Any, ...], shared: int = 0) -> None:
+    kernel = _kernel(cupy().cuda.Device().id, name, shared)
+    kernel((blocks,), (threads,), args, shared_mem=shared)
+
+
+def _launch_items(name: str, n_patterns: int, items: int, args: tuple[Any, ...]) -> None:
+    """A thread has an item of a pattern; the blocks of a pattern stand next to each other."""
+    _launch(name, n_patterns * -(-items // _SOME_THREADS), _SOME_THREADS, args)
+
+
+def _pairs(n_pixels: int) -> int:
+    """Pairs of pixels that share their random bits."""
+    return -(-n_pixels // 32) * 16
+
+
+# --- memory ---
+
+
+def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
+    """Uninitialised array on the current GPU, from CuPy's pool.
+
+    Raises
+    ------
+    MemoryError
+        It does not fit; the message says how many patterns at a time would.
+    """
+    try:
+        return cupy().empty(shape, dtype)
+    except cupy().cuda.memory.OutOfMemoryError as error:
+        free = cupy().cuda.runtime.memGetInfo()[0] + cupy().get_default_memory_pool().free_bytes()
+        pattern = int(np.prod(shape[1:])) * np.dtype(dtype).itemsize
+        raise MemoryError(
+            f"GPU {cupy().cuda.Device().id}: {shape[0] * pattern / 1e9:.2f} GB asked for, where "
+            f"{free / 1e9:.2f} GB are free; give it {max(1, int(0.8 * free) // pattern)} patterns "
+            "at a time"
+        ) from error
+
+
+def to_gpu(array: Array) -> Any:
+    """The same array on the current GPU; one that is there already as it is."""
+    return cupy().asarray(array)
+
+
+def on(device: int) -> AbstractContextManager[Any]:
+    """Within it, `device` is the current GPU.
+
+    Raises
+    ------
+    ValueError
+        There is no such GPU.
+    """
+    count = cupy().cuda.runtime.getDeviceCount()
+    if not 0 <= device < count:
+        raise ValueError(f"device: {device} given, expected 0 to {count - 1}")
+    return cupy().cuda.Device(device)
+
+
+@contextmanager
+def _failures_explained() -> Iterator[None]:
+    runtime, driver = cupy().cuda.runtime, cupy().cuda.driver
+    try:
+        yield
+    except (runtime.CUDARuntimeError, driver.CUDADriverError) as error:
+        raise RuntimeError(
+            f"the GPU failed ({error}); what this call, and calls before it that were not waited "
+            "for, should have written is not valid. A GPU that was lost comes back in a new process"
+        ) from error
+
+
+def _fill(out: Array, make: Callable[[int, int, Any], None]) -> None:
+    """Let `make(first, last, out_of_these)` fill `out`, one of NumPy's piece by piece."""
+    with _failures_explained():
+        if isinstance(out, cupy().ndarray):
+            make(0, len(out), out)
+            return
+        size = max(1, _PIECE_BYTES // out[0].nbytes)
+        for first in range(0, len(out), size):
+            part = out[first : first + size]
+            made = empty(part.shape, part.dtype)
+            make(first, first + len(part), made)
+            made.get(out=part)
+
+
+# --- stages ---
+
+
+def extract_patches(obj: Array, positions: Array, out: Array, threads: int) -> None:
+    """See `ptycho_fast.extract_patches`."""
+    N = out.shape[-1]
+    obj, positions = to_gpu(obj), to_gpu(positions)
+
+    def make(first: int, last: int, to: Any) -> None:
+        args = (*_object(obj), positions[first:last], np.int32(N), to)
+        _launch_items("patches", last - first, N * N, args)
+
+    _fill(out, make)
+
+
+def diffract(obj: Array, probe: Array, positions: Array, out: Array, threads: int) -> None:
+    """See `ptycho_fast.diffract`."""
+    _expose(obj, probe, positions, _INTENSITIES, 1.0, 0, 0, out)
+
+
+def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> None:
+    """See `ptycho_fast.sample_photons`; counts in uint16 stop at 65535."""
+    n_pixels = expected[0].size
+    name = {4: "photons_float", 8: "photons_double"}[expected.dtype.itemsize]
+
+    def make(first: int, last: int, to: Any) -> None:
+        counted = (
+            np.int32(_COUNTS_OF[to.dtype]),
+            to,
+            np.uint64(seed),
+            np.uint64(first_index + first),
+        )
+        args = (to_gpu(expected[first:last]), np.int32(n_pixels), *counted)
+        _launch_items(name, last - first, _pairs(n_pixels), args)
+
+    _fill(out, make)
+
+
+def observe(
+    obj: Array,
+    probe: Array,
+    positions: Array,
+    scale: float,
+    seed: int,
+    first_index: int,
+    out: Array,
+    threads: int,
+) -> None:
+    """See `ptycho_fast.observe`; counts in uint16 stop at 65535."""
+    output = _COUNTS_OF.get(out.dtype, _AMPLITUDES)
+    _expose(obj, probe, positions, output, scale, seed, first_index, out)
+
+
+def _object(obj: Any) -> tuple[Any, ...]:
+    return obj, np.int64(obj.shape[0]), np.int64(obj.shape[1])
+
+
+def _expose(
+    obj: Array,
+    probe: Array,
+    positions: Array,
+    output: int,
+    scale: float,
+    seed: int,
+    first_index: int,
+    out: Array,
+) -> None:
+    """Patterns, in the units that `output` names."""
+    obj, probe, positions = to_gpu(obj), to_gpu(probe), to_gpu(positions)
+    N, device = probe.shape[-1], cupy().cuda.Device().id
+    plane = 8 * N * N  # bytes of a complex one
+    if N in _FUSED and plane <= _attribute(device, "MaxSharedMemoryPerBlockOptin"):
+        method, size = _fused, len(out)
+    elif N in _SPLIT:
+        cache = int(_FIELD_OF_L2 * _attribute(device, "L2CacheSize"))
+        method, size = _split, cache // (len(probe) * plane)
+    else:
+        method, size = _any, _SCRATCH_BYTES // _scratch_of_any(_tables(device, N), N)
+
+    def make(first: int, last: int, to: Any) -> None:
+        for begin in range(first, last, max(1, size)):
+            end = min(begin + max(1, size), last)
+            part = to[begin - first : end - first]
+            index = np.uint64(first_index + begin)
+            detector = (np.int32(output), part, np.float64(scale), np.uint64(seed), index)
+            method(obj, probe, positions[begin:end], _tables(device, N), detector)
+
+    _fill(out, make)
+
+
+def _fused(obj: Any, probe: Any, positions: Any, tables: dict[str, Any], detector: Any) -> None:
+    N, modes = probe.shape[-1], np.int32(len(probe))
+    axis = tables["twiddle"], tables["pixel_of_position"]
+    args = (*_object(obj), positions, probe, modes, *axis, *detector)
+    _launch(f"fused_{N}", len(positions), _FUSED[N], args, 8 * N * N)
+
+
+def _split(obj: Any, probe: Any, positions: Any, tables: dict[str, Any], detector: Any) -> None:
+    M, N, _ = probe.shape
+    twiddle, pixels, modes = tables["twiddle"], tables["pixel_of_position"], np.int32(M)
+    blocks, threads, shared = len(positions) * (N // _PANEL), _SPLIT[N], 8 * N * _PANEL
+    field = empty((len(positions), M, N, N), np.complex64)
+    args = (*_object(obj), positions, probe, modes, twiddle, field)
+    _launch(f"columns_{N}", M * blocks, threads, args, shared)
+    _launch(f"rows_{N}", blocks, threads, (field, modes, twiddle, pixels, *detector), shared)
+
+
+def _any(obj: Any, probe: Any, positions: Any, tables: dict[str, Any], detector: Any) -> None:
+    M, N, _ = probe.shape
+    B, length = len(positions), _chirp_length(tables)
+    names = ("passes", "twiddle", "at", "chirp", "filter")
+    axis = (np.int32(N), np.int32(length), *(tables.get(name, _NULL) for name in names))
+    re, im, turned_re, turned_im, total = (empty((B, N, N), np.float32) for _ in range(5))
+    workspace = empty((B, _lines(N), 4 * length), np.float64) if length else _NULL
+    for mode in range(M):
+        planes = re, im, turned_re, turned_im, workspace
+        _launch_items("any_columns", B, N, (*_object(obj), positions, probe[mode], *axis, *planes))
+        rest = turned_re, turned_im, workspace, total, np.int32(mode)
+        _launch_items("any_rows", B, N, (*axis, *rest))
+    args = (np.int32(N), tables["position_of_pixel"], total, *detector)
+    _launch_items("any_pixels", B, _pairs(N * N), args)
+
+
+def _chirp_length(tables: dict[str, Any]) -> int:
+    return len(tables["at"]) if "chirp" in tables else 0
+
+
+def _lines(N: int) -> int:
+    """Threads that a pattern has where each takes a line."""
+    return -(-N // _SOME_THREADS) * _SOME_THREADS
+
+
+def _scratch_of_any(tables: dict[str, Any], N: int) -> int:
+    """Bytes for each pattern."""
+    return 5 * 4 * N * N + 32 * _chirp_length(tables) * _lines(N)

@@ -1,0 +1,78 @@
+"""The CUDA kernels as this installation has them: source, and perhaps a fat binary.
+
+No CuPy here, so that the kernels can be compiled, and looked at, where there is no GPU.
+"""
+
+import re
+from pathlib import Path
+
+import ptycho_fast
+
+# IEEE-exact operations in one order, as on the processor. The warnings are of GCC's pragmas and
+# vectors, of loops that one lane leaves empty, and of what only the processor needs.
+FLAGS = (
+    "--std=c++17",
+    "--fmad=false",
+    "--ftz=false",
+    "--prec-div=true",
+    "--prec-sqrt=true",
+    "--diag-suppress=128,161,177,1097,1675",
+)
+
+
+def nvrtc_options() -> tuple[str, ...]:
+    """Options for NVRTC, which takes what is not marked as the host's."""
+    return (*FLAGS, "--device-as-default-execution-space")
+
+
+def _installed(name: str) -> Path | None:
+    """A file of the package; a source tree on the path has none of those that are built."""
+    there = (Path(folder) / name for folder in ptycho_fast.__path__)
+    return next((path for path in there if path.is_file()), None)
+
+
+def source() -> str:
+    """``forward.cu`` with its headers in place, for NVRTC.
+
+    Raises
+    ------
+    FileNotFoundError
+        It was not installed.
+    """
+    path = _installed("csrc/cuda/forward.cu")
+    if path is None:
+        raise FileNotFoundError("csrc/cuda/forward.cu is not installed; reinstall ptycho_fast")
+    return _with_headers(path, set())
+
+
+def _with_headers(path: Path, done: set[Path]) -> str:
+    def included(match: re.Match[str]) -> str:
+        header = (path.parent / match[1]).resolve()
+        if header in done:
+            return ""
+        done.add(header)
+        return _with_headers(header, done)
+
+    text = path.read_text().replace("#pragma once\n", "")
+    return re.sub(r'^#include "(.+)"\n', included, text, flags=re.MULTILINE)
+
+
+def binary() -> Path | None:
+    """The fat binary, where one was built."""
+    return _installed("csrc/cuda/forward.fatbin")
+
+
+def architectures() -> list[int]:
+    """Compute capabilities (90 for 9.0) that the fat binary has code for; PTX is of the last."""
+    path = _installed("csrc/cuda/forward.fatbin.txt")
+    return sorted(int(word) for word in path.read_text().split()) if path else []
+
+
+def fits_binary(capability: tuple[int, int]) -> bool:
+    """Whether a GPU of that compute capability runs code of the fat binary.
+
+    Machine code runs on its own generation from its own minor version on; PTX on all newer GPUs.
+    """
+    built = [divmod(number, 10) for number in architectures()]
+    same = any(major == capability[0] and minor <= capability[1] for major, minor in built)
+    return bool(built) and (same or capability >= built[-1])
