@@ -1,8 +1,9 @@
 """Times of all contenders: rounds go through them in turn.
 
 So a change in the machine's speed meets all of them; a ratio is the median over the rounds of one
-contender's time over another's. A row is a dict with the times per pattern (or pixel) of all rounds
-in ``seconds``.
+contender's time over another's. In a round each works for at least 30 ms, so that quick and slow
+ones alike are measured at work and not while caches and clocks still get used to them. A row is a
+dict with the times per pattern (or pixel) of all rounds in ``seconds``.
 """
 
 import statistics
@@ -39,6 +40,7 @@ STAGES = (
 )
 MEANS = (0.01, 1.0, 10.0, 100.0, 1e4, 1e6)
 SLOW_ROUNDS = 3
+SHORTEST = 0.03  # seconds of a round
 
 
 def in_turn(
@@ -47,13 +49,15 @@ def in_turn(
     """Seconds per item of each, round by round; the slow ones sit out the later rounds."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for r in range(rounds):
+        time.sleep(pause)
         for name, (work, items) in works.items():
             if name in slow and r >= SLOW_ROUNDS:
                 continue
-            time.sleep(pause)
-            start = time.perf_counter()
-            work()
-            seconds[name].append((time.perf_counter() - start) / items)
+            runs, start = 0, time.perf_counter()
+            while (elapsed := time.perf_counter() - start) < SHORTEST:
+                work()
+                runs += 1
+            seconds[name].append(elapsed / (runs * items))
     return seconds
 
 
@@ -99,7 +103,8 @@ def measure(
     fastest = next(iter(contenders.values()))
     intensity = fastest.diffract(case.positions, np.empty_like(buffers.intensity))
     slow = [name for name, contender in contenders.items() if contender.slow]
-    pause = 0.005 if threads > 1 else 0.0  # until the threads of the last contender sleep
+    # The pools of some libraries, the last in a round, go on looking for work for 0.2 s.
+    pause = 0.3 if threads > 1 else 0.0
 
     rows = []
     for stage, dose in STAGES:
