@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cpu/plans.h"
+#include "cpu/poisson_pattern.h"
 #include "forward.h"
 
 namespace {

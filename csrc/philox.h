@@ -6,10 +6,6 @@
 #pragma once
 #include "portable.h"
 
-#if defined(__SSE2__) && !defined(__CUDACC__)
-#include <immintrin.h>
-#endif
-
 namespace pf {
 inline namespace PF_ISA {
 

@@ -18,6 +18,9 @@ using uint64_t = unsigned long long;
 #include <stdint.h>
 #include <string.h>
 #endif
+#if defined(__SSE2__) && !defined(__CUDACC__)
+#include <immintrin.h>
+#endif
 
 // A function for processor and GPU that always dissolves in its caller; one that may; one that shall not, being rare.
 #if defined(__CUDACC__)

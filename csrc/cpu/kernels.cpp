@@ -2,6 +2,7 @@
 #include "kernels.h"
 
 #include "../forward.h"
+#include "poisson_pattern.h"
 
 #if defined(__AVX512F__)
 #define PF_LANE_WIDTH 16
