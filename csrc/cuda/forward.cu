@@ -119,8 +119,15 @@ using namespace pf;
                        pixel_of_position, {output, out, scale, seed, first_index}, shared);                       \
   }
 
+// The more blocks at once, the fewer registers for each; from architecture 10.0 on, four of 64 would spill.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+#define PF_BLOCKS_64 3
+#else
+#define PF_BLOCKS_64 4
+#endif
+
 PF_FUSED(32, 8)
-PF_FUSED(64, 4)
+PF_FUSED(64, PF_BLOCKS_64)
 PF_FUSED(96, 2)
 PF_FUSED(128, 1)
 
