@@ -1,6 +1,6 @@
 """Which backends must be there: a missing one is a failure, never a silent skip.
 
-PTYCHO_FAST_REQUIRE names them, and "tf" for the training core; where there is no compiler, set it to
+PTYCHO_FAST_REQUIRE names them, and "tf" for the training core; without a compiler set it to
 "numba,reference,tf".
 """
 

@@ -14,7 +14,7 @@ from ptycho_fast.tf.losses import (
     total_variation,
 )
 
-# Dark and lit pixels, measured and predicted, in every combination; (batch, N, N, C) = (4, 1, 1, 1).
+# Dark and lit pixels, measured and predicted, in every combination.
 LEVELS = [0.0, 1e-9, 1e-3, 1.0, 700.0]
 
 
@@ -35,7 +35,9 @@ def test_value_and_gradients(t, intensity):
         return (i - t - (t + e) * np.log((i + e) / (t + e))).mean() / (t.mean() + e)
 
     with tf.GradientTape(persistent=True) as tape:
-        measured, predicted = (tf.constant(pair, "float64") for pair in ((t, rest_t), (intensity, rest_i)))
+        measured, predicted = (
+            tf.constant(pair, "float64") for pair in ((t, rest_t), (intensity, rest_i))
+        )
         tape.watch([measured, predicted])
         value = poisson_deviance(measured, predicted, 1.0)
     assert float(value) == pytest.approx(float(by_hand(t, intensity)), rel=1e-9, abs=1e-15)

@@ -339,8 +339,8 @@ class PtychoNet(keras.Model):
         return {**super().get_config(), **self.settings}
 
 
-def load_model(path: str | os.PathLike[str]) -> PtychoNet:
-    """Read a model that was saved as ``.keras``.
+def load_model(path: str | os.PathLike[str], *, compiled: bool = False) -> PtychoNet:
+    """Read a model that was saved as ``.keras``, with its optimiser if `compiled`.
 
     Raises
     ------
@@ -350,7 +350,7 @@ def load_model(path: str | os.PathLike[str]) -> PtychoNet:
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: there is no such model file")
     try:
-        model = keras.saving.load_model(path, compile=False)
+        model = keras.saving.load_model(path, compile=compiled)
     except Exception as error:
         raise ValueError(f"{path}: not a model file ({error})") from error
     if not isinstance(model, PtychoNet):

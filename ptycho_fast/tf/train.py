@@ -237,11 +237,10 @@ class Trainer:
             name, rate, history = state["model"], state["rate"], state["history"]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: not a checkpoint of this program ({error!r})") from None
-        model = load_model(Path(folder) / name)
-        optimizer = model.optimizer
+        model = load_model(Path(folder) / name, compiled=True)
+        optimizer = model.optimizer  # with its moments
         trainer = cls(model, spec, folder)
-        if optimizer is not None:  # with its moments
-            model.optimizer = optimizer
+        model.optimizer = optimizer
         trainer.rate, trainer.history = rate, history
         return trainer
 
