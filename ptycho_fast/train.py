@@ -49,6 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--domain", help="what the patterns of a file mean that does not say")
     train.add_argument("--resume", action="store_true", help="go on from the last whole epoch")
     train.add_argument("--force", action="store_true", help="remove an earlier run from the folder")
+    train.add_argument(
+        "--score-every",
+        type=int,
+        default=0,
+        metavar="EPOCHS",
+        help="compare with the truth so often",
+    )
     train.add_argument("--no-pictures", action="store_true", help="numbers only")
     say = parser.add_argument_group("what to say")
     say.add_argument("--quiet", action="store_true", help="only errors")
@@ -102,6 +109,7 @@ def _run(options: argparse.Namespace) -> None:
             backend=options.backend,
             resume=options.resume,
             force=options.force,
+            score_every=options.score_every,
             keep_data=isinstance(source, Scenario),
             draw=not options.no_pictures,
             watcher=watcher,

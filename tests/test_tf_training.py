@@ -366,6 +366,18 @@ def test_score():
     assert score(truth, np.abs(truth), covered)["phase"]["pearson_r"] is None
 
 
+def test_data_come_at_the_scale_of_the_network(data):
+    """The test half has a scale of its own; given to the network it would look brighter."""
+    feed, test = prepare(data), prepare(data, part="test")
+    assert test.intensity_scale / feed.intensity_scale != pytest.approx(1, abs=0.01)
+    net = network(feed)
+    prediction = predict(net, test)
+    X = np.moveaxis(np.float32(test.gain) * test.amplitude[test.groups.nn_indices], 1, -1)
+    offsets = test.groups.coords_relative.astype(np.float32)
+    outputs = net((np.float32(feed.intensity_scale) * X, offsets))
+    np.testing.assert_allclose(prediction.objects, outputs["object"], rtol=1e-3, atol=1e-5)
+
+
 def test_prediction(data):
     feed = prepare(data, part="test")
     net = network(feed)

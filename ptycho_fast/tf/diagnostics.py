@@ -234,7 +234,9 @@ def diagnose(
     dict
         Plain JSON types: the published sections, and ``decomposition``, ``score``, ``pairing``.
     """
-    data, gain, s = feed.data, feed.gain, model.settings["intensity_scale"]
+    s = model.settings["intensity_scale"]
+    feed = feed.at_scale(s)  # what the network was given
+    data, gain = feed.data, feed.gain
     energies = data.energies()
     train, test = data.split()
     raw = data.amplitude()[test]

@@ -110,6 +110,10 @@ class Feed:
         groups = Groups(*(getattr(self.groups, name)[cut] for name in Groups.__annotations__))
         return replace(self, groups=groups)
 
+    def at_scale(self, intensity_scale: float) -> "Feed":
+        """The same data for a network that was made for another intensity scale."""
+        return replace(self, intensity_scale=intensity_scale)
+
     # --- batches ---
 
     def epoch(self, epoch: int, batch_size: int, *, shuffle: bool = True) -> Iterator[Batch]:

@@ -47,6 +47,7 @@ def predict(model: PtychoNet, feed: Feed, batch_size: int = 16) -> Prediction:
         The network was made for data of another shape.
     """
     require_same_shape([feed], model.N, model.gridsize, model.canvas)
+    feed = feed.at_scale(model.settings["intensity_scale"])
     unit = feed.intensity_scale**2
 
     @tf.function(reduce_retracing=True)

@@ -1,6 +1,6 @@
 """Pictures of a training: losses, and truth, prediction, difference."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast.formats.aside import written_aside
+
+# r of gs2_ideal that an object reaches which knows no more than this of each patch.
+TWIN_LADDER = {0.87: "mean of each patch", 0.93: "mean of both twins"}
 
 
 def losses(history: Sequence[dict[str, float]], path: Path) -> None:
@@ -25,6 +28,22 @@ def losses(history: Sequence[dict[str, float]], path: Path) -> None:
     for axis in (left, right):
         axis.set_xlabel("epoch")
         axis.legend()
+    _write(figure, path)
+
+
+def scores(runs: Mapping[str, Sequence[dict[str, float]]], path: Path) -> None:
+    """Pearson r of the stitched amplitude against training time, one line for each run."""
+    figure = _figure(6, 3.6)
+    axis = figure.subplots()
+    for name, values in runs.items():
+        minutes = [v["seconds"] / 60 for v in values]
+        axis.plot(minutes, [v["pearson_r"] for v in values], ".-", label=name)
+    for level, meaning in TWIN_LADDER.items():
+        axis.axhline(level, color="gray", linewidth=0.8, linestyle=":")
+        axis.text(0.02, level, meaning, va="bottom", transform=axis.get_yaxis_transform())
+    axis.set_xlabel("training time, minutes")
+    axis.set_ylabel("Pearson r of the amplitude")
+    axis.legend(loc="lower right")
     _write(figure, path)
 
 

@@ -7,6 +7,7 @@
 ``run_metadata.json``  diagnostics, score, configuration
 ``summary.md``       the same as tables, for people
 ``prediction.npz``   stitched object and where windows cover it
+``scores.json``      score by epoch and time, where asked for
 ``*.png``            loss, amplitude, phase
 ===================  =============================================================
 """
@@ -29,14 +30,14 @@ from ptycho_fast.dataset import Dataset
 from ptycho_fast.formats.aside import written_aside
 
 from . import pictures, summary
-from .diagnostics import SCORES, diagnose, training_summary
+from .diagnostics import SCORES, diagnose, score, training_summary
 from .feed import Feed
 from .inference import predict
 from .model import PtychoNet
 from .recipes import Recipe
 from .train import Trainer, Watcher
 
-_REQUEST = "request.json"
+_REQUEST, _SCORES = "request.json", "scores.json"
 _FILES = ("data.npz", "model-*.keras", "*.json", "summary.md", "prediction.npz", "*.png")
 
 
@@ -144,6 +145,7 @@ def execute(
     resume: bool = False,
     force: bool = False,
     keep_data: bool = False,
+    score_every: int = 0,
     draw: bool = True,
     watcher: Watcher | None = None,
 ) -> dict[str, Any]:
@@ -169,6 +171,8 @@ def execute(
         Remove an earlier run.
     keep_data : bool
         Write the data set to the folder.
+    score_every : int
+        Compare with the truth after every so many epochs, for a curve over time; 0 for never.
     draw : bool
         Make the pictures.
     watcher : Watcher, optional
@@ -191,8 +195,35 @@ def execute(
         if keep_data:
             data.save(folder / "data.npz", force=True, modes="first")
         trainer = Trainer(model, recipe.spec, folder)
-    history = trainer.train(train, watcher)
-    return report(trainer.model, recipe, train, test, history, folder, asked, start, draw=draw)
+    scores = _read_scores(folder, trainer.epoch)
+    for _ in trainer.epochs(train, watcher):
+        if score_every and trainer.epoch % score_every == 0:
+            scores.append(_scored(trainer, recipe, test))
+            _write_json(folder / _SCORES, scores)
+    if draw and scores:
+        pictures.scores({recipe.name: scores}, folder / "score.png")
+    return report(
+        trainer.model, recipe, train, test, trainer.history, folder, asked, start, draw=draw
+    )
+
+
+def _scored(trainer: Trainer, recipe: Recipe, test: Feed) -> dict[str, float]:
+    """Ratio and correlation of the stitched object now, and the seconds of training before."""
+    stitched, covered = SCORES[recipe.stitch](test, predict(trainer.model, test))
+    now = score(stitched, test.data.object, covered)
+    return {
+        "epoch": trainer.epoch,
+        "seconds": sum(values["seconds"] for values in trainer.history),
+        "ratio": now["ratio"],
+        "pearson_r": now["pearson_r"],
+    }
+
+
+def _read_scores(folder: Path, epoch: int) -> list[dict[str, float]]:
+    """Scores of the epochs that a resumed run has behind it."""
+    if not epoch or not (folder / _SCORES).is_file():
+        return []
+    return [s for s in json.loads((folder / _SCORES).read_text()) if s["epoch"] <= epoch]
 
 
 def report(

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,22 +138,27 @@ class Trainer:
         FloatingPointError
             The loss is not finite.
         """
+        for _ in self.epochs(feed, watcher):
+            pass
+        return self.history
+
+    def epochs(self, feed: Feed, watcher: Watcher | None = None) -> Iterator[dict[str, float]]:
+        """As `train`, epoch by epoch: yields the values of each after it was kept."""
         model, spec, watcher = self.model, self.spec, watcher or Watcher()
         require_same_shape([feed], model.N, model.gridsize, model.canvas)
+        feed = feed.at_scale(model.settings["intensity_scale"])
         held_out = math.ceil(spec.validation * len(feed))
         if len(feed) - held_out < 1:
             raise ValueError(f"data: {len(feed)} groups given, expected more than {held_out}")
+        if self.epoch >= spec.epochs:
+            return
         validation = feed.part(len(feed) - held_out)
         feed = feed.part(0, len(feed) - held_out)
         unit = feed.intensity_scale**2
-        learn, judge = _step(model, spec.weights, unit), _values(model, spec.weights, unit)
+        learn, judge = compiled_step(model, spec.weights, unit), _values(model, spec.weights, unit)
 
-        steps = math.ceil(len(feed) / spec.batch_size)
-        if self.epoch >= spec.epochs:
-            return self.history
-        batches = iter(
-            feed.batches(spec.batch_size, first_epoch=self.epoch, epochs=spec.epochs - self.epoch)
-        )
+        steps, left = math.ceil(len(feed) / spec.batch_size), spec.epochs - self.epoch
+        batches = iter(feed.batches(spec.batch_size, first_epoch=self.epoch, epochs=left))
         while self.epoch < spec.epochs and not self._rests():
             start, waited, sums = time.perf_counter(), 0.0, _Means()
             for n in range(steps):
@@ -180,10 +186,10 @@ class Trainer:
             self.history.append(result | {"seconds": seconds, "waiting_seconds": waited})
             if spec.schedule == "plateau":
                 self._plateau()
-            watcher.epoch(self.epoch, self.history[-1])
             if self.folder is not None:
                 self.save()
-        return self.history
+            watcher.epoch(self.epoch, self.history[-1])
+            yield self.history[-1]
 
     # --- learning rate ---
 
@@ -275,7 +281,7 @@ def _values(model: PtychoNet, weights: LossWeights, unit: float) -> Any:
     return values
 
 
-def _step(model: PtychoNet, weights: LossWeights, unit: float) -> Any:
+def compiled_step(model: PtychoNet, weights: LossWeights, unit: float) -> Any:
     """One step of the optimiser; returns the values before it."""
     variables = model.trainable_variables
     model.optimizer.build(variables)
