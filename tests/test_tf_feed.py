@@ -159,6 +159,11 @@ def test_pairings(data):
     assert published.effective_photons < 0.5 * 1e4
 
 
+def test_an_iterator_ends_at_once(data):
+    """No autotuner keeps it: that would round an epoch up to 10 ms times a power of two."""
+    assert prepare(data).batches(4).options().autotune.enabled is False
+
+
 # --- orientations ---
 
 

@@ -393,6 +393,27 @@ def test_prediction(data):
         assert covered.any()
 
 
+def test_the_grouped_dictionary_for_other_trainers(data):
+    """The keys and shapes that docs/ptychopinn.md promises."""
+    arrays = data.grouped("test")
+    shapes = {
+        "diffraction": (8, 16, 16, 4),
+        "X_full": (8, 16, 16, 4),
+        "Y": (8, 16, 16, 4),
+        "coords_offsets": (8, 1, 2, 1),
+        "coords_relative": (8, 1, 2, 4),
+        "coords_start_offsets": (8, 1, 2, 1),
+        "coords_start_relative": (8, 1, 2, 4),
+        "nn_indices": (8, 4),
+        "objectGuess": data.object.shape,
+    }
+    assert {key: value.shape for key, value in arrays.items()} == shapes
+    document = (Path(__file__).parents[1] / "docs" / "ptychopinn.md").read_text()
+    for key in shapes:
+        assert f"`{key}`" in document
+    assert "Y" not in data.grouped("test", patches=False)
+
+
 # --- recipes ---
 
 

@@ -263,9 +263,10 @@ class Feed:
         per_epoch = -(-len(self) // batch_size)
         n_batches = tf.data.INFINITE_CARDINALITY if renew else epochs * per_epoch
         stream = stream.apply(tf.data.experimental.assert_cardinality(n_batches)).prefetch(_AHEAD)
-        # Threads of its own: in TensorFlow's pool batches would queue behind the training step.
+        # An iterator whose autotuner sleeps is not let go before that wakes, 10 ms * 2**k after its
+        # start: an epoch of fit() would take up to twice its time. There is nothing to tune here.
         options = tf.data.Options()
-        options.threading.private_threadpool_size = 2
+        options.autotune.enabled = False
         return stream.with_options(options)
 
 
@@ -431,8 +432,7 @@ def dataset(
     first_epoch : int
         Epoch that the first iteration begins with, for a run that goes on.
     epochs : int
-        Epochs in one iteration. A training loop does well to ask for all of them at once: a new
-        iterator can take TensorFlow seconds.
+        Epochs in one iteration; batches of the next are then made while one ends.
     renew : {"scan", "object"}, optional
         Go on without end, with new positions, or a new object too, after each epoch.
     **options

@@ -120,7 +120,7 @@ class Trainer:
         self.folder = Path(folder) if folder is not None else None
         self.history: list[dict[str, float]] = []
         self.rate = spec.learning_rate
-        # Keras' own "auto" would compile by XLA, which is slower here: see docs/training.md.
+        # By XLA the convolutions would be slower on processors: see docs/training.md.
         model.compile(keras.optimizers.Adam(spec.learning_rate), jit_compile=False)
 
     @property
