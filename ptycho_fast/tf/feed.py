@@ -7,7 +7,7 @@ photons or scans are drawn anew, and nowhere else.
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from typing import Any
@@ -61,6 +61,8 @@ class Feed:
         Whether targets hold the true object.
     backend : str
         Of the simulator, where photons are drawn anew.
+    drawn : dict
+        Part, number and kind of the groups, as `prepare` takes them, to draw them from a new scan.
     """
 
     data: Dataset
@@ -75,6 +77,7 @@ class Feed:
     augment: bool = False
     truth: bool = False
     backend: str = "auto"
+    drawn: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.groups.nn_indices)
@@ -213,7 +216,7 @@ class Feed:
         if what == "object":
             changes["seeds.object"] = (seeds.object + turn) % 2**32
         scenario = self.data.scenario.replace(changes)
-        feed = prepare(scenario, self.gridsize, backend=self.backend)
+        feed = prepare(scenario, self.gridsize, backend=self.backend, **self.drawn)
         fits = np.abs(feed.groups.coords_relative).max(axis=(1, 2, 3)) <= limit
         groups = Groups(*(getattr(feed.groups, name)[fits] for name in Groups.__annotations__))
         return replace(self, data=feed.data, groups=groups, amplitude=feed.amplitude)
@@ -382,6 +385,7 @@ def prepare(
         augment=augment,
         truth=truth,
         backend=backend,
+        drawn={"part": part, "n_groups": n_groups, "include_seed": include_seed},
     )
 
 

@@ -1,0 +1,24 @@
+"""``python tools/compare_scores.py RUN... --out FILE``: r against training time, for each run.
+
+The runs are folders of ``python -m ptycho_fast.train --score-every EPOCHS``.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from ptycho_fast.tf.pictures import scores
+
+
+def main() -> None:
+    """Draw the picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    runs = {run.name: json.loads((run / "scores.json").read_text()) for run in options.runs}
+    scores(runs, options.out)
+
+
+if __name__ == "__main__":
+    main()
