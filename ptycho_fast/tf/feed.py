@@ -109,9 +109,7 @@ class Feed:
 
     def part(self, start: int, stop: int | None = None) -> "Feed":
         """The feed of some of the groups; its gain and scale stay those of all."""
-        cut = slice(start, stop)
-        groups = Groups(*(getattr(self.groups, name)[cut] for name in Groups.__annotations__))
-        return replace(self, groups=groups)
+        return replace(self, groups=self.groups.take(slice(start, stop)))
 
     def at_scale(self, intensity_scale: float) -> "Feed":
         """The same data for a network that was made for another intensity scale."""
@@ -218,7 +216,7 @@ class Feed:
         scenario = self.data.scenario.replace(changes)
         feed = prepare(scenario, self.gridsize, backend=self.backend, **self.drawn)
         fits = np.abs(feed.groups.coords_relative).max(axis=(1, 2, 3)) <= limit
-        groups = Groups(*(getattr(feed.groups, name)[fits] for name in Groups.__annotations__))
+        groups = feed.groups.take(fits)
         return replace(self, data=feed.data, groups=groups, amplitude=feed.amplitude)
 
     def endless(self, what: str, batch_size: int, *, shuffle: bool = True) -> Iterator[Batch]:
