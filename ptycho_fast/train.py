@@ -158,7 +158,7 @@ def _summary(metadata: dict[str, Any], folder: Path) -> str:
     forward, parts = metadata["forward_pass_diagnostics"], metadata["decomposition"]
     training, likelihood = metadata["training"], metadata["likelihood"]
     lines = {
-        "trained": f"{training['epochs']} epochs in {training['seconds']:.3g} s, "
+        "trained": f"{training['epochs']} epochs in {_seconds(training['seconds'])}, "
         f"{training['waiting_pct']:.2g} % of it waiting for data",
         "likelihood": f"{likelihood['value']:.6g}, {likelihood['above_saturated_pct']:.3g} % above "
         "its saturated value",
@@ -167,10 +167,14 @@ def _summary(metadata: dict[str, Any], folder: Path) -> str:
         f"{parts['border']:.4f} border x {parts['rest']:.4f} rest",
         "stitched": f"amplitude ratio {score['ratio']:.4f}, Pearson r {score['pearson_r']:.4f} "
         f"over {score['covered_pixels']} pixels",
-        "time": f"{metadata['seconds']:.3g} s",
+        "time": _seconds(metadata["seconds"]),
         "report": str(folder / "summary.md"),
     }
     return "".join(f"{label:<14} {text}\n" for label, text in lines.items())
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"
 
 
 # --- meanwhile ---

@@ -94,11 +94,15 @@ class Recipe:
         return replace(self, spec=replace(self.spec, **given), **own)
 
 
+_FIVE_EPOCHS = TrainSpec(epochs=5, stop_patience=5)  # all of them, as published
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe(name="published", activation="sigmoid", bias=0.0, undo_gain=False),
-        Recipe(name="corrected"),
+        Recipe(
+            name="published", activation="sigmoid", bias=0.0, undo_gain=False, spec=_FIVE_EPOCHS
+        ),
+        Recipe(name="corrected", spec=_FIVE_EPOCHS),
         Recipe(
             name="full",
             n_filters_scale=1,
