@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,17 +37,27 @@ class UsageError(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit code 0, 1 (it failed) or 2 (it was asked wrongly)."""
-    parser = _parser()
+    return run_command(_parser(), _run, argv, lambda _: "interrupted; nothing was written")
+
+
+def run_command(
+    parser: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], None],
+    argv: Sequence[str] | None,
+    interrupted: Callable[[argparse.Namespace], str],
+) -> int:
+    """Run a command and turn what goes wrong into one line and an exit code."""
     options = parser.parse_args(argv)
     try:
-        _run(options)
+        run(options)
     except (Exception, KeyboardInterrupt) as error:
         if options.traceback:
             traceback.print_exc()
         if isinstance(error, KeyboardInterrupt):
-            message = "interrupted; nothing was written"
+            message = interrupted(options)
         elif isinstance(error, MemoryError):
-            message = f"out of memory ({error}); --dry-run shows what is needed"
+            hint = "; --dry-run shows what is needed" if "dry_run" in options else ""
+            message = f"out of memory ({error}){hint}"
         else:
             message = str(error) or type(error).__name__
         sys.stderr.write(f"{parser.prog}: error: {message}\n")
@@ -67,12 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("scenario", help=f"{', '.join(presets())}, or a TOML file")
-    parser.add_argument("--config", metavar="FILE", help="TOML file laid over the scenario")
-    parser.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="set any key (see below)"
-    )
-    for flag, (key, kind, doc) in _DIRECT.items():
-        parser.add_argument(flag, dest=key, type=kind, metavar="VALUE", help=f"{doc} ({key})")
+    add_scenario_flags(parser)
     run = parser.add_argument_group("how to run")
     run.add_argument("--backend", default="auto", help="auto, native, numba, reference or cuda")
     run.add_argument("--threads", type=int, help="threads (default: all); no effect on the result")
@@ -93,7 +98,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _scenario(options: argparse.Namespace) -> Scenario:
+def add_scenario_flags(parser: argparse._ActionsContainer) -> None:
+    """The flags that `scenario_of` reads."""
+    parser.add_argument("--config", metavar="FILE", help="TOML file laid over the scenario")
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="set any key (see below)"
+    )
+    for flag, (key, kind, doc) in _DIRECT.items():
+        parser.add_argument(flag, dest=key, type=kind, metavar="VALUE", help=f"{doc} ({key})")
+
+
+def scenario_of(options: argparse.Namespace) -> Scenario:
     """Flag before file before preset."""
     changes = dict(parse_assignment(text) for text in options.set)
     given = vars(options)
@@ -111,7 +126,7 @@ def _run(options: argparse.Namespace) -> None:
     from .formats.aside import check_target
     from .simulation import simulate
 
-    scenario = _scenario(options)
+    scenario = scenario_of(options)
     out = Path(options.out or f"{scenario.name}.npz")
     preview = Path(options.preview) if options.preview else None
     if options.dry_run:

@@ -137,6 +137,31 @@ class Dataset:
             indices=train if part == "train" else test,
         )
 
+    def grouped(self, part: str = "train", *, patches: bool = True) -> dict[str, npt.NDArray[Any]]:
+        """The grouped arrays that trainers of the PtychoPINN family take.
+
+        Parameters
+        ----------
+        part : {"train", "test"}
+            Side of the split.
+        patches : bool
+            Whether to add the true object patches, ``Y``.
+
+        Returns
+        -------
+        dict
+            As `grouping.grouped` describes it, key by key.
+        """
+        from .stages import extract_patches
+
+        return grouping.grouped(
+            self.amplitude(),
+            self.groups(part),
+            patches=extract_patches(self.object, self.positions, self.N) if patches else None,
+            nominal=self.positions_nominal,
+            obj=self.object,
+        )
+
     def save(self, path: str | os.PathLike[str], *, force: bool = False, **options: Any) -> None:
         """Write a PtychoPINN NPZ, profile ``pinn-amplitude``; see `formats.pinn_npz.write`."""
         from .formats import pinn_npz

@@ -1,6 +1,6 @@
 """Solution regions: groups of neighbouring patterns that are reconstructed together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,21 @@ class Groups:
     coords: npt.NDArray[np.float64]
     coords_offsets: npt.NDArray[np.float64]
     coords_relative: npt.NDArray[np.float64]
+
+    def take(self, chosen: slice | npt.NDArray[Any]) -> "Groups":
+        """Some of the groups, by slice, index or mask.
+
+        Parameters
+        ----------
+        chosen : slice or ndarray
+            Which.
+
+        Returns
+        -------
+        Groups
+            These, in the order of `chosen`.
+        """
+        return Groups(*(getattr(self, part.name)[chosen] for part in fields(self)))
 
 
 def make_groups(

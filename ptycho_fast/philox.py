@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-STREAMS = {"photons": 0, "groups": 1, "members": 2}
+STREAMS = {"photons": 0, "groups": 1, "members": 2, "order": 3, "symmetry": 4}
 
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _KEY_STEPS = 0x9E3779B9, 0xBB67AE85

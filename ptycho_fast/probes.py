@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast.formats.arrays import read_array, to_complex64
-from ptycho_fast.scaling import positive, whole
+from ptycho_fast.scaling import positive, real, whole
 
 
 class _ProbeSpec(Protocol):
@@ -18,6 +18,8 @@ class _ProbeSpec(Protocol):
     def scale(self) -> float: ...
     @property
     def normalise(self) -> bool: ...
+    @property
+    def curvature(self) -> float: ...
     @property
     def file(self) -> str | os.PathLike[str] | None: ...
 
@@ -106,6 +108,31 @@ def normalise(probe: npt.NDArray[Any], scale: float) -> npt.NDArray[Any]:
     return probe / (positive(scale, "scale") * positive(mean, "mean of the probe in its support"))
 
 
+def quadratic_phase(N: int, curvature: float) -> npt.NDArray[np.complex128]:
+    """Make the factor that defocuses a probe, ``exp(i curvature (r / (N/4))**2)``.
+
+    Parameters
+    ----------
+    N : int
+        Side, pixels; r is measured from the patch's middle, as for `support_mask`.
+    curvature : float
+        Phase at ``r = N/4``, radians.
+
+    Returns
+    -------
+    ndarray, (N, N), complex128
+        Of modulus 1.
+
+    Raises
+    ------
+    ValueError
+        If `N` is below 1 or the curvature not finite.
+    """
+    side = whole(N, "N")
+    square = ((np.arange(side) - side / 2 + 0.5) / (side / 4)) ** 2
+    return np.exp(1j * real(curvature, "curvature") * (square[:, None] + square))
+
+
 def read_probe(path: str | os.PathLike[str], N: int) -> npt.NDArray[np.complex64]:
     """Read a probe from an ``.npz`` (key ``probeGuess``) or an ``.npy`` file.
 
@@ -150,9 +177,9 @@ def make_probe(spec: _ProbeSpec, N: int) -> npt.NDArray[np.complex64]:
 
     Parameters
     ----------
-    spec : object with attributes ``kind``, ``scale``, ``normalise``, ``file``
+    spec : object with attributes ``kind``, ``scale``, ``normalise``, ``curvature``, ``file``
         ``kind`` is ``"ideal_disk"`` or ``"file"`` (which uses ``file``); with ``normalise`` the
-        probe is normalised to ``scale``.
+        probe is normalised to ``scale``; ``curvature`` defocuses it.
     N : int
         Side, pixels.
 
@@ -177,4 +204,8 @@ def make_probe(spec: _ProbeSpec, N: int) -> npt.NDArray[np.complex64]:
         probe = read_probe(spec.file, N)
     else:
         raise ValueError(f"probe kind is {spec.kind!r}; expected 'ideal_disk' or 'file'")
-    return to_complex64(normalise(probe, spec.scale) if spec.normalise else probe, "probe")
+    if spec.normalise:
+        probe = normalise(probe, spec.scale)
+    if spec.curvature:
+        probe = probe * quadratic_phase(N, spec.curvature)
+    return to_complex64(probe, "probe")

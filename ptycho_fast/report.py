@@ -11,11 +11,11 @@ from .dataset import Dataset
 from .formats.aside import written_aside
 
 
-def require_matplotlib() -> None:
-    """Raise RuntimeError, naming the extra, where matplotlib is missing."""
+def require_matplotlib(wanted: str = "preview") -> None:
+    """Raise RuntimeError, naming what is `wanted` and the extra, where matplotlib is missing."""
     if importlib.util.find_spec("matplotlib") is None:
         raise RuntimeError(
-            "preview: matplotlib is not installed; pip install 'ptycho_fast[plot]' brings it"
+            f"{wanted}: matplotlib is not installed; pip install 'ptycho_fast[plot]' brings it"
         )
 
 

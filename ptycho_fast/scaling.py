@@ -307,8 +307,8 @@ def external_intensity_scale(s: float) -> float:
     return float(np.float32(math.exp(log_scale(s))))
 
 
-def scaler_state(s: float, trainable: bool = True) -> dict[str, Any]:
-    """Describe the intensity scaler that starts from a scale.
+def scaler_state(s: float, trainable: bool = True, w: float | None = None) -> dict[str, Any]:
+    """Describe the intensity scaler of a scale.
 
     Parameters
     ----------
@@ -316,6 +316,8 @@ def scaler_state(s: float, trainable: bool = True) -> dict[str, Any]:
         Intensity scale.
     trainable : bool
         Whether the variable is trained.
+    w : float, optional
+        Value of the variable, where training has moved it; by default its start, ``log_scale(s)``.
 
     Returns
     -------
@@ -326,13 +328,13 @@ def scaler_state(s: float, trainable: bool = True) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If `s` is not a finite number above zero.
+        If `s` is not a finite number above zero, or `w` not finite.
     """
     scale = positive(s, "s")
-    w = float(log_scale(scale))
-    model = math.exp(w)
+    value = float(log_scale(scale)) if w is None else real(w, "w")
+    model = math.exp(value)
     return {
-        "log_scale_value": w,
+        "log_scale_value": value,
         "exp_log_scale": model,
         "params_intensity_scale": scale,
         "delta": model - scale,

@@ -196,6 +196,9 @@ class ProbeSpec(_Table):
         10.0, "the probe is divided by scale * mean(mask * |probe|), no unit; see normalise", gt=0
     )
     normalise: bool = _key(True, "whether to apply scale; false takes the probe as it is")
+    curvature: float = _key(
+        0.0, "quadratic phase (defocus): radians at N/4 pixels from the centre, 0 at the centre"
+    )
     file: str | None = _key(None, "path of the probe, an .npz with 'probeGuess' or a .npy")
 
 

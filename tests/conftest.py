@@ -1,13 +1,17 @@
 """Which backends must be there: a missing one is a failure, never a silent skip.
 
-PTYCHO_FAST_REQUIRE names them; where there is no compiler, set it to "numba,reference".
+PTYCHO_FAST_REQUIRE names them, and "tf" for the training core; without a compiler set it to
+"numba,reference,tf".
 """
 
 import os
 
 import pytest
 
-REQUIRED = os.environ.get("PTYCHO_FAST_REQUIRE", "native,numba,reference").split(",")
+NAMED = os.environ.get("PTYCHO_FAST_REQUIRE", "native,numba,reference,tf").split(",")
+REQUIRED = [name for name in NAMED if name != "tf"]
+
+collect_ignore_glob = [] if "tf" in NAMED else ["test_tf_*.py"]
 
 
 def pytest_report_header():
@@ -17,7 +21,7 @@ def pytest_report_header():
     facts = ptycho_fast.build_info()
     there = ", ".join(name for name, s in status.items() if s.available)
     return [
-        f"ptycho_fast {facts['version']}: backends {there}; required {', '.join(REQUIRED)}",
+        f"ptycho_fast {facts['version']}: backends {there}; required {', '.join(NAMED)}",
         f"extension: {facts.get('compiler')}, {facts.get('usable_instruction_sets')}",
     ]
 

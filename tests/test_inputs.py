@@ -43,7 +43,8 @@ def reference():
 
 
 def probe_spec(**changes):
-    default = {"kind": "ideal_disk", "scale": 10.0, "normalise": True, "file": None}
+    default = {"kind": "ideal_disk", "scale": 10.0, "normalise": True, "curvature": 0.0}
+    default["file"] = None
     return SimpleNamespace(**(default | changes))
 
 
@@ -133,6 +134,15 @@ def test_normalise(modes, scale, seed, N):
     assert (modulus * support_mask(N)).mean() == pytest.approx(1 / scale, rel=1e-6)
     np.testing.assert_allclose(normalise(once, scale), once, rtol=2e-7)
     np.testing.assert_allclose(once / once.flat[0], probe / probe.flat[0], rtol=1e-5)
+
+
+def test_curvature_defocuses():
+    flat, curved = make_probe(probe_spec(), 64), make_probe(probe_spec(curvature=2.0), 64)
+    np.testing.assert_allclose(np.abs(curved), np.abs(flat), rtol=1e-6)
+    phase = np.angle(curved)
+    assert phase[31, 31] == pytest.approx(2.0 * 0.5 / 16**2, rel=1e-5)
+    assert phase[31, 47] == pytest.approx(2.0 * (0.5**2 + 15.5**2) / 16**2, rel=1e-5)
+    np.testing.assert_array_equal(curved, curved[::-1, ::-1])
 
 
 def test_probe_from_file_with_and_without_normalisation(tmp_path):

@@ -45,6 +45,7 @@ SHARED = {
     "object.kind": "lines",
     "object.size": 392,
     "probe.normalise": True,
+    "probe.curvature": 0.0,
     "scan.kind": "random",
     "scan.buffer": 10.0,
     "dose.nphotons": 1e9,
@@ -291,13 +292,17 @@ def test_integer_keys_refuse(key, value):
         True,
         "1.0",
         1j,
-        -1.0,
         np.True_,
         [1.0],
     ],
 )
 def test_float_keys_refuse(key, value):
     refused(key, value)
+
+
+@pytest.mark.parametrize("key", sorted({*FLOAT_KEYS} - {"probe.curvature"}))
+def test_float_keys_refuse_negative_numbers(key):
+    refused(key, -1.0)
 
 
 @pytest.mark.parametrize("key", BOOL_KEYS)

@@ -1,0 +1,277 @@
+"""One training from data to report, in a folder of its own.
+
+===================  =============================================================
+``data.npz``         the data set, where it was simulated
+``model-*.keras``    the network after the last epoch, with ``state.json``
+``history.json``     values of every epoch
+``run_metadata.json``  diagnostics, score, configuration
+``summary.md``       the same as tables, for people
+``prediction.npz``   stitched object and where windows cover it
+``scores.json``      score by epoch and time, where asked for
+``*.png``            loss, amplitude, phase
+===================  =============================================================
+"""
+
+import json
+import math
+import os
+import platform
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ptycho_fast.build import __version__
+from ptycho_fast.dataset import Dataset
+from ptycho_fast.formats.aside import written_aside
+
+from . import pictures, summary
+from .diagnostics import SCORES, diagnose, score, training_summary
+from .feed import Feed
+from .inference import predict
+from .model import PtychoNet
+from .recipes import Recipe
+from .train import Trainer, Watcher
+
+_REQUEST, _SCORES = "request.json", "scores.json"
+_FILES = ("data.npz", "model-*.keras", "*.json", "summary.md", "prediction.npz", "*.png")
+
+
+def check_free(folder: Path, *, force: bool) -> None:
+    """Raise FileExistsError where a folder holds files, unless `force` gives up those of a run."""
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder}: is a file, expected a folder")
+    if not force and folder.is_dir() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder}: is not empty; --force starts anew, --resume goes on")
+
+
+def claim(folder: Path, *, force: bool) -> None:
+    """Make the folder of a run; `force` removes the files of an earlier one, and no others."""
+    check_free(folder, force=force)
+    for pattern in _FILES:
+        for file in folder.glob(pattern):
+            file.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def request(source: str, recipe: Recipe, scenario: Any, seed: int) -> dict[str, Any]:
+    """What makes a run what it is, as plain JSON types."""
+    asked = {
+        "source": source,
+        "scenario": scenario.to_dict() if scenario else None,
+        "recipe": asdict(recipe),
+        "seed": seed,
+    }
+    return json.loads(json.dumps(asked))
+
+
+def check_request(folder: Path, asked: dict[str, Any]) -> None:
+    """Raise ValueError unless the run in a folder was asked for alike, but for its epochs."""
+    path = folder / _REQUEST
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder}: no run to go on with ({_REQUEST} is missing)")
+    before, now = _flat(json.loads(path.read_text())), _flat(asked)
+    for key in before.keys() | now.keys():
+        if key != "recipe.spec.epochs" and before.get(key) != now.get(key):
+            raise ValueError(
+                f"{folder}: {key} was {before.get(key)!r} and is {now.get(key)!r}; --resume goes "
+                "on with the same run, --force starts another"
+            )
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat |= (
+            _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+        )
+    return flat
+
+
+# --- memory ---
+
+
+def memory_needed(data_shape: tuple[int, ...], model: PtychoNet, batch_size: int) -> int:
+    """Bytes that a training takes, roughly: patterns, weights, the maps of a step, TensorFlow."""
+    patterns = 4 * 4 * math.prod(data_shape)  # counts, amplitudes, gathered groups twice
+    weights = 4 * 4 * model.count_params()  # with gradients and two moments
+    maps = 0
+    side = model.N
+    for block in (model.encoder, model.amplitude_decoder, model.phase_decoder):
+        shape = (batch_size, *block.input_shape[1:])
+        for layer in block.layers:
+            shape = layer.compute_output_shape(shape)
+            maps += math.prod(shape)
+    fields = batch_size * model.gridsize**2 * (model.canvas**2 + 6 * side**2)
+    return patterns + weights + 4 * 3 * maps + 8 * 4 * fields + 700 * 2**20
+
+
+def memory_available() -> int | None:
+    """Bytes that are free, or None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(
+            int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")
+        )
+    except (OSError, StopIteration, ValueError):
+        return None
+
+
+def require_memory(needed: int) -> None:
+    """Raise MemoryError where there is less memory than a training needs."""
+    available = memory_available()
+    if available is not None and needed > available:
+        raise MemoryError(
+            f"about {needed / 1e9:.2g} GB needed, {available / 1e9:.2g} GB available; take a "
+            "smaller --batch-size, --filters or scan.n_patterns"
+        )
+
+
+# --- the run ---
+
+
+def execute(
+    data: Dataset,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    asked: dict[str, Any],
+    seed: int = 42,
+    backend: str = "auto",
+    resume: bool = False,
+    force: bool = False,
+    keep_data: bool = False,
+    score_every: int = 0,
+    draw: bool = True,
+    watcher: Watcher | None = None,
+) -> dict[str, Any]:
+    """Train, predict the test part, compare with the truth, and write it all down.
+
+    Parameters
+    ----------
+    data : Dataset
+        The data.
+    recipe : Recipe
+        What to do with them.
+    folder : Path
+        Folder of the run.
+    asked : dict
+        Of `request`; kept, so that `check_request` can tell whether a run may go on.
+    seed : int
+        Of weights and order.
+    backend : str
+        Of the simulator.
+    resume : bool
+        Go on from the folder's checkpoint.
+    force : bool
+        Remove an earlier run.
+    keep_data : bool
+        Write the data set to the folder.
+    score_every : int
+        Compare with the truth after every so many epochs, for a curve over time; 0 for never.
+    draw : bool
+        Make the pictures.
+    watcher : Watcher, optional
+        Told of every step and epoch.
+
+    Returns
+    -------
+    dict
+        What ``run_metadata.json`` holds.
+    """
+    start = time.perf_counter()
+    train, test = recipe.feeds(data, seed=seed, backend=backend)
+    if resume:
+        trainer = Trainer.resume(folder, recipe.spec.epochs)
+    else:
+        model = recipe.network(train, test, seed)
+        require_memory(memory_needed(data.diffraction.shape, model, recipe.spec.batch_size))
+        claim(folder, force=force)
+        _write_json(folder / _REQUEST, asked)
+        if keep_data:
+            data.save(folder / "data.npz", force=True, modes="first")
+        trainer = Trainer(model, recipe.spec, folder)
+    scores = _read_scores(folder, trainer.epoch)
+    for _ in trainer.epochs(train, watcher):
+        if score_every and trainer.epoch % score_every == 0:
+            scores.append(_scored(trainer, recipe, test))
+            _write_json(folder / _SCORES, scores)
+    if draw and scores:
+        pictures.scores({recipe.name: scores}, folder / "score.png")
+    return report(
+        trainer.model, recipe, train, test, trainer.history, folder, asked, start, draw=draw
+    )
+
+
+def _scored(trainer: Trainer, recipe: Recipe, test: Feed) -> dict[str, float]:
+    """Ratio and correlation of the stitched object now, and the seconds of training before."""
+    stitched, covered = SCORES[recipe.stitch](test, predict(trainer.model, test))
+    now = score(stitched, test.data.object, covered)
+    return {
+        "epoch": trainer.epoch,
+        "seconds": sum(values["seconds"] for values in trainer.history),
+        "ratio": now["ratio"],
+        "pearson_r": now["pearson_r"],
+    }
+
+
+def _read_scores(folder: Path, epoch: int) -> list[dict[str, float]]:
+    """Scores of the epochs that a resumed run has behind it."""
+    if not epoch or not (folder / _SCORES).is_file():
+        return []
+    return [s for s in json.loads((folder / _SCORES).read_text()) if s["epoch"] <= epoch]
+
+
+def report(
+    model: PtychoNet,
+    recipe: Recipe,
+    train: Feed,
+    test: Feed,
+    history: list[dict[str, float]],
+    folder: Path,
+    asked: dict[str, Any],
+    start: float,
+    *,
+    draw: bool,
+) -> dict[str, Any]:
+    """Predict the test part and write the report of a training."""
+    prediction = predict(model, test)
+    metadata = diagnose(model, test, prediction, undo_gain=recipe.undo_gain)
+    spec = recipe.spec
+    metadata |= {
+        "training": training_summary(history, spec.batch_size, len(train), spec.learning_rate),
+        "request": asked,
+        "versions": {
+            "ptycho_fast": __version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "data": train.data.provenance,
+        "network": {"parameters": model.count_params(), **model.settings},
+        "stitched_by": recipe.stitch,
+    }
+    stitched, covered = SCORES[recipe.stitch](test, prediction)
+    with written_aside(folder / "prediction.npz", force=True) as file:
+        np.savez_compressed(file, stitched=stitched.astype(np.complex64), covered=covered)
+    _write_json(folder / "history.json", history)
+    if draw:
+        pictures.losses(history, folder / "loss.png")
+        truth = train.data.object
+        pictures.comparison(np.abs(stitched), np.abs(truth), covered, "amplitude", folder)
+        pictures.comparison(np.angle(stitched), np.angle(truth), covered, "phase", folder)
+    metadata["seconds"] = time.perf_counter() - start
+    _write_json(folder / "run_metadata.json", metadata)
+    with written_aside(folder / "summary.md", force=True) as file:
+        file.write(summary.markdown(metadata).encode())
+    return metadata
+
+
+def _write_json(path: Path, value: Any) -> None:
+    with written_aside(path, force=True) as file:
+        file.write((json.dumps(value, indent=2, allow_nan=False) + os.linesep).encode())

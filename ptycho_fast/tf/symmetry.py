@@ -1,0 +1,66 @@
+"""The eight orientations of a square detector: transposed or not, mirrored along x, along y."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_TOLERANCE = 1e-5  # of the largest modulus
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """Transpose (first), then mirror x, then mirror y; for arrays whose last axes are (y, x)."""
+
+    transpose: bool
+    mirror_x: bool
+    mirror_y: bool
+
+    def field(self, field: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A real-space field, turned about the middle of its array, index (N - 1) / 2."""
+        if self.transpose:
+            field = np.swapaxes(field, -1, -2)
+        return field[..., :: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
+
+    def pattern(self, pattern: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The pattern of the turned field: it turns about N/2, its zero frequency."""
+        turned = self.field(pattern)
+        if pattern.shape[-1] % 2 == 0:
+            turned = np.roll(turned, (int(self.mirror_y), int(self.mirror_x)), axis=(-2, -1))
+        return turned
+
+    def offsets(self, offsets: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Local offsets (1, 2, C), ``[x, y]``."""
+        x, y = offsets[0][::-1] if self.transpose else offsets[0]
+        return np.stack([-x if self.mirror_x else x, -y if self.mirror_y else y])[np.newaxis]
+
+    def group(
+        self, patterns: npt.NDArray[Any], offsets: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Patterns (C, N, N) and offsets (1, 2, C) of a group, its channels in order again."""
+        patterns, offsets = self.pattern(patterns), self.offsets(offsets)
+        order = channel_order(offsets)
+        return patterns[order], offsets[..., order]
+
+
+SYMMETRIES = tuple(Symmetry(*choice) for choice in product((False, True), repeat=3))
+
+
+def channel_order(offsets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Rows of smaller y first, each by x; offsets (1, 2, C) run against the positions."""
+    x, y = -offsets[0]
+    gridsize = round(np.sqrt(len(x)))
+    rows = np.lexsort((x, y)).reshape(gridsize, gridsize)
+    return np.concatenate([row[np.lexsort((y[row], x[row]))] for row in rows])
+
+
+def require_symmetric(probe: npt.NDArray[np.complex64]) -> None:
+    """Raise ValueError unless a probe (M, N, N) looks the same in all orientations."""
+    worst = max(float(np.abs(s.field(probe) - probe).max()) for s in SYMMETRIES)
+    if worst > _TOLERANCE * float(np.abs(probe).max()):
+        raise ValueError(
+            "augment: the probe changes when it is mirrored or transposed, so mirrored patterns "
+            "are not of this probe; expected a probe that is symmetric about its middle"
+        )

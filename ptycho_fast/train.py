@@ -1,0 +1,221 @@
+"""``python -m ptycho_fast.train``: a network trained on a scenario, from data to report."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .build import __version__
+from .cli import UsageError, add_scenario_flags, run_command, scenario_of
+from .dataset import Dataset
+from .scenario import Scenario, presets
+
+_RECIPES = {
+    "published": "sigmoid head, gain not undone, 5 epochs",
+    "corrected": "softplus head, gain undone, 5 epochs",
+    "full": "every pattern a group, mirrored copies, cosine rate, 60 epochs, a network a quarter "
+    "of the size",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; exit code 0, 1 (it failed) or 2 (it was asked wrongly)."""
+    return run_command(_parser(), _run, argv, _interrupted)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ptycho_fast.train",
+        description="Train a physics-informed network, and say how good its object is.",
+        epilog="Recipes:\n" + "\n".join(f"  {name:10} {doc}" for name, doc in _RECIPES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("scenario", help=f"{', '.join(presets())}, a TOML file, or a data set .npz")
+    parser.add_argument("--out", metavar="FOLDER", required=True, help="folder of the run")
+    train = parser.add_argument_group("how to train")
+    train.add_argument("--recipe", choices=list(_RECIPES), default="corrected", help="see below")
+    train.add_argument("--epochs", type=int, help="passes over the data")
+    train.add_argument("--batch-size", type=int, help="groups in a step")
+    train.add_argument("--learning-rate", type=float, help="of Adam, at the start")
+    train.add_argument("--filters", type=int, help="size of the network: factor of its filters")
+    train.add_argument("--noise", choices=["fixed", "fresh"], help="new photons in every epoch?")
+    train.add_argument("--train-seed", type=int, default=42, help="of weights and order")
+    train.add_argument("--backend", default="auto", help="of the simulator")
+    train.add_argument("--domain", help="what the patterns of a file mean that does not say")
+    train.add_argument("--resume", action="store_true", help="go on from the last whole epoch")
+    train.add_argument("--force", action="store_true", help="remove an earlier run from the folder")
+    train.add_argument(
+        "--score-every",
+        type=int,
+        default=0,
+        metavar="EPOCHS",
+        help="compare with the truth so often",
+    )
+    train.add_argument("--no-pictures", action="store_true", help="numbers only")
+    say = parser.add_argument_group("what to say")
+    say.add_argument("--quiet", action="store_true", help="only errors")
+    say.add_argument("--json", action="store_true", help="run_metadata.json on standard output")
+    say.add_argument("--traceback", action="store_true", help="show where an error came from")
+    say.add_argument("--version", action="version", version=f"ptycho_fast {__version__}")
+    add_scenario_flags(parser.add_argument_group("what to simulate"))
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    # This process is the command's own: TensorFlow's banner is no news to its user.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "2")
+    if not options.no_pictures:
+        from .report import require_matplotlib
+
+        require_matplotlib("pictures")
+    source = _source(options)
+    from .tf import run
+    from .tf.recipes import RECIPES
+
+    folder = Path(options.out)
+    scenario = source if isinstance(source, Scenario) else source.scenario
+    try:
+        recipe = RECIPES[options.recipe].adapted(
+            scenario,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            learning_rate=options.learning_rate,
+            n_filters_scale=options.filters,
+            noise=options.noise,
+        )
+        asked = run.request(options.scenario, recipe, scenario, options.train_seed)
+        if options.resume:
+            run.check_request(folder, asked)
+        else:
+            run.check_free(folder, force=options.force)
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from None
+
+    shown = not (options.quiet or options.json)
+    data = _simulated(source, options, shown)
+    with _watched(shown, recipe.spec.epochs) as watcher:
+        metadata = run.execute(
+            data,
+            recipe,
+            folder,
+            asked=asked,
+            seed=options.train_seed,
+            backend=options.backend,
+            resume=options.resume,
+            force=options.force,
+            score_every=options.score_every,
+            keep_data=isinstance(source, Scenario),
+            draw=not options.no_pictures,
+            watcher=watcher,
+        )
+    if options.json:
+        sys.stdout.write(json.dumps(metadata) + "\n")
+    elif shown:
+        sys.stdout.write(_summary(metadata, folder))
+
+
+def _source(options: argparse.Namespace) -> Scenario | Dataset:
+    """The scenario that the flags describe, or the data set of a file."""
+    if not options.scenario.endswith(".npz"):
+        scenario = scenario_of(options)
+        scenario.require_runnable(groups=True)
+        return scenario
+    data = Dataset.load(options.scenario, domain=options.domain)
+    given = {key: value for key, value in vars(options).items() if "." in key or key == "N"}
+    wrong = [key for key, value in given.items() if value is not None]
+    if wrong or options.set or options.config:
+        raise UsageError(f"{', '.join(wrong) or '--set'}: {options.scenario} is simulated already")
+    return data
+
+
+def _simulated(source: Scenario | Dataset, options: argparse.Namespace, shown: bool) -> Dataset:
+    if isinstance(source, Dataset):
+        return source
+    from .simulation import simulate
+
+    data = simulate(source, backend=options.backend)
+    if shown:
+        sys.stdout.write(
+            f"{source.name}: {data.n_patterns} patterns by {data.provenance['backend']}\n"
+        )
+    return data
+
+
+def _interrupted(options: argparse.Namespace) -> str:
+    if any(Path(options.out).glob("model-*.keras")):
+        return f"interrupted; {options.out} keeps the last whole epoch, --resume goes on from it"
+    return "interrupted before the first epoch was over; nothing to go on from"
+
+
+def _summary(metadata: dict[str, Any], folder: Path) -> str:
+    score = metadata["score"][metadata["stitched_by"]]
+    forward, parts = metadata["forward_pass_diagnostics"], metadata["decomposition"]
+    training, likelihood = metadata["training"], metadata["likelihood"]
+    lines = {
+        "trained": f"{training['epochs']} epochs in {_seconds(training['seconds'])}, "
+        f"{training['waiting_pct']:.2g} % of it waiting for data",
+        "likelihood": f"{likelihood['value']:.6g}, {likelihood['above_saturated_pct']:.3g} % above "
+        "its saturated value",
+        "scale match": f"{forward['scale_match_pct']:.6f} %",
+        "output/truth": f"{forward['output_vs_truth_ratio']:.4f} = {parts['gain']:.4f} gain x "
+        f"{parts['border']:.4f} border x {parts['rest']:.4f} rest",
+        "stitched": f"amplitude ratio {score['ratio']:.4f}, Pearson r {score['pearson_r']:.4f} "
+        f"over {score['covered_pixels']} pixels",
+        "time": _seconds(metadata["seconds"]),
+        "report": str(folder / "summary.md"),
+    }
+    return "".join(f"{label:<14} {text}\n" for label, text in lines.items())
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"
+
+
+# --- meanwhile ---
+
+
+@contextmanager
+def _watched(shown: bool, epochs: int) -> Iterator[Any]:
+    """A line for every epoch, and on a terminal a bar for the steps of the current one."""
+    from .tf.train import Watcher
+
+    if not shown:
+        yield Watcher()
+        return
+
+    class Lines(Watcher):
+        def epoch(self, epoch: int, values: dict[str, float]) -> None:
+            judged = f", validation {values['val_loss']:.5f}" if "val_loss" in values else ""
+            sys.stdout.write(
+                f"epoch {epoch}/{epochs}: loss {values['loss']:.5f}{judged}, rate "
+                f"{values['learning_rate']:.2g}, {values['seconds']:.1f} s\n"
+            )
+            sys.stdout.flush()
+
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    class Bar(Lines):
+        def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+            text = f"epoch {epoch}/{epochs} step {step}/{steps} loss {loss:.5f}"
+            progress.update(task, description=text, completed=step, total=steps)
+
+    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+    width = shutil.get_terminal_size().columns
+    console = Console(stderr=True, width=width)
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("")
+        yield Bar()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
