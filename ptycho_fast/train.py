@@ -44,6 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--learning-rate", type=float, help="of Adam, at the start")
     train.add_argument("--filters", type=int, help="size of the network: factor of its filters")
     train.add_argument("--noise", choices=["fixed", "fresh"], help="new photons in every epoch?")
+    train.add_argument(
+        "--both-twins",
+        action="store_true",
+        default=None,
+        help="average predictions with those of half-turned patterns",
+    )
     train.add_argument("--train-seed", type=int, default=42, help="of weights and order")
     train.add_argument("--backend", default="auto", help="of the simulator")
     train.add_argument("--domain", help="what the patterns of a file mean that does not say")
@@ -88,6 +94,7 @@ def _run(options: argparse.Namespace) -> None:
             learning_rate=options.learning_rate,
             n_filters_scale=options.filters,
             noise=options.noise,
+            both_twins=options.both_twins,
         )
         asked = run.request(options.scenario, recipe, scenario, options.train_seed)
         if options.resume:

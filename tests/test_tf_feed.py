@@ -200,6 +200,17 @@ def test_groups_turn_as_a_whole(data):
                 np.testing.assert_array_equal(turned[c], symmetry.pattern(stack[source]))
 
 
+def test_fields_turn_back(data):
+    feed = prepare(data)
+    fields = feed.true_patches()
+    for symmetry in SYMMETRIES:
+        np.testing.assert_array_equal(symmetry.back(symmetry.field(fields)), fields)
+        for patches, offsets in zip(fields, feed.groups.coords_relative, strict=True):
+            order = channel_order(symmetry.offsets(offsets))
+            turned = symmetry.field(patches)[order]
+            np.testing.assert_array_equal(symmetry.group_back(turned, offsets), patches)
+
+
 def test_augmented_batches(data):
     plain, feed = prepare(data), prepare(data, augment=True, truth=True)
     seen = set()
@@ -218,7 +229,7 @@ def test_augmented_batches(data):
 def test_augmentation_needs_a_symmetric_probe(data):
     probe = data.probe.copy()
     probe[0, 5, 4] *= 1.1
-    with pytest.raises(ValueError, match="augment: the probe changes"):
+    with pytest.raises(ValueError, match="the probe changes"):
         prepare(replace(data, probe=probe), augment=True)
     curved = SCENARIO.replace({"probe.curvature": 3.0})
     assert prepare(curved, augment=True).augment

@@ -414,6 +414,26 @@ def test_the_grouped_dictionary_for_other_trainers(data):
     assert "Y" not in data.grouped("test", patches=False)
 
 
+def test_both_twins(data):
+    """The mean of the prediction and of the half-turned one, which a half-turn does not change."""
+    feed = prepare(data, part="test")
+    net = network(feed)
+    one, both = predict(net, feed), predict(net, feed, both_twins=True)
+    assert both.likelihood == pytest.approx(one.likelihood, rel=0.2)
+    assert not np.allclose(one.patches, both.patches, rtol=1e-3)
+    single = prepare(data, 1, part="test")
+    alone = PtychoNet(16, 1, 16, single.intensity_scale, n_filters_scale=1)
+    alone.set_probe(data.probe)
+    # One pattern of a real object is its own half-turn, so both twins weigh the same.
+    patches = predict(alone, single, both_twins=True).patches
+    turned = patches[..., ::-1, ::-1]
+    np.testing.assert_allclose(patches, turned, atol=0.05 * np.abs(patches).max())
+    probe = data.probe.copy()
+    probe[0, 5, 4] *= 1.1
+    with pytest.raises(ValueError, match="the probe changes when it is mirrored"):
+        predict(net, replace(feed, data=replace(data, probe=probe)), both_twins=True)
+
+
 # --- recipes ---
 
 

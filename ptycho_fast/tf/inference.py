@@ -10,6 +10,7 @@ import tensorflow as tf
 from .feed import Feed, require_same_shape
 from .losses import published_likelihood
 from .model import PtychoNet
+from .symmetry import HALF_TURN, UPRIGHT, Symmetry, require_symmetric
 
 WINDOW = 20  # side of the central window of a prediction that is stitched, pixels
 
@@ -38,16 +39,33 @@ class Prediction:
     likelihood: float
 
 
-def predict(model: PtychoNet, feed: Feed, batch_size: int = 16) -> Prediction:
+def predict(
+    model: PtychoNet, feed: Feed, batch_size: int = 16, *, both_twins: bool = False
+) -> Prediction:
     """Run a network over the groups of a feed, in their order.
+
+    Parameters
+    ----------
+    model : PtychoNet
+        The network.
+    feed : Feed
+        The groups.
+    batch_size : int
+        Groups at a time.
+    both_twins : bool
+        Average with the prediction of the half-turned group, turned back. Where a probe cannot tell
+        an object from its half-turned twin, a network takes one of the two, at random from patch to
+        patch; their mean is the better guess.
 
     Raises
     ------
     ValueError
-        The network was made for data of another shape.
+        The network was made for data of another shape, or the probe changes when it is turned.
     """
     require_same_shape([feed], model.N, model.gridsize, model.canvas)
     feed = feed.at_scale(model.settings["intensity_scale"])
+    if both_twins:
+        require_symmetric(feed.data.probe)
     unit = feed.intensity_scale**2
 
     @tf.function(reduce_retracing=True)
@@ -58,22 +76,31 @@ def predict(model: PtychoNet, feed: Feed, batch_size: int = 16) -> Prediction:
         likelihood = published_likelihood(intensity, outputs["intensity"], unit)
         return outputs["object"], complete, likelihood
 
-    objects: list[Any] = []
-    patches: list[Any] = []
-    likelihoods: list[float] = []
+    turns = (UPRIGHT, HALF_TURN) if both_twins else (UPRIGHT,)
+    results: list[tuple[Any, Any, Any]] = []
     sizes: list[int] = []
-    for (amplitude, offsets), targets in feed.epoch(0, batch_size, shuffle=False):
-        results = run(*map(tf.constant, (amplitude, offsets, targets["intensity"])))
-        for values, result in zip((objects, patches, likelihoods), results, strict=True):
-            values.append(result.numpy())
+    for (amplitude, offsets), _ in feed.epoch(0, batch_size, shuffle=False):
+        parts = [_turned(run, turn, amplitude, offsets) for turn in turns]
+        results.append(tuple(np.mean(part, axis=0) for part in zip(*parts, strict=True)))
         sizes.append(len(amplitude))
-    windows = np.concatenate(patches)
+    objects, windows = (np.concatenate([r[n] for r in results]) for n in (0, 1))
     margin = (feed.N - windows.shape[-1]) // 2
     return Prediction(
-        np.concatenate(objects),
+        objects,
         np.pad(windows, [(0, 0), (0, 0), (margin, margin), (margin, margin)]),
-        float(np.average(likelihoods, weights=sizes)),
+        float(np.average([r[2] for r in results], weights=sizes)),
     )
+
+
+def _turned(run: Any, turn: Symmetry, amplitude: Any, offsets: Any) -> tuple[Any, Any, Any]:
+    """Objects, patches and likelihood of groups that are turned for the network, and back."""
+    pairs = [turn.group(np.moveaxis(a, -1, 0), o) for a, o in zip(amplitude, offsets, strict=True)]
+    shown = np.stack([np.moveaxis(patterns, 0, -1) for patterns, _ in pairs])
+    moved = np.stack([offset for _, offset in pairs])
+    results = run(*map(tf.constant, (shown, moved, np.square(shown))))
+    objects, patches, likelihood = (result.numpy() for result in results)
+    back = [turn.group_back(p, o) for p, o in zip(patches, offsets, strict=True)]
+    return turn.back(objects), np.stack(back), likelihood
 
 
 def stitch(

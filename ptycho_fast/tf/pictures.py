@@ -9,9 +9,6 @@ import numpy.typing as npt
 
 from ptycho_fast.formats.aside import written_aside
 
-# r of gs2_ideal that an object reaches which knows no more than this of each patch.
-TWIN_LADDER = {0.87: "mean of each patch", 0.93: "mean of both twins"}
-
 
 def losses(history: Sequence[dict[str, float]], path: Path) -> None:
     """Loss of training and validation, and the published likelihood, by epoch."""
@@ -31,16 +28,21 @@ def losses(history: Sequence[dict[str, float]], path: Path) -> None:
     _write(figure, path)
 
 
-def scores(runs: Mapping[str, Sequence[dict[str, float]]], path: Path) -> None:
-    """Pearson r of the stitched amplitude against training time, one line for each run."""
+def scores(
+    runs: Mapping[str, Sequence[dict[str, float]]],
+    path: Path,
+    levels: Mapping[str, float] | None = None,
+) -> None:
+    """Pearson r of the stitched amplitude against training time, and levels to compare with."""
     figure = _figure(6, 3.6)
     axis = figure.subplots()
     for name, values in runs.items():
         minutes = [v["seconds"] / 60 for v in values]
         axis.plot(minutes, [v["pearson_r"] for v in values], ".-", label=name)
-    for level, meaning in TWIN_LADDER.items():
+    for meaning, level in (levels or {}).items():
         axis.axhline(level, color="gray", linewidth=0.8, linestyle=":")
-        axis.text(0.02, level, meaning, va="bottom", transform=axis.get_yaxis_transform())
+        where = {"transform": axis.get_yaxis_transform(), "ha": "right", "va": "bottom"}
+        axis.text(0.98, level, meaning, **where)
     axis.set_xlabel("training time, minutes")
     axis.set_ylabel("Pearson r of the amplitude")
     axis.legend(loc="lower right")

@@ -31,6 +31,8 @@ class Recipe:
         Every pattern seeds a group, with itself as a member; otherwise as the scenario says.
     noise, augment
         As for `feed.prepare`.
+    both_twins : bool
+        As for `inference.predict`.
     stitch : {"groups", "patches"}
         Whether the report's object is stitched of groups at their mean, or of patches at their own
         position.
@@ -46,6 +48,7 @@ class Recipe:
     all_groups: bool = False
     noise: str = "fixed"
     augment: bool = False
+    both_twins: bool = False
     stitch: str = "groups"
     spec: TrainSpec = field(default_factory=TrainSpec)
 
@@ -90,7 +93,11 @@ class Recipe:
         name = scenario.name if scenario else ""
         given: dict[str, Any] = {"batch_size": _BATCH_SIZES.get(name, 4)}
         given |= {key: value for key, value in changes.items() if value is not None}
-        own = {key: given.pop(key) for key in ("n_filters_scale", "noise") if key in given}
+        own = {
+            key: given.pop(key)
+            for key in ("n_filters_scale", "noise", "both_twins")
+            if key in given
+        }
         return replace(self, spec=replace(self.spec, **given), **own)
 
 

@@ -209,7 +209,9 @@ def execute(
 
 def _scored(trainer: Trainer, recipe: Recipe, test: Feed) -> dict[str, float]:
     """Ratio and correlation of the stitched object now, and the seconds of training before."""
-    stitched, covered = SCORES[recipe.stitch](test, predict(trainer.model, test))
+    stitched, covered = SCORES[recipe.stitch](
+        test, predict(trainer.model, test, both_twins=recipe.both_twins)
+    )
     now = score(stitched, test.data.object, covered)
     return {
         "epoch": trainer.epoch,
@@ -239,7 +241,7 @@ def report(
     draw: bool,
 ) -> dict[str, Any]:
     """Predict the test part and write the report of a training."""
-    prediction = predict(model, test)
+    prediction = predict(model, test, both_twins=recipe.both_twins)
     metadata = diagnose(model, test, prediction, undo_gain=recipe.undo_gain)
     spec = recipe.spec
     metadata |= {

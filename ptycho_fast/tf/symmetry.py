@@ -24,6 +24,11 @@ class Symmetry:
             field = np.swapaxes(field, -1, -2)
         return field[..., :: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
 
+    def back(self, field: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """What `field` turns into its argument."""
+        field = field[..., :: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
+        return np.swapaxes(field, -1, -2) if self.transpose else field
+
     def pattern(self, pattern: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The pattern of the turned field: it turns about N/2, its zero frequency."""
         turned = self.field(pattern)
@@ -44,8 +49,15 @@ class Symmetry:
         order = channel_order(offsets)
         return patterns[order], offsets[..., order]
 
+    def group_back(self, fields: npt.NDArray[Any], offsets: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Fields (C, N, N) of a turned group, in the channels of the group at `offsets`."""
+        found = np.empty_like(fields)
+        found[channel_order(self.offsets(offsets))] = self.back(fields)
+        return found
+
 
 SYMMETRIES = tuple(Symmetry(*choice) for choice in product((False, True), repeat=3))
+UPRIGHT, HALF_TURN = SYMMETRIES[0], Symmetry(False, True, True)
 
 
 def channel_order(offsets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -61,6 +73,6 @@ def require_symmetric(probe: npt.NDArray[np.complex64]) -> None:
     worst = max(float(np.abs(s.field(probe) - probe).max()) for s in SYMMETRIES)
     if worst > _TOLERANCE * float(np.abs(probe).max()):
         raise ValueError(
-            "augment: the probe changes when it is mirrored or transposed, so mirrored patterns "
-            "are not of this probe; expected a probe that is symmetric about its middle"
+            "augment, both_twins: the probe changes when it is mirrored or transposed, so mirrored "
+            "patterns are not of this probe; expected a probe that is symmetric about its middle"
         )
