@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from . import gpu_arrays
 from .arrays import ALIGNMENT, empty_aligned
+from .backend import choose
 
 _log = logging.getLogger(__name__)
 
@@ -65,3 +66,15 @@ def _copied(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     copy = empty_aligned(array.shape, array.dtype)
     copy[...] = array
     return copy
+
+
+def to_gpu(array: npt.NDArray[Any]) -> Any:
+    """CuPy's copy of a NumPy array, on its current GPU.
+
+    Raises
+    ------
+    RuntimeError
+        The backend "cuda" is not available.
+    """
+    _, module = choose("cuda", on_gpu=True)
+    return module.to_gpu(array)

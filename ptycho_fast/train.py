@@ -73,9 +73,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    # This process is the command's own: TensorFlow's banner is no news to its user.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "2")
+    # This process is the command's own: that there is no GPU is no news to its user, and what
+    # goes wrong is raised as well.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if not options.no_pictures:
         from .report import require_matplotlib
 

@@ -5,6 +5,7 @@ PTYCHO_FAST_REQUIRE names them, and "tf" for the training core; without a compil
 """
 
 import os
+import sys
 
 import pytest
 
@@ -58,3 +59,27 @@ def instruction_sets():
     import ptycho_fast
 
     return ptycho_fast.build_info().get("usable_instruction_sets", [])
+
+
+@pytest.fixture(scope="session")
+def kernels_on_cpu(tmp_path_factory):
+    import cupy_on_cpu
+
+    return cupy_on_cpu.build(tmp_path_factory.mktemp("cuda"))
+
+
+@pytest.fixture
+def gpu(kernels_on_cpu, monkeypatch):
+    """CuPy and a GPU, played by the processor."""
+    import cupy_on_cpu
+
+    from ptycho_fast.backend import cuda
+
+    gpu = cupy_on_cpu.Gpu(kernels_on_cpu)
+    monkeypatch.setitem(sys.modules, "cupy", gpu)
+    caches = (cuda._module, cuda._kernel, cuda._tables, cuda._attribute)
+    for cache in caches:
+        cache.cache_clear()
+    yield gpu
+    for cache in caches:
+        cache.cache_clear()

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ptycho_fast.arrays import empty_aligned
+
 ROOT = Path(__file__).parents[1]
 ORDERS = {"forward": 0, "reverse": 1, "shuffled": 2}
 
@@ -58,10 +60,20 @@ def signatures():
     return found
 
 
+class Device(contextlib.nullcontext):
+    """One of several GPUs, the current one within it."""
+
+    compute_capability = "90"
+
+    def __init__(self, number=0):
+        super().__init__()
+        self.id = number
+
+
 class ndarray(np.ndarray):
     """NumPy's, with what only CuPy's have."""
 
-    device = types.SimpleNamespace(id=0)
+    device = Device()
 
     @property
     def data(self):
@@ -69,6 +81,17 @@ class ndarray(np.ndarray):
 
     def get(self, out):
         out[...] = self
+
+    def __array_function__(self, *call):
+        """NumPy's functions make CuPy's arrays of them, `stack` too."""
+        made = super().__array_function__(*call)
+        return made.view(ndarray) if type(made) is np.ndarray else made
+
+    def __dlpack__(self, **options):
+        """Of a copy that is aligned, as all that CuPy makes is."""
+        copy = empty_aligned(self.shape, self.dtype)
+        copy[...] = self
+        return copy.__dlpack__(**options)
 
 
 class Gpu:
@@ -82,7 +105,7 @@ class Gpu:
         self.ndarray = ndarray
         error = type("CUDARuntimeError", (RuntimeError,), {})
         self.cuda = types.SimpleNamespace(
-            Device=self.device,
+            Device=Device,
             get_current_stream=lambda: types.SimpleNamespace(synchronize=self.synchronize),
             memory=types.SimpleNamespace(OutOfMemoryError=type("OOM", (MemoryError,), {})),
             driver=types.SimpleNamespace(CUDADriverError=type("Driver", (RuntimeError,), {})),
@@ -99,15 +122,6 @@ class Gpu:
                 memGetInfo=lambda: (self.free_bytes, 2**40),
             ),
         )  # fmt: skip
-
-    def device(self, number=0):
-        @contextlib.contextmanager
-        def current():
-            yield
-
-        here = current()
-        here.id, here.compute_capability = number, "90"
-        return here
 
     def synchronize(self):
         self.synchronised += 1

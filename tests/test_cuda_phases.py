@@ -4,8 +4,6 @@ Barriers that are missing, indices that are off, memory that is read before it i
 launches that do not fit their kernels all show here. What does not: the GPU itself.
 """
 
-import sys
-
 import cases
 import cupy_on_cpu
 import numpy as np
@@ -26,23 +24,6 @@ FUSED = [
 ]
 SPLIT = [cases.Case(N) for N in (96, 128, 192, 384, 512)] + [cases.Case(256, 2)]
 ANY = [cases.Case(9), cases.Case(16, 4), cases.Case(45), cases.Case(62, 2), cases.Case(127)]
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    return cupy_on_cpu.build(tmp_path_factory.mktemp("cuda"))
-
-
-@pytest.fixture
-def gpu(library, monkeypatch):
-    gpu = cupy_on_cpu.Gpu(library)
-    monkeypatch.setitem(sys.modules, "cupy", gpu)
-    caches = (cuda._module, cuda._kernel, cuda._tables, cuda._attribute)
-    for cache in caches:
-        cache.cache_clear()
-    yield gpu
-    for cache in caches:
-        cache.cache_clear()
 
 
 def everything(obj, probe, positions, **options):
@@ -193,7 +174,7 @@ def test_arrays_elsewhere(gpu):
 def test_another_gpu(gpu, monkeypatch):
     there = [gpu.asarray(array) for array in (OBJ, PROBE, AT)]
     monkeypatch.setattr(gpu_arrays, "common_device", lambda *values: 0)
-    there[1].device = type(there[1].device)(id=1)
+    there[1].device = type(there[1].device)(1)
     with pytest.raises(ValueError, match="probe: on GPU 1, expected GPU 0"):
         ptycho_fast.diffract(*there)
 

@@ -78,11 +78,13 @@ def test_a_run(capsys):
     assert run(*SHORT, "--out", "run") == 2
     assert "--force starts anew, --resume goes on" in capsys.readouterr().err
     assert Path("run/run_metadata.json").read_bytes() == kept
-    Path("run/notes.txt").write_text("mine")
+    own = [Path("run", name) for name in ("notes.txt", "notes.json", "detector.png")]
+    for file in own:
+        file.write_text("mine")
     assert run(*SHORT[:-4], "--epochs", "1", "--filters", "1", "--out", "run", "--force",
                "--recipe", "published", "--quiet", "--no-pictures") == 0  # fmt: skip
     assert capsys.readouterr().out == ""
-    assert Path("run/notes.txt").exists()
+    assert all(file.read_text() == "mine" for file in own)
     assert not Path("run/loss.png").exists()
     published = json.loads(Path("run/run_metadata.json").read_text())
     assert published["decomposition"]["gain"] == published["stage_means"]["normalize_gain"]

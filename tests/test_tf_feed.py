@@ -3,6 +3,8 @@
 import ast
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from ptycho_fast import scaling
 from ptycho_fast.formats import pinn_npz
 from ptycho_fast.grouping import grouped
 from ptycho_fast.tf import dataset, prepare
+from ptycho_fast.tf.ahead import made_ahead
 from ptycho_fast.tf.feed import require_same_shape
 from ptycho_fast.tf.symmetry import SYMMETRIES, channel_order
 
@@ -86,6 +89,72 @@ def test_epochs_follow_each_other(data):
     same(epochs[1], list(feed.batches(4, first_epoch=1)))
     same(epochs[0] + epochs[1], list(feed.batches(4, epochs=2)))
     same(epochs[1], list(feed.epoch(1, 4)))
+
+
+def test_tensors_are_the_stream(data):
+    feed = prepare(data, noise="fresh", augment=True, truth=True)
+    found = list(feed.tensors(4, first_epoch=1, epochs=2))
+    assert all(isinstance(tensor, tf.Tensor) for tensor in tf.nest.flatten(found))
+    same(found, list(feed.batches(4, first_epoch=1, epochs=2)))
+    endless = feed.tensors(4, renew="scan", shuffle=False)
+    same(
+        [next(endless) for _ in range(5)],
+        list(feed.batches(4, renew="scan", shuffle=False).take(5)),
+    )
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("noise", ["fixed", "fresh"])
+def test_batches_made_on_a_gpu(gpu, monkeypatch, noise):
+    """The bits of the processor; nothing but memory that is on the GPU is handed over."""
+    scenario = SCENARIO.replace({"N": 32, "detector.saturation": 3000})
+    options = {"noise": noise, "augment": True, "truth": True}
+    expected = list(prepare(scenario, backend="native", **options).tensors(4, epochs=2))
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["one"])
+    handed, capsule = [], gpu.ndarray.__dlpack__
+    monkeypatch.setattr(
+        gpu.ndarray, "__dlpack__", lambda array: handed.append(array) or capsule(array)
+    )
+    found = list(prepare(scenario, backend="cuda", **options).tensors(4, epochs=2))
+    same(found, expected)
+    assert len(handed) == len(tf.nest.flatten(found))
+    assert gpu.synchronised >= len(handed)
+    feed = prepare(scenario, backend="cuda", **options)
+    renewed = feed.tensors(4, renew="scan")
+    same([next(renewed) for _ in range(3)], expected[:3])
+    next(renewed)
+
+
+def test_made_ahead():
+    made = []
+
+    def source():
+        for n in range(20):
+            made.append(n)
+            yield n
+
+    assert list(made_ahead(source(), 3)) == list(range(20))
+    made.clear()
+    items = made_ahead(source(), 3)
+    assert [next(items), next(items)] == [0, 1]
+    time.sleep(0.05)
+    assert 4 <= len(made) <= 5  # those asked for, and three more
+    items.close()
+    so_far = len(made)
+    time.sleep(0.05)
+    assert len(made) == so_far
+    assert not any(thread.name.startswith("made_ahead") for thread in threading.enumerate())
+
+
+def test_made_ahead_passes_errors_on():
+    def source():
+        yield 1
+        raise ValueError("no more")
+
+    items = made_ahead(source(), 4)
+    assert next(items) == 1
+    with pytest.raises(ValueError, match="no more"):
+        next(items)
 
 
 def test_shuffle_and_seed(data):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import ptycho_fast
 from ptycho_fast import scaling
@@ -81,6 +82,18 @@ def test_the_same_training_on_every_backend(backend):
         if equal and np.array_equal(feed.expected, definition.expected):
             assert values == expected
         assert values == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.gpu
+def test_the_same_training_on_a_gpu():
+    """The same batches, bit by bit; the same history, if TensorFlow computes on the processor."""
+    feeds = [prepare(SCENARIO, backend=name, noise="fresh") for name in ("native", "cuda")]
+    for one, other in zip(*(feed.tensors(4, epochs=2) for feed in feeds), strict=True):
+        for a, b in zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True):
+            assert a.numpy().tobytes() == b.numpy().tobytes()
+    there = bool(tf.config.list_logical_devices("GPU"))  # convolutions there sum in any order
+    for values, expected in zip(*(losses(trained(feed).history) for feed in feeds), strict=True):
+        assert values == pytest.approx(expected, rel=1e-5 if there else 0, abs=0)
 
 
 def test_a_seed_gives_the_same_training_again(data):

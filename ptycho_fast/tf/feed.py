@@ -21,6 +21,7 @@ from ptycho_fast.grouping import Groups, group_energies, make_groups
 from ptycho_fast.philox import uniforms
 from ptycho_fast.scenario import GroupSpec, Scenario, resolve
 
+from .ahead import made_ahead
 from .symmetry import SYMMETRIES, Symmetry, require_symmetric
 
 PAIRINGS = ("published", "consistent")
@@ -61,6 +62,8 @@ class Feed:
         Whether targets hold the true object.
     backend : str
         Of the simulator, where photons are drawn anew.
+    on_gpu : bool
+        Whether batches are made on a GPU, as CuPy's arrays; see `tensors`.
     drawn : dict
         Part, number and kind of the groups, as `prepare` takes them, to draw them from a new scan.
     """
@@ -77,6 +80,7 @@ class Feed:
     augment: bool = False
     truth: bool = False
     backend: str = "auto"
+    on_gpu: bool = False
     drawn: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -115,10 +119,18 @@ class Feed:
         """The same data for a network that was made for another intensity scale."""
         return replace(self, intensity_scale=intensity_scale)
 
+    def _there(self, array: npt.NDArray[Any]) -> Any:
+        """An array where batches are made."""
+        if not self.on_gpu:
+            return array
+        from ptycho_fast.handover import to_gpu
+
+        return to_gpu(array)
+
     # --- batches ---
 
     def epoch(self, epoch: int, batch_size: int, *, shuffle: bool = True) -> Iterator[Batch]:
-        """Batches of NumPy arrays: ``((amplitude, offsets), targets)``; see `dataset`."""
+        """Batches of arrays: ``((amplitude, offsets), targets)``; see `dataset`."""
         order = np.arange(len(self))
         if shuffle:
             chance = uniforms(self.seed, "order", epoch * len(self) + order)
@@ -127,7 +139,10 @@ class Feed:
             yield self._batch(order[first : first + batch_size], epoch)
 
     def _batch(self, chosen: npt.NDArray[np.int64], epoch: int) -> Batch:
-        """Groups `chosen`, as NumPy arrays; the one place where batches are made."""
+        """Groups `chosen`; the one place where batches are made.
+
+        CuPy's arrays take part in NumPy's functions and take NumPy's indices.
+        """
         offsets = self.groups.coords_relative[chosen]
         scaled = self._amplitudes(self.groups.nn_indices[chosen], epoch)
         scaled *= np.float32(self.intensity_scale * self.gain)
@@ -139,28 +154,32 @@ class Feed:
                 scaled[n], offsets[n] = symmetry.group(scaled[n], offsets[n])
                 if objects is not None:
                     objects[n] = symmetry.field(objects[n])
-        amplitude = np.ascontiguousarray(np.moveaxis(scaled, 1, -1))
+        amplitude = np.moveaxis(scaled, 1, -1).copy(order="C")
         targets = {"amplitude": amplitude, "intensity": np.square(amplitude)}
         if objects is not None:
             targets["object"] = objects
-        return (amplitude, offsets.astype(np.float32)), targets
+        return (amplitude, self._there(offsets.astype(np.float32))), targets
 
-    def _amplitudes(self, members: npt.NDArray[np.int64], epoch: int) -> npt.NDArray[np.float32]:
+    @cached_property
+    def _fixed(self) -> Any:
+        return self._there(self.amplitude)
+
+    def _amplitudes(self, members: npt.NDArray[np.int64], epoch: int) -> Any:
         """Amplitudes (G, C, N, N) of the patterns `members` (G, C)."""
         if self.noise == "fixed":
-            return self.amplitude[members]
+            return self._fixed[members]
         patterns, place = np.unique(members, return_inverse=True)
         drawn = np.stack([self._observed_again(int(b), epoch) for b in patterns])
         return drawn[place.reshape(members.shape)]
 
-    def _observed_again(self, pattern: int, epoch: int) -> npt.NDArray[np.float32]:
+    def _observed_again(self, pattern: int, epoch: int) -> Any:
         """Amplitude of a pattern with the photons of an epoch; in epoch 0 those of the data set."""
         from ptycho_fast import sample_photons
 
         scenario, s = self.data.scenario, self.data.intensity_scale
         assert s is not None  # checked where the feed was made
         counts = sample_photons(
-            np.float32(s**2) * self.expected[pattern : pattern + 1],
+            self.expected[pattern : pattern + 1] * np.float32(s**2),
             seed=scenario.seeds.photons if scenario else self.seed,
             first_index=epoch * self.data.n_patterns + pattern,  # epochs follow each other
             backend=self.backend,
@@ -171,32 +190,36 @@ class Feed:
         return (np.sqrt(counts[0], dtype=np.float64) / s).astype(np.float32)
 
     @cached_property
-    def expected(self) -> npt.NDArray[np.float32]:
-        """Expected intensities (B, N, N) before dose, computed once."""
+    def expected(self) -> Any:
+        """Expected intensities (B, N, N) float32 before dose, computed once."""
         from ptycho_fast import diffract
 
         data = self.data
-        return diffract(data.object, data.probe, data.positions, backend=self.backend)
+        probe, positions = self._there(data.probe), self._there(data.positions)
+        return diffract(self._object, probe, positions, backend=self.backend)
 
     # --- truth ---
 
-    def true_objects(
-        self, chosen: npt.NDArray[np.int64] | slice = slice(None)
-    ) -> npt.NDArray[np.complex64]:
+    def true_objects(self, chosen: npt.NDArray[np.int64] | slice = slice(None)) -> Any:
         """True objects (G, N, N) of groups, at their mean position, in the network's units."""
         return self._true_patches(self.groups.coords_offsets[chosen, 0, :, 0])
 
-    def true_patches(self) -> npt.NDArray[np.complex64]:
+    def true_patches(self) -> Any:
         """True patches (G, C, N, N) of all groups, in the network's units."""
         xy = np.moveaxis(self.groups.coords[:, 0], 1, 2)
         patches = self._true_patches(xy.reshape(-1, 2))
         return patches.reshape(*xy.shape[:2], self.N, self.N)
 
-    def _true_patches(self, positions: npt.NDArray[np.float64]) -> npt.NDArray[np.complex64]:
+    @cached_property
+    def _object(self) -> Any:
+        return self._there(self.data.object)
+
+    def _true_patches(self, positions: npt.NDArray[np.float64]) -> Any:
         from ptycho_fast import extract_patches
 
-        patches = extract_patches(self.data.object, positions, self.N, backend=self.backend)
-        return np.float32(self.gain) * patches
+        at = self._there(np.ascontiguousarray(positions))
+        patches = extract_patches(self._object, at, self.N, backend=self.backend)
+        return patches * np.float32(self.gain)
 
     # --- without end ---
 
@@ -227,6 +250,35 @@ class Feed:
 
     # --- TensorFlow ---
 
+    def tensors(
+        self,
+        batch_size: int,
+        *,
+        shuffle: bool = True,
+        first_epoch: int = 0,
+        epochs: int = 1,
+        renew: str | None = None,
+    ) -> Iterator[Batch]:
+        """Batches as tensors, made ahead by a thread: an iterator with less between than tf.data.
+
+        With the backend "cuda", where TensorFlow has a GPU as well, batches are made there and
+        handed over by DLPack. Hold such a batch until what reads it has ended, which looking at a
+        result shows: CuPy uses the memory again once the tensors are let go.
+        """
+        import tensorflow as tf
+
+        batch_size, starts = self._checked(batch_size, first_epoch, epochs, renew)
+        feed, given = self, tf.constant
+        if self.backend == "cuda" and tf.config.list_logical_devices("GPU"):
+            from ptycho_fast.handover import tensorflow_capsule
+
+            def given(array: Any) -> Any:
+                return tf.experimental.dlpack.from_dlpack(tensorflow_capsule(array))
+
+            feed = replace(self, on_gpu=True)
+        batches = feed._generate(batch_size, shuffle, next(starts), epochs, renew)
+        return made_ahead((tf.nest.map_structure(given, batch) for batch in batches), _AHEAD)
+
     def batches(
         self,
         batch_size: int,
@@ -239,20 +291,10 @@ class Feed:
         """A `tf.data.Dataset` of batches, made in the background; see `dataset`."""
         import tensorflow as tf
 
-        batch_size = scaling.whole(batch_size, "batch_size")
-        if renew not in (None, *RENEWALS):
-            raise ValueError(f"renew: {renew!r} given, expected one of {', '.join(RENEWALS)}")
-        if renew and self.data.scenario is None:
-            raise ValueError("renew: the data have no scenario to simulate again")
-        epochs = scaling.whole(epochs, "epochs")
-        starts = count(scaling.whole(first_epoch, "first_epoch", least=0), epochs)
+        batch_size, starts = self._checked(batch_size, first_epoch, epochs, renew)
 
         def generate() -> Iterator[Batch]:
-            if renew:
-                yield from self.endless(renew, batch_size, shuffle=shuffle)
-            start = next(starts)
-            for epoch in range(start, start + epochs):
-                yield from self.epoch(epoch, batch_size, shuffle=shuffle)
+            return self._generate(batch_size, shuffle, next(starts), epochs, renew)
 
         N, C = self.N, self.channels
         pattern = tf.TensorSpec((None, N, N, C), tf.float32)
@@ -269,6 +311,26 @@ class Feed:
         options = tf.data.Options()
         options.autotune.enabled = False
         return stream.with_options(options)
+
+    def _checked(
+        self, batch_size: int, first_epoch: int, epochs: int, renew: str | None
+    ) -> tuple[int, Iterator[int]]:
+        """Size of a batch, and the first epoch of one iteration after the other."""
+        if renew not in (None, *RENEWALS):
+            raise ValueError(f"renew: {renew!r} given, expected one of {', '.join(RENEWALS)}")
+        if renew and self.data.scenario is None:
+            raise ValueError("renew: the data have no scenario to simulate again")
+        first = scaling.whole(first_epoch, "first_epoch", least=0)
+        starts = count(first, scaling.whole(epochs, "epochs"))
+        return scaling.whole(batch_size, "batch_size"), starts
+
+    def _generate(
+        self, batch_size: int, shuffle: bool, start: int, epochs: int, renew: str | None
+    ) -> Iterator[Batch]:
+        if renew:
+            yield from self.endless(renew, batch_size, shuffle=shuffle)
+        for epoch in range(start, start + epochs):
+            yield from self.epoch(epoch, batch_size, shuffle=shuffle)
 
 
 def prepare(

@@ -8,13 +8,12 @@
 ``summary.md``       the same as tables, for people
 ``prediction.npz``   stitched object and where windows cover it
 ``scores.json``      score by epoch and time, where asked for
-``*.png``            loss, amplitude, phase
+``loss.png``, ``amplitude.png``, ``phase.png``, and ``score.png`` beside ``scores.json``
 ===================  =============================================================
 """
 
 import json
 import math
-import os
 import platform
 import time
 from dataclasses import asdict
@@ -38,7 +37,10 @@ from .recipes import Recipe
 from .train import Trainer, Watcher
 
 _REQUEST, _SCORES = "request.json", "scores.json"
-_FILES = ("data.npz", "model-*.keras", "*.json", "summary.md", "prediction.npz", "*.png")
+_FILES = (
+    "data.npz", "model-*.keras", "state.json", "history.json", "run_metadata.json", "summary.md",
+    "prediction.npz", "loss.png", "amplitude.png", "phase.png", "score.png", _REQUEST, _SCORES,
+)  # fmt: skip
 
 
 def check_free(folder: Path, *, force: bool) -> None:
@@ -276,4 +278,4 @@ def report(
 
 def _write_json(path: Path, value: Any) -> None:
     with written_aside(path, force=True) as file:
-        file.write((json.dumps(value, indent=2, allow_nan=False) + os.linesep).encode())
+        file.write((json.dumps(value, indent=2, allow_nan=False) + "\n").encode())

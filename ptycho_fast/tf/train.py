@@ -158,7 +158,7 @@ class Trainer:
         learn, judge = compiled_step(model, spec.weights, unit), _values(model, spec.weights, unit)
 
         steps, left = math.ceil(len(feed) / spec.batch_size), spec.epochs - self.epoch
-        batches = iter(feed.batches(spec.batch_size, first_epoch=self.epoch, epochs=left))
+        batches = feed.tensors(spec.batch_size, first_epoch=self.epoch, epochs=left)
         while self.epoch < spec.epochs and not self._rests():
             start, waited, sums = time.perf_counter(), 0.0, _Means()
             for n in range(steps):
