@@ -17,7 +17,7 @@ from .scenario import Scenario, presets
 
 _RECIPES = {
     "published": "sigmoid head, gain not undone, 5 epochs",
-    "corrected": "softplus head, gain undone, 5 epochs",
+    "corrected": "softplus head, gain undone, cosine rate, 5 epochs",
     "full": "every pattern a group, mirrored copies, cosine rate, 60 epochs, a network a quarter "
     "of the size",
 }

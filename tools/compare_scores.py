@@ -1,7 +1,6 @@
 """``python tools/compare_scores.py RUN... --out FILE``: r against training time, for each run.
 
-The runs are folders of ``python -m ptycho_fast.train --score-every EPOCHS``. Where other work
-slowed them, ``--seconds-per-epoch`` says what an epoch takes on the machine alone.
+The runs are folders of ``python -m ptycho_fast.train --score-every EPOCHS``.
 """
 
 import argparse
@@ -19,13 +18,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seconds-per-epoch", type=float)
     options = parser.parse_args()
     runs = {run.name: json.loads((run / "scores.json").read_text()) for run in options.runs}
-    if options.seconds_per_epoch:
-        for values in runs.values():
-            for value in values:
-                value["seconds"] = value["epoch"] * options.seconds_per_epoch
     scores(runs, options.out, LADDER)
 
 

@@ -101,15 +101,18 @@ class Recipe:
         return replace(self, spec=replace(self.spec, **given), **own)
 
 
-_FIVE_EPOCHS = TrainSpec(epochs=5, stop_patience=5)  # all of them, as published
-
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe(
-            name="published", activation="sigmoid", bias=0.0, undo_gain=False, spec=_FIVE_EPOCHS
+            name="published",
+            activation="sigmoid",
+            bias=0.0,
+            undo_gain=False,
+            spec=TrainSpec(epochs=5, stop_patience=5),  # all of them, as published
         ),
-        Recipe(name="corrected", spec=_FIVE_EPOCHS),
+        # At a constant rate the brightness after five epochs would still be one of chance.
+        Recipe(name="corrected", spec=TrainSpec(epochs=5, schedule="cosine")),
         Recipe(
             name="full",
             n_filters_scale=1,
