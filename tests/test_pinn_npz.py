@@ -43,6 +43,7 @@ def test_contents(dataset, tmp_path):
     assert metadata["profile"] == "pinn-amplitude"
     assert metadata["intensity_scale"] == s
     assert metadata["scenario"] == dataset.scenario.to_dict()
+    assert metadata["physics_parameters"] == {"N": 64, "nphotons": 1e9, "gridsize": 2}
     provenance = metadata["provenance"]
     assert provenance["version"] == ptycho_fast.__version__
     assert provenance["backend"] == dataset.provenance["backend"]

@@ -171,6 +171,10 @@ def read(path: str | os.PathLike[str], *, domain: str | None = None) -> Dataset:
 
 
 def _metadata(dataset: Dataset) -> dict[str, Any]:
+    scenario = dataset.scenario
+    physics: dict[str, Any] = {"N": dataset.N}  # where PtychoPINN looks, or takes 1e9 photons
+    if scenario:
+        physics |= {"nphotons": scenario.dose.nphotons, "gridsize": scenario.gridsize}
     return {
         "program": "ptycho_fast",
         "profile": PROFILE,
@@ -179,7 +183,8 @@ def _metadata(dataset: Dataset) -> dict[str, Any]:
         "intensity_scale": dataset.intensity_scale,
         "provenance": dataset.provenance,
         "probe_modes": len(dataset.probe),
-        "scenario": dataset.scenario.to_dict() if dataset.scenario else None,
+        "scenario": scenario.to_dict() if scenario else None,
+        "physics_parameters": physics,
     }
 
 
