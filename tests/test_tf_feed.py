@@ -96,11 +96,9 @@ def test_tensors_are_the_stream(data):
     found = list(feed.tensors(4, first_epoch=1, epochs=2))
     assert all(isinstance(tensor, tf.Tensor) for tensor in tf.nest.flatten(found))
     same(found, list(feed.batches(4, first_epoch=1, epochs=2)))
-    endless = feed.tensors(4, renew="scan", shuffle=False)
-    same(
-        [next(endless) for _ in range(5)],
-        list(feed.batches(4, renew="scan", shuffle=False).take(5)),
-    )
+    endless = {"batch_size": 4, "renew": "scan"}
+    tensors, stream = feed.tensors(**endless), feed.batches(**endless)
+    same([next(tensors) for _ in range(5)], list(stream.take(5)))
 
 
 @pytest.mark.native
@@ -137,12 +135,11 @@ def test_made_ahead():
     made.clear()
     items = made_ahead(source(), 3)
     assert [next(items), next(items)] == [0, 1]
-    time.sleep(0.05)
-    assert 4 <= len(made) <= 5  # those asked for, and three more
+    deadline = time.monotonic() + 30
+    while len(made) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
     items.close()
-    so_far = len(made)
-    time.sleep(0.05)
-    assert len(made) == so_far
+    assert made == [0, 1, 2, 3, 4]  # those asked for, and three more
     assert not any(thread.name.startswith("made_ahead") for thread in threading.enumerate())
 
 
