@@ -76,7 +76,8 @@ def simulate(
 
     shape = (len(positions), scenario.N, scenario.N)
     diffraction = arrays.empty_aligned(shape, np.uint32 if noise else np.float32)
-    with clock.stage("patterns", total=len(positions)), granted(threads) as n_threads, place:
+    share = granted(threads, diffraction.size)
+    with clock.stage("patterns", total=len(positions)), share as n_threads, place:
         if noise:
             try:
                 check_rates(module, obj, probe, positions, scale, bound, n_threads)

@@ -58,8 +58,8 @@ def extract_patches(
         "auto" (the best there is on the processor, or "cuda" for CuPy's arrays) or a name of
         `ptycho_fast.backends`.
     threads : int, optional
-        Threads over patterns; by default PTYCHO_FAST_THREADS, OMP_NUM_THREADS or all processors.
-        The result does not depend on it.
+        Threads over patterns; by default PTYCHO_FAST_THREADS, OMP_NUM_THREADS or all processors,
+        fewer for less than 2**16 pixels each. The result does not depend on it.
     device : int, optional
         Number of the GPU, with the backend "cuda"; by default that of the arrays or CuPy's current.
     out : (B, N, N) complex64, optional
@@ -81,7 +81,7 @@ def extract_patches(
         obj, at = gate.as_object(obj), gate.as_positions(positions)
         N = arrays.as_side(N)
         out = gate.output(out, (len(at), N, N), np.complex64, (obj, at))
-        with granted(threads) as n_threads:
+        with granted(threads, out.size) as n_threads:
             module.extract_patches(obj, at, out, n_threads)
         return out
 
@@ -131,7 +131,7 @@ def diffract(
         obj, probe, positions, _ = _inputs(gate, obj, probe, positions)
         shape = (len(positions), *probe.shape[1:])
         out = gate.output(out, shape, np.float32, (obj, probe, positions))
-        with granted(threads) as n_threads:
+        with granted(threads, out.size) as n_threads:
             module.diffract(obj, probe, positions, out, n_threads)
         return out
 
@@ -187,7 +187,7 @@ def sample_photons(
         out = _output(gate, out, rates.shape, "counts", dtype, (rates,))
         if gate is arrays:
             _check_given_rates(rates)
-        with granted(threads) as n_threads:
+        with granted(threads, out.size) as n_threads:
 
             def sample(first: int, last: int, counts: npt.NDArray[Any]) -> None:
                 part, index = rates[first:last], first_index + first
@@ -261,7 +261,7 @@ def observe(
         first_index = arrays.as_integer(first_index, "first_index", 0, 2**64 - len(positions))
         shape = (len(positions), *probe.shape[1:])
         out = _output(gate, out, shape, output, dtype, (obj, probe, positions))
-        with granted(threads) as n_threads:
+        with granted(threads, out.size) as n_threads:
             check_rates(module, obj, probe, positions, scale, bound, n_threads)
 
             def make(first: int, last: int, to: npt.NDArray[Any]) -> None:

@@ -12,6 +12,8 @@ from .arrays import as_integer
 
 MOST_THREADS = 1024
 
+_WORTH_A_THREAD = 2**16  # pixels; to start one, and its cold cache, cost as much as half of these
+
 
 def _asked_for() -> int | None:
     """The environment's wish; OMP_NUM_THREADS may be a list, one number for each nesting level."""
@@ -76,8 +78,10 @@ if hasattr(os, "register_at_fork"):  # a child starts with one thread, whatever 
 
 
 @contextmanager
-def granted(threads: int | None) -> Iterator[int]:
-    """Threads for one call: as many as asked for, or by default those that no other call has.
+def granted(threads: int | None, n_pixels: int) -> Iterator[int]:
+    """Threads for one call: as many as asked for, or by default as help to make so many pixels.
+
+    By default no more than other calls have left.
 
     Raises
     ------
@@ -87,7 +91,7 @@ def granted(threads: int | None) -> Iterator[int]:
     count = thread_count(threads)
     with _busy.lock:
         if threads is None:
-            count = max(1, count - _busy.count)
+            count = max(1, min(count - _busy.count, n_pixels // _WORTH_A_THREAD))
         _busy.count += count
     try:
         yield count

@@ -68,12 +68,25 @@ def test_calls_at_the_same_time_share_the_processors(monkeypatch):
     from ptycho_fast.threads import granted
 
     monkeypatch.setenv("PTYCHO_FAST_THREADS", "4")
-    with granted(None) as first, granted(None) as second, granted(3) as third:
+    many = 2**20  # pixels
+    with granted(None, many) as first, granted(None, many) as second, granted(3, many) as third:
         assert (first, second, third) == (4, 1, 3)
-    with granted(None) as alone:
+    with granted(None, many) as alone:
         assert alone == 4
-    with granted(3), granted(None) as rest:
+    with granted(3, many), granted(None, many) as rest:
         assert rest == 1
+
+
+def test_a_small_call_takes_few_threads(monkeypatch):
+    """It would not be over earlier; whoever names a number gets it."""
+    from ptycho_fast.threads import granted
+
+    monkeypatch.setenv("PTYCHO_FAST_THREADS", "4")
+    for n_patterns, expected in ((1, 1), (31, 1), (32, 2), (64, 4), (1000, 4)):
+        with granted(None, n_patterns * 64**2) as threads:
+            assert threads == expected
+    with granted(3, 64**2) as threads:
+        assert threads == 3
 
 
 def test_more_threads_than_patterns(fast_backend):
