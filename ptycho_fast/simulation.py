@@ -76,7 +76,7 @@ def simulate(
 
     shape = (len(positions), scenario.N, scenario.N)
     diffraction = arrays.empty_aligned(shape, np.uint32 if noise else np.float32)
-    share = granted(threads, diffraction.size)
+    share = granted(threads, len(probe) * diffraction.size)
     with clock.stage("patterns", total=len(positions)), share as n_threads, place:
         if noise:
             try:

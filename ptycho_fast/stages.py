@@ -59,7 +59,7 @@ def extract_patches(
         `ptycho_fast.backends`.
     threads : int, optional
         Threads over patterns; by default PTYCHO_FAST_THREADS, OMP_NUM_THREADS or all processors,
-        fewer for less than 2**16 pixels each. The result does not depend on it.
+        fewer where each had less than 2**16 pixels (times modes). The result does not depend on it.
     device : int, optional
         Number of the GPU, with the backend "cuda"; by default that of the arrays or CuPy's current.
     out : (B, N, N) complex64, optional
@@ -131,7 +131,7 @@ def diffract(
         obj, probe, positions, _ = _inputs(gate, obj, probe, positions)
         shape = (len(positions), *probe.shape[1:])
         out = gate.output(out, shape, np.float32, (obj, probe, positions))
-        with granted(threads, out.size) as n_threads:
+        with granted(threads, len(probe) * out.size) as n_threads:
             module.diffract(obj, probe, positions, out, n_threads)
         return out
 
@@ -261,7 +261,7 @@ def observe(
         first_index = arrays.as_integer(first_index, "first_index", 0, 2**64 - len(positions))
         shape = (len(positions), *probe.shape[1:])
         out = _output(gate, out, shape, output, dtype, (obj, probe, positions))
-        with granted(threads, out.size) as n_threads:
+        with granted(threads, len(probe) * out.size) as n_threads:
             check_rates(module, obj, probe, positions, scale, bound, n_threads)
 
             def make(first: int, last: int, to: npt.NDArray[Any]) -> None:

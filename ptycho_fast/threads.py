@@ -12,7 +12,8 @@ from .arrays import as_integer
 
 MOST_THREADS = 1024
 
-_WORTH_A_THREAD = 2**16  # pixels; to start one, and its cold cache, cost as much as half of these
+# Pixels of waves that take about as long as starting a thread and filling its cache; docs/speed.md.
+_WORTH_A_THREAD = 2**16
 
 
 def _asked_for() -> int | None:
@@ -79,9 +80,9 @@ if hasattr(os, "register_at_fork"):  # a child starts with one thread, whatever 
 
 @contextmanager
 def granted(threads: int | None, n_pixels: int) -> Iterator[int]:
-    """Threads for one call: as many as asked for, or by default as help to make so many pixels.
+    """Threads for one call: as many as asked for, or by default those that no other call has.
 
-    By default no more than other calls have left.
+    By default no more than help with `n_pixels`, those of all patterns, times the probe's modes.
 
     Raises
     ------

@@ -89,6 +89,21 @@ def test_a_small_call_takes_few_threads(monkeypatch):
         assert threads == 3
 
 
+@pytest.mark.parametrize("modes", [1, 4])
+def test_modes_are_work(monkeypatch, modes):
+    """Eight patterns of 64 x 64 are worth one thread, with four modes two."""
+    obj, probe, positions = cases.Case(64, modes).inputs()
+    given = []
+    stages = ptycho_fast.stages
+    backend = stages.choose("reference")[1]
+    monkeypatch.setenv("PTYCHO_FAST_THREADS", "4")
+    for name in ("diffract", "observe"):
+        monkeypatch.setattr(backend, name, lambda *arguments: given.append(arguments[-1]))
+    ptycho_fast.diffract(obj, probe, positions[:8], backend="reference")
+    ptycho_fast.observe(obj, probe, positions[:8], scale=0.1, seed=1, backend="reference")
+    assert given == [max(1, modes // 2)] * 2
+
+
 def test_more_threads_than_patterns(fast_backend):
     obj, probe, positions = cases.Case(32).inputs()
     one = ptycho_fast.diffract(obj, probe, positions[:1], threads=1, backend=fast_backend)

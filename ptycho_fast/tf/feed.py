@@ -264,6 +264,8 @@ class Feed:
         With the backend "cuda", where TensorFlow has a GPU as well, batches are made there and
         handed over by DLPack. Hold such a batch until what reads it has ended, which looking at a
         result shows: CuPy uses the memory again once the tensors are let go.
+
+        Arguments and what a batch holds are those of `dataset`.
         """
         import tensorflow as tf
 
