@@ -30,7 +30,7 @@ from rich.table import Table
 
 from bench.contenders import make_case
 from bench.gpu_pipelines import CONTENDERS, GpuPipeline
-from ptycho_fast.cuda_build import nvrtc_options
+from ptycho_fast.backend.cuda_build import nvrtc_options
 
 ROOT = Path(__file__).parents[1]
 DOSES = (None, 1e3, 1e6)  # None: noise-free

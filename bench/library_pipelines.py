@@ -16,7 +16,7 @@ import numpy as np
 
 from bench import library_kernels as kernels
 from bench.pipeline import Array, Pipeline
-from ptycho_fast.arrays import empty_aligned
+from ptycho_fast.backend.host_arrays import empty_aligned
 
 Transform = Callable[[], Array]  # of the waves it was planned for; may overwrite them
 

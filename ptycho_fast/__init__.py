@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any
 __path__ = pkgutil.extend_path(__path__, __name__)
 
 if TYPE_CHECKING:
-    from . import scaling as scaling
-    from .backend import backends as backends
-    from .build import __version__ as __version__
-    from .build import build_info as build_info
-    from .dataset import Dataset as Dataset
-    from .errors import ScenarioError as ScenarioError
-    from .scenario import Scenario as Scenario
-    from .simulation import simulate as simulate
-    from .stages import diffract as diffract
-    from .stages import extract_patches as extract_patches
-    from .stages import observe as observe
-    from .stages import sample_photons as sample_photons
+    from ptycho_fast import scaling as scaling
+    from ptycho_fast.backend import backends as backends
+    from ptycho_fast.build import build_info as build_info
+    from ptycho_fast.data.dataset import Dataset as Dataset
+    from ptycho_fast.errors import ScenarioError as ScenarioError
+    from ptycho_fast.scenario import Scenario as Scenario
+    from ptycho_fast.simulator import simulate as simulate
+    from ptycho_fast.stages import diffract as diffract
+    from ptycho_fast.stages import extract_patches as extract_patches
+    from ptycho_fast.stages import observe as observe
+    from ptycho_fast.stages import sample_photons as sample_photons
+    from ptycho_fast.version import __version__ as __version__
 
 _HOME = {
-    "Dataset": "dataset",
+    "Dataset": "data.dataset",
     "Scenario": "scenario",
     "ScenarioError": "errors",
-    "__version__": "build",
+    "__version__": "version",
     "backends": "backend",
     "build_info": "build",
     "diffract": "stages",
@@ -37,7 +37,7 @@ _HOME = {
     "observe": "stages",
     "sample_photons": "stages",
     "scaling": "scaling",
-    "simulate": "simulation",
+    "simulate": "simulator",
 }
 
 __all__ = [  # noqa: RUF022 - in the order of the data flow

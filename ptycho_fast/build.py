@@ -1,13 +1,12 @@
 """What this installation is: version, extension, compiler, libraries."""
 
-import importlib.metadata
 import platform
 from typing import Any
 
-try:
-    __version__ = importlib.metadata.version("ptycho_fast")
-except importlib.metadata.PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+uninstalled"
+import numpy
+
+from ptycho_fast.backend import native
+from ptycho_fast.version import __version__
 
 
 def build_info() -> dict[str, Any]:
@@ -20,10 +19,6 @@ def build_info() -> dict[str, Any]:
         If so ``compiler``, ``flags``, ``build_type``, ``instruction_sets`` (built) and
         ``usable_instruction_sets`` (this processor's, the best last).
     """
-    import numpy
-
-    from .backend import native
-
     info: dict[str, Any] = {
         "version": __version__,
         "python": platform.python_version(),

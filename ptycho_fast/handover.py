@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import gpu_arrays
-from .arrays import ALIGNMENT, empty_aligned
-from .backend import choose
+from ptycho_fast.backend import choose, gpu_arrays
+from ptycho_fast.backend.host_arrays import ALIGNMENT, empty_aligned
 
 _log = logging.getLogger(__name__)
 

@@ -14,100 +14,15 @@ the published numbers of the ``gs2_ideal`` scenario to the last bit.
 """
 
 import math
-import operator
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ptycho_fast import checks
+
 _CHUNK_PIXELS = 1 << 20  # pixels squared at a time: 8 MiB of float64, whatever the data set's size
-
-
-def real(value: Any, name: str) -> float:
-    """Return a finite number as float.
-
-    Parameters
-    ----------
-    value : float
-        The number given.
-    name : str
-        Name of the argument, for the message.
-
-    Returns
-    -------
-    float
-        The same number.
-
-    Raises
-    ------
-    ValueError
-        If `value` is not a finite real number.
-    """
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{name} is {value!r}; expected a finite number")
-    return number
-
-
-def positive(value: Any, name: str) -> float:
-    """Return a finite number above zero as float.
-
-    Parameters
-    ----------
-    value : float
-        The number given.
-    name : str
-        Name of the argument, for the message.
-
-    Returns
-    -------
-    float
-        The same number.
-
-    Raises
-    ------
-    ValueError
-        If `value` is not a finite real number above zero.
-    """
-    number = real(value, name)
-    if number <= 0:
-        raise ValueError(f"{name} is {value!r}; expected a number above 0")
-    return number
-
-
-def whole(value: Any, name: str, least: int = 1) -> int:
-    """Return a whole number that is not below a bound as int.
-
-    Parameters
-    ----------
-    value : int
-        The number given.
-    name : str
-        Name of the argument, for the message.
-    least : int
-        Smallest value allowed.
-
-    Returns
-    -------
-    int
-        The same number.
-
-    Raises
-    ------
-    ValueError
-        If `value` is not an integer, or below `least`.
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least:
-        raise ValueError(f"{name} is {value!r}; expected a whole number, at least {least}")
-    return number
 
 
 def dataset_intensity_scale(nphotons: float, mean_energy: float) -> float:
@@ -131,7 +46,8 @@ def dataset_intensity_scale(nphotons: float, mean_energy: float) -> float:
     ValueError
         If an argument is not a finite number above zero.
     """
-    return math.sqrt(positive(nphotons, "nphotons") / positive(mean_energy, "mean_energy"))
+    nphotons = checks.positive(nphotons, "nphotons")
+    return math.sqrt(nphotons / checks.positive(mean_energy, "mean_energy"))
 
 
 def closed_form_intensity_scale(nphotons: float, N: int) -> float:
@@ -157,7 +73,7 @@ def closed_form_intensity_scale(nphotons: float, N: int) -> float:
     ValueError
         If `nphotons` is not a finite number above zero, or `N` is below 1.
     """
-    return math.sqrt(positive(nphotons, "nphotons")) / (whole(N, "N") / 2)
+    return math.sqrt(checks.positive(nphotons, "nphotons")) / (checks.count(N, "N") / 2)
 
 
 def amplitude_energies(amplitude: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -182,10 +98,10 @@ def amplitude_energies(amplitude: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """
     data = np.asarray(amplitude)
     if data.dtype.kind not in "biuf":
-        raise ValueError(f"amplitude has dtype {data.dtype}; expected real numbers")
+        raise ValueError(f"amplitude: dtype {data.dtype} given, expected real numbers")
     if data.ndim not in (3, 4) or data.size == 0 or data.shape[1] != data.shape[2]:
         raise ValueError(
-            f"amplitude has shape {data.shape}; expected (B, N, N) or (G, N, N, C), not empty"
+            f"amplitude: shape {data.shape} given, expected (B, N, N) or (G, N, N, C), not empty"
         )
     energies = np.concatenate(list(_chunk_energies(data)))
     if not np.isfinite(energies).all():
@@ -253,15 +169,15 @@ def normalise_gain(amplitude: npt.ArrayLike, N: int) -> float:
     ValueError
         If the shape is not as above, the energy is zero, or a value is not finite.
     """
-    side = whole(N, "N")
+    side = checks.count(N, "N")
     if np.ndim(amplitude) == 0:
-        energy = positive(amplitude, "mean energy")
+        energy = checks.positive(amplitude, "mean energy")
     else:
         shape = np.shape(amplitude)
         energies = amplitude_energies(amplitude)
         if shape[1] != side:
-            raise ValueError(f"amplitude has shape {shape}; expected patterns of side N = {side}")
-        energy = positive(float(energies.mean()), "mean energy of the amplitude")
+            raise ValueError(f"amplitude: shape {shape} given, expected side N = {side}")
+        energy = checks.positive(float(energies.mean()), "mean energy of the amplitude")
     return math.sqrt((side / 2) ** 2 / energy)
 
 
@@ -283,7 +199,7 @@ def log_scale(s: float) -> np.float32:
     ValueError
         If `s` is not a finite number above zero.
     """
-    return np.float32(math.log(positive(s, "s")))
+    return np.float32(math.log(checks.positive(s, "s")))
 
 
 def external_intensity_scale(s: float) -> float:
@@ -330,8 +246,8 @@ def scaler_state(s: float, trainable: bool = True, w: float | None = None) -> di
     ValueError
         If `s` is not a finite number above zero, or `w` not finite.
     """
-    scale = positive(s, "s")
-    value = float(log_scale(scale)) if w is None else real(w, "w")
+    scale = checks.positive(s, "s")
+    value = float(log_scale(scale)) if w is None else checks.number(w, "w")
     model = math.exp(value)
     return {
         "log_scale_value": value,
@@ -345,8 +261,8 @@ def scaler_state(s: float, trainable: bool = True, w: float | None = None) -> di
 
 def _mismatch(external: float, model: float) -> float:
     """Return the relative distance of the model's scale from the external one."""
-    reference = positive(external, "external")
-    return abs(reference - positive(model, "model")) / reference
+    reference = checks.positive(external, "external")
+    return abs(reference - checks.positive(model, "model")) / reference
 
 
 def match_percent(external: float, model: float) -> float:
@@ -463,8 +379,8 @@ def _checked_energies(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float6
     """Return energies as a float64 vector with a mean that is finite and positive, or raise."""
     energies = np.asarray(values, dtype=np.float64)
     if energies.ndim != 1 or energies.size == 0:
-        raise ValueError(f"{name} has shape {energies.shape}; expected (B,), not empty")
-    positive(float(energies.mean()), f"mean of {name}")
+        raise ValueError(f"{name}: shape {energies.shape} given, expected (B,), not empty")
+    checks.positive(float(energies.mean()), f"mean of {name}")
     return energies
 
 
@@ -496,8 +412,8 @@ def split_statistics_from_means(
     """
     halves = {
         name: {
-            "n_samples": whole(count, f"n_{name}"),
-            "batch_mean_sum_intensity": positive(mean, f"mean_{name}"),
+            "n_samples": checks.count(count, f"n_{name}"),
+            "batch_mean_sum_intensity": checks.positive(mean, f"mean_{name}"),
             "dataset_scale": dataset_intensity_scale(nphotons, mean),
         }
         for name, mean, count in (("train", mean_train, n_train), ("test", mean_test, n_test))
@@ -530,7 +446,7 @@ def amplification_ratio(output_mean: float, input_mean: float) -> float:
     ValueError
         If `output_mean` is not finite, or `input_mean` not finite and positive.
     """
-    return real(output_mean, "output_mean") / positive(input_mean, "input_mean")
+    return checks.number(output_mean, "output_mean") / checks.positive(input_mean, "input_mean")
 
 
 def output_vs_truth_ratio(output_mean: float, truth_mean: float) -> float:
@@ -551,7 +467,7 @@ def output_vs_truth_ratio(output_mean: float, truth_mean: float) -> float:
     ValueError
         If `output_mean` is not finite, or `truth_mean` not finite and positive.
     """
-    return real(output_mean, "output_mean") / positive(truth_mean, "truth_mean")
+    return checks.number(output_mean, "output_mean") / checks.positive(truth_mean, "truth_mean")
 
 
 def least_squares_scale(numerator: float, denominator: float) -> float:
@@ -574,7 +490,7 @@ def least_squares_scale(numerator: float, denominator: float) -> float:
     ValueError
         If `numerator` is not finite, or `denominator` not finite and positive.
     """
-    return real(numerator, "numerator") / positive(denominator, "denominator")
+    return checks.number(numerator, "numerator") / checks.positive(denominator, "denominator")
 
 
 def effective_photons_per_pattern(s: float, mean_energy: float) -> float:
@@ -598,4 +514,4 @@ def effective_photons_per_pattern(s: float, mean_energy: float) -> float:
     ValueError
         If an argument is not a finite number above zero.
     """
-    return positive(s, "s") ** 2 * positive(mean_energy, "mean_energy")
+    return checks.positive(s, "s") ** 2 * checks.positive(mean_energy, "mean_energy")

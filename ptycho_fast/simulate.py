@@ -7,7 +7,7 @@ import sys
 import types
 from typing import Any
 
-from .cli import main
+from ptycho_fast.command import main
 
 if __name__ == "__main__":
     sys.exit(main())
@@ -17,7 +17,7 @@ class _CallableModule(types.ModuleType):
     """The import system binds this module over the function of the same name."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        from .simulation import simulate
+        from ptycho_fast.simulator import simulate
 
         return simulate(*args, **options)
 

@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import arrays, gpu_arrays
-from .backend import choose
-from .threads import granted
+from ptycho_fast import checks
+from ptycho_fast.backend import choose, gpu_arrays
+from ptycho_fast.backend import host_arrays as arrays
+from ptycho_fast.threads import granted
 
 LARGEST_RATE = 2.0**31  # photons in one pixel; the counts of a larger one might not fit 32 bits
 
@@ -182,8 +183,8 @@ def sample_photons(
     """
     with _place(backend, device, expected, out) as (gate, module):
         rates = gate.as_rates(expected)
-        seed = arrays.as_seed(seed)
-        first_index = arrays.as_integer(first_index, "first_index", 0, 2**64 - len(rates))
+        seed = checks.seed(seed)
+        first_index = checks.integer(first_index, "first_index", 0, 2**64 - len(rates))
         out = _output(gate, out, rates.shape, "counts", dtype, (rates,))
         if gate is arrays:
             _check_given_rates(rates)
@@ -256,9 +257,9 @@ def observe(
     """
     with _place(backend, device, obj, probe, positions, out) as (gate, module):
         obj, probe, positions, bound = _inputs(gate, obj, probe, positions)
-        scale = arrays.as_scale(scale)
-        seed = arrays.as_seed(seed)
-        first_index = arrays.as_integer(first_index, "first_index", 0, 2**64 - len(positions))
+        scale = checks.positive(scale, "scale")
+        seed = checks.seed(seed)
+        first_index = checks.integer(first_index, "first_index", 0, 2**64 - len(positions))
         shape = (len(positions), *probe.shape[1:])
         out = _output(gate, out, shape, output, dtype, (obj, probe, positions))
         with granted(threads, len(probe) * out.size) as n_threads:
@@ -291,7 +292,7 @@ def placed(backend: str, module: ModuleType, device: int | None) -> AbstractCont
     """Within it the GPU that `device` names is the current one; only "cuda" may be given one."""
     if device is None:
         return nullcontext()
-    device = arrays.as_integer(device, "device", 0, 2**31 - 1)
+    device = checks.integer(device, "device", 0, 2**31 - 1)
     if backend != "cuda":
         raise ValueError(f"device: {device} given, expected None with the backend {backend!r}")
     on_device: AbstractContextManager[object] = module.on(device)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .arrays import as_integer
+from ptycho_fast import checks
 
 MOST_THREADS = 1024
 
@@ -22,7 +22,7 @@ def _asked_for() -> int | None:
         text = os.environ.get(variable, "").split(",")[0].strip()
         if text:
             try:
-                return as_integer(int(text), variable, 1, MOST_THREADS)
+                return checks.integer(int(text), variable, 1, MOST_THREADS)
             except ValueError:
                 raise ValueError(
                     f"{variable}: {text!r} given, expected an integer from 1 to {MOST_THREADS}"
@@ -59,7 +59,7 @@ def thread_count(threads: int | None) -> int:
     """
     if threads is None:
         return _asked_for() or _granted()
-    return as_integer(threads, "threads", 1, MOST_THREADS)
+    return checks.integer(threads, "threads", 1, MOST_THREADS)
 
 
 class _Busy:

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .build import __version__
-from .cli import UsageError, add_scenario_flags, run_command, scenario_of
-from .dataset import Dataset
-from .scenario import Scenario, presets
+from ptycho_fast.command import UsageError, add_scenario_flags, run_command, scenario_of
+from ptycho_fast.data.dataset import Dataset
+from ptycho_fast.scenario import Scenario, presets
+from ptycho_fast.version import __version__
 
 _RECIPES = {
     "published": "sigmoid head, gain not undone, 5 epochs",
@@ -77,12 +77,12 @@ def _run(options: argparse.Namespace) -> None:
     # goes wrong is raised as well.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if not options.no_pictures:
-        from .report import require_matplotlib
+        from ptycho_fast.report.preview import require_matplotlib
 
         require_matplotlib("pictures")
     source = _source(options)
-    from .tf import run
-    from .tf.recipes import RECIPES
+    from ptycho_fast.tf import run
+    from ptycho_fast.tf.recipes import RECIPES
 
     folder = Path(options.out)
     scenario = source if isinstance(source, Scenario) else source.scenario
@@ -144,7 +144,7 @@ def _source(options: argparse.Namespace) -> Scenario | Dataset:
 def _simulated(source: Scenario | Dataset, options: argparse.Namespace, shown: bool) -> Dataset:
     if isinstance(source, Dataset):
         return source
-    from .simulation import simulate
+    from ptycho_fast.simulator import simulate
 
     data = simulate(source, backend=options.backend)
     if shown:
@@ -190,7 +190,7 @@ def _seconds(value: float) -> str:
 @contextmanager
 def _watched(shown: bool, epochs: int) -> Iterator[Any]:
     """A line for every epoch, and on a terminal a bar for the steps of the current one."""
-    from .tf.train import Watcher
+    from ptycho_fast.tf.train import Watcher
 
     if not shown:
         yield Watcher()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ptycho_fast.arrays import empty_aligned
+from ptycho_fast.backend.host_arrays import empty_aligned
 
 ROOT = Path(__file__).parents[1]
 ORDERS = {"forward": 0, "reverse": 1, "shuffled": 2}
@@ -37,7 +37,7 @@ def build(folder):
     command = [
         compiler, "-std=c++17", "-O1", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror",
         "-Wno-unknown-pragmas", "-Wno-psabi", "-shared", "-fPIC", "-o", library,
-        ROOT / "tests" / "cuda_on_cpu.cpp",
+        ROOT / "tests" / "kernels" / "cuda_on_cpu.cpp",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

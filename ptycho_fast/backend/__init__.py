@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 # On the processor, the best first; then on GPUs, for whoever asks for it or has arrays there.
-_MODULES = {"native": "native", "numba": "numba_cpu", "reference": "reference", "cuda": "cuda"}
+_MODULES = {"native": "native", "numba": "numba", "reference": "reference", "cuda": "cuda"}
 
 
 @dataclass(frozen=True, slots=True)

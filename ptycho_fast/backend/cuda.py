@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..cuda_build import binary, fits_binary, nvrtc_options, source
-from . import native
+from ptycho_fast.backend import native
+from ptycho_fast.backend.cuda_build import binary, fits_binary, nvrtc_options, source
 
 Array = Any  # CuPy's or NumPy's
 

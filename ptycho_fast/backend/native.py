@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from ..build import __version__
+from ptycho_fast.version import __version__
 
 Array = npt.NDArray[Any]
 

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..dataset import DOMAINS, Dataset
-from ..scenario import Scenario
-from .arrays import read_arrays
-from .aside import written_aside
+from ptycho_fast.data.dataset import DOMAINS, Dataset
+from ptycho_fast.files import written_aside
+from ptycho_fast.formats.numpy_files import read_arrays
+from ptycho_fast.scenario import Scenario
 
 PROFILE = "pinn-amplitude"
 SCALE_CONTRACT = "legacy_v1"
@@ -88,7 +88,7 @@ def write(
     if alias:
         contents["diffraction"] = amplitude
     if patches:
-        from ..stages import extract_patches
+        from ptycho_fast.stages import extract_patches
 
         contents["ground_truth_patches"] = extract_patches(
             dataset.object, dataset.positions, dataset.N

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast import detector, scaling
-from ptycho_fast.dataset import Dataset
-from ptycho_fast.grouping import Groups, group_energies, make_groups
-from ptycho_fast.philox import uniforms
+from ptycho_fast import checks, detector, scaling
+from ptycho_fast.ahead import made_ahead
+from ptycho_fast.data.dataset import Dataset
+from ptycho_fast.data.grouping import Groups, group_energies, make_groups
+from ptycho_fast.rng import uniforms
 from ptycho_fast.scenario import GroupSpec, Scenario, resolve
 
-from .ahead import made_ahead
 from .symmetry import SYMMETRIES, Symmetry, require_symmetric
 
 PAIRINGS = ("published", "consistent")
@@ -322,9 +322,9 @@ class Feed:
             raise ValueError(f"renew: {renew!r} given, expected one of {', '.join(RENEWALS)}")
         if renew and self.data.scenario is None:
             raise ValueError("renew: the data have no scenario to simulate again")
-        first = scaling.whole(first_epoch, "first_epoch", least=0)
-        starts = count(first, scaling.whole(epochs, "epochs"))
-        return scaling.whole(batch_size, "batch_size"), starts
+        first = checks.integer(first_epoch, "first_epoch", least=0)
+        starts = count(first, checks.count(epochs, "epochs"))
+        return checks.count(batch_size, "batch_size"), starts
 
     def _generate(
         self, batch_size: int, shuffle: bool, start: int, epochs: int, renew: str | None

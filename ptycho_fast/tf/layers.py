@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ptycho_fast import scaling
+from ptycho_fast import checks, scaling
 
 registered = keras.saving.register_keras_serializable(package="ptycho_fast")
 
@@ -30,7 +30,7 @@ class IntensityScaler(keras.layers.Layer):
 
     def __init__(self, scale: float, **options: Any) -> None:
         super().__init__(**options)
-        self.scale = scaling.positive(scale, "scale")
+        self.scale = checks.positive(scale, "scale")
         self.log_scale = self.add_weight(
             name="log_scale",
             shape=(),

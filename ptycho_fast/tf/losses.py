@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from ptycho_fast.scaling import real
+from ptycho_fast import checks
 
 EPSILON = 1e-8  # intensity, in units of X**2, below which a pixel counts as dark
 
@@ -93,7 +93,7 @@ class LossWeights:
 
     def __post_init__(self) -> None:
         for weight in fields(self):
-            if real(getattr(self, weight.name), f"weight of {weight.name}") < 0:
+            if checks.number(getattr(self, weight.name), f"weight of {weight.name}") < 0:
                 raise ValueError(
                     f"weight of {weight.name}: {getattr(self, weight.name)} given, expected >= 0"
                 )

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ptycho_fast import checks
 from ptycho_fast.probes import support_mask
-from ptycho_fast.scaling import whole
 
 from .layers import (
     Diffract,
@@ -232,10 +232,10 @@ class PtychoNet(keras.Model):
             )
         if canvas < N or canvas % 2:
             raise ValueError(f"canvas: {canvas} given, expected an even number >= N = {N}")
-        whole(n_filters_scale, "n_filters_scale")
+        checks.count(n_filters_scale, "n_filters_scale")
         self.settings: dict[str, Any] = {
             "N": N,
-            "gridsize": whole(gridsize, "gridsize"),
+            "gridsize": checks.count(gridsize, "gridsize"),
             "canvas": canvas,
             "intensity_scale": float(intensity_scale),
             "modes": modes,

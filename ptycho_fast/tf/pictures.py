@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast.formats.aside import written_aside
+from ptycho_fast.files import written_aside
 
 
 def losses(history: Sequence[dict[str, float]], path: Path) -> None:

@@ -24,11 +24,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ptycho_fast.build import __version__
-from ptycho_fast.dataset import Dataset
-from ptycho_fast.formats.aside import written_aside
+from ptycho_fast.data.dataset import Dataset
+from ptycho_fast.files import written_aside
+from ptycho_fast.tf import pictures, summary
+from ptycho_fast.version import __version__
 
-from . import pictures, summary
 from .diagnostics import SCORES, diagnose, score, training_summary
 from .feed import Feed
 from .inference import predict

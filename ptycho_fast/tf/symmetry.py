@@ -74,5 +74,5 @@ def require_symmetric(probe: npt.NDArray[np.complex64]) -> None:
     if worst > _TOLERANCE * float(np.abs(probe).max()):
         raise ValueError(
             "augment, both_twins: the probe changes when it is mirrored or transposed, so mirrored "
-            "patterns are not of this probe; expected a probe that is symmetric about its middle"
+            "patterns: not of this probe given, expected a probe that is symmetric about its middle"
         )

@@ -17,8 +17,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ptycho_fast.formats.aside import written_aside
-from ptycho_fast.scaling import positive, whole
+from ptycho_fast import checks
+from ptycho_fast.files import written_aside
 
 from .feed import Feed, require_same_shape
 from .losses import LossWeights, loss_terms, published_likelihood, saturated_likelihood
@@ -64,9 +64,9 @@ class TrainSpec:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience", "stop_patience"):
-            whole(getattr(self, name), name)
+            checks.count(getattr(self, name), name)
         for name in ("learning_rate", "floor", "final_rate"):
-            positive(getattr(self, name), name)
+            checks.positive(getattr(self, name), name)
         if self.schedule not in SCHEDULES:
             raise ValueError(
                 f"schedule: {self.schedule!r} given, expected one of {', '.join(SCHEDULES)}"

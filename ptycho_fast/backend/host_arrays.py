@@ -1,0 +1,104 @@
+"""The gate for arrays in the memory of the CPU: checked, converted once, never silently narrowed.
+
+Wider floating-point types (complex128, float64), other memory orders and unaligned arrays are
+accepted and converted to what the kernels take. Values that do not fit, other kinds of numbers and
+wrong shapes are errors that name the argument. `gpu_arrays` is the same gate for CuPy arrays.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ptycho_fast import checks
+
+ALIGNMENT = 64  # bytes: a cache line, and what TensorFlow asks of buffers that it takes over
+
+SMALLEST_N, LARGEST_N, MOST_MODES = 8, 2048, 16
+
+checks_values = True  # the values of these arrays can be looked at without waiting for a GPU
+
+
+def empty_aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Uninitialised C-contiguous array whose data starts at a multiple of 64 bytes."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % ALIGNMENT
+    return memory[first : first + size].view(dtype).reshape(shape)
+
+
+def as_object(obj: npt.ArrayLike) -> npt.NDArray[np.complex64]:
+    """Object (H, W) complex64."""
+    return measured_object(obj)[0]
+
+
+def measured_object(obj: npt.ArrayLike) -> tuple[npt.NDArray[np.complex64], float]:
+    """Object (H, W) complex64, and its largest real or imaginary part."""
+    array, largest = checks.measured(obj, "obj", np.complex64)
+    if array.ndim != 2 or array.size == 0:
+        raise ValueError(checks.wrong("obj", f"shape {array.shape}", "(H, W)"))
+    return array, largest
+
+
+def as_probe(probe: npt.ArrayLike) -> npt.NDArray[np.complex64]:
+    """Probe (N, N) or (M, N, N), as (M, N, N) complex64."""
+    return as_modes(checks.floating(probe, "probe", np.complex64))
+
+
+def as_modes(array: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex64]:
+    """(M, N, N) of a probe, its shape checked."""
+    modes = array[np.newaxis] if array.ndim == 2 else array
+    if modes.ndim != 3 or modes.shape[1] != modes.shape[2]:
+        raise ValueError(checks.wrong("probe", f"shape {array.shape}", "(N, N) or (M, N, N)"))
+    if not 1 <= modes.shape[0] <= MOST_MODES:
+        raise ValueError(checks.wrong("probe", f"{modes.shape[0]} modes", f"1 to {MOST_MODES}"))
+    as_side(modes.shape[1], "probe: side N")
+    return modes
+
+
+def as_positions(positions: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Positions (B, 2) float64, [x, y] in object pixels."""
+    return checks.positions(positions)
+
+
+def as_rates(expected: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Expected photons (B, N, N), float32 or float64 as given; the values are checked later."""
+    array = checks.array(expected, "expected")
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(checks.wrong("expected", checks.described(array), "float32 or float64"))
+    if array.ndim != 3 or array.shape[1] != array.shape[2] or array.size == 0:
+        raise ValueError(checks.wrong("expected", f"shape {array.shape}", "(B, N, N)"))
+    return np.require(array, array.dtype.newbyteorder("="), ("C", "A"))
+
+
+def as_indices(value: object, name: str, count: int) -> npt.NDArray[np.uint64]:
+    """Pattern numbers (count,) uint64."""
+    return checks.pattern_numbers(value, name, count)
+
+
+def as_side(value: object, name: str = "N") -> int:
+    """Patch side N."""
+    return checks.integer(value, name, SMALLEST_N, LARGEST_N)
+
+
+def output(
+    out: npt.NDArray[Any] | None,
+    shape: tuple[int, ...],
+    dtype: npt.DTypeLike,
+    inputs: tuple[npt.NDArray[Any], ...],
+) -> npt.NDArray[Any]:
+    """The caller's `out`, checked, or a new aligned array."""
+    if out is None:
+        return empty_aligned(shape, dtype)
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(checks.wrong("out", type(out).__name__, "a NumPy array"))
+    if out.dtype != np.dtype(dtype):
+        raise TypeError(checks.wrong("out", f"dtype {out.dtype}", str(np.dtype(dtype))))
+    if out.shape != shape:
+        raise ValueError(checks.wrong("out", f"shape {out.shape}", str(shape)))
+    if not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
+        raise ValueError("out: expected a writeable, aligned, C-contiguous array")
+    if any(np.may_share_memory(out, array) for array in inputs):
+        raise ValueError("out: shares memory with an input, expected an array of its own")
+    return out

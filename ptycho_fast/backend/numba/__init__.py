@@ -1,0 +1,167 @@
+"""The fallback without a compiler: numba kernels, and SciPy's FFT for sides with large factors.
+
+Kernels are serial and hold no GIL; the threads are this module's own and live for one call. So
+results cannot depend on how patterns are batched, and callers may come from many threads at once.
+Every kernel repeats the operations of ``csrc/`` in float32.
+"""
+
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+_CHUNK = 2**16  # pixels that one call of a kernel works on: a pattern or more
+
+
+def why_not() -> str:
+    """Empty where numba can be used, else the reason and the remedy."""
+    try:
+        _kernels()
+    except Exception as error:  # a broken numba or llvmlite raises whatever it likes
+        return f"numba cannot be imported ({error}); reinstall it with 'pip install numba'"
+    return ""
+
+
+@functools.cache
+def _kernels() -> ModuleType:
+    from ptycho_fast.backend.numba import kernels as kernels
+
+    return kernels
+
+
+def _for_each_chunk(out: Array, threads: int, work: Callable[[slice], Any]) -> list[Any]:
+    """Results of `work` on slices of patterns; which of them share one depends on `out` alone."""
+    size = max(1, _CHUNK // out[0].size)
+    chunks = [slice(b, min(b + size, len(out))) for b in range(0, len(out), size)]
+    if threads == 1 or len(chunks) == 1:
+        return [work(chunk) for chunk in chunks]
+    with ThreadPoolExecutor(min(threads, len(chunks))) as pool:
+        return list(pool.map(work, chunks))
+
+
+def _read_only(array: Array) -> Array:
+    """Flat. A writable array would be another type to numba, and compiled for once more."""
+    flat = array.reshape(-1)
+    flat.flags.writeable = False
+    return flat
+
+
+@functools.cache
+def _plan(N: int) -> tuple[Array, ...] | None:
+    """Passes, twiddles and the order of the frequencies; None where a prime factor exceeds 5."""
+    radices, rest = [], N
+    for radix in (8, 4, 2, 5, 3):
+        while rest % radix == 0:
+            radices.append(radix)
+            rest //= radix
+    if rest > 1:
+        return None
+    frequency, span, factor = np.zeros(N, np.int64), N, 1
+    for radix in radices:
+        span //= radix
+        frequency += np.arange(N) // span % radix * factor
+        factor *= radix
+    pixel_of_position = (frequency + N // 2) % N
+    turns = np.exp(-2j * np.pi * np.arange(N) / N).astype(np.complex64)
+    return (
+        np.array(radices),
+        turns.real.copy(),
+        turns.imag.copy(),
+        np.argsort(pixel_of_position),
+        pixel_of_position,
+    )
+
+
+def extract_patches(obj: Array, positions: Array, out: Array, threads: int) -> None:
+    """See `ptycho_fast.extract_patches`."""
+    kernels, flat, at = _kernels(), _read_only(obj), _read_only(positions).reshape(-1, 2)
+    _for_each_chunk(
+        out,
+        threads,
+        lambda chunk: kernels.patches(
+            flat, obj.shape, at[chunk], out.shape[-1], out[chunk].reshape(-1)
+        ),
+    )
+
+
+def _far_field(obj: Array, probe: Array, positions: Array) -> Callable[[slice, Array], None]:
+    """Function that writes the intensities of a slice of patterns."""
+    kernels = _kernels()
+    modes, N, _ = probe.shape
+    flat, illumination = _read_only(obj), _read_only(probe)
+    at, plan = _read_only(positions).reshape(-1, 2), _plan(N)
+
+    def planned(chunk: slice, out: Array) -> None:
+        kernels.intensities(
+            flat, obj.shape, illumination, modes, at[chunk], N, plan, out.reshape(-1)
+        )
+
+    def general(chunk: slice, out: Array) -> None:
+        import scipy.fft
+
+        patch, waves = np.empty((N, N), np.complex64), np.empty_like(probe)
+        for b, position in enumerate(at[chunk]):
+            kernels.patches(flat, obj.shape, position[None], N, patch.reshape(-1))
+            # In real numbers: NumPy's product of complex ones rounds as the processor suggests.
+            waves.real = probe.real * patch.real - probe.imag * patch.imag
+            waves.imag = probe.real * patch.imag + probe.imag * patch.real
+            total = np.zeros((N, N), np.float32)
+            for far in scipy.fft.fft2(waves, overwrite_x=True, workers=1):
+                total += far.real**2 + far.imag**2
+            np.multiply(np.fft.fftshift(total), 1 / np.float32(N * N), out=out[b])
+
+    return planned if plan else general
+
+
+def diffract(obj: Array, probe: Array, positions: Array, out: Array, threads: int) -> None:
+    """See `ptycho_fast.diffract`."""
+    far_field = _far_field(obj, probe, positions)
+    _for_each_chunk(out, threads, lambda chunk: far_field(chunk, out[chunk]))
+
+
+def _count(rates: Array, seed: int, first_index: int, out: Array) -> None:
+    """Photons of some patterns."""
+    flat = _read_only(rates).reshape(len(rates), -1)
+    counts = out.reshape(flat.shape)
+    _kernels().poisson_counts(flat, counts, np.uint64(seed), np.uint64(first_index))
+
+
+def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> None:
+    """See `ptycho_fast.sample_photons`."""
+
+    def work(chunk: slice) -> None:
+        _count(expected[chunk], seed, first_index + chunk.start, out[chunk])
+
+    _for_each_chunk(out, threads, work)
+
+
+def observe(
+    obj: Array,
+    probe: Array,
+    positions: Array,
+    scale: float,
+    seed: int,
+    first_index: int,
+    out: Array,
+    threads: int,
+) -> None:
+    """See `ptycho_fast.observe`."""
+    far_field = _far_field(obj, probe, positions)
+
+    def work(chunk: slice) -> None:
+        part = out[chunk]
+        rates = np.empty(part.shape, np.float32)
+        far_field(chunk, rates)
+        rates *= np.float32(scale**2)
+        counts = part if out.dtype == np.uint32 else np.empty(part.shape, np.uint32)
+        _count(rates, seed, first_index + chunk.start, counts)
+        if counts is not part:
+            np.divide(np.sqrt(counts, dtype=np.float64), scale, out=part, casting="same_kind")
+
+    _for_each_chunk(out, threads, work)

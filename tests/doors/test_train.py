@@ -1,0 +1,176 @@
+"""python -m ptycho_fast.train, as a user meets it."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ptycho_fast
+from ptycho_fast import train
+from ptycho_fast.tf import load_model
+
+SMALL = """
+preset = "gs2_ideal"
+name = "small"
+N = 16
+[object]
+size = 70
+[scan]
+n_patterns = 60
+[groups]
+n_train = 9
+n_test = 8
+"""
+SHORT = ["small.toml", "--epochs", "2", "--filters", "1"]
+
+
+def run(*arguments):
+    """Exit code of the command in this process."""
+    try:
+        return train.main([str(a) for a in arguments])
+    except SystemExit as error:  # argparse
+        return error.code
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("small.toml").write_text(SMALL)
+
+
+def test_a_run(capsys):
+    assert run(*SHORT, "--out", "run") == 0
+    text = capsys.readouterr().out
+    for label in ("epoch 2/2", "likelihood", "scale match", "output/truth", "stitched", "report"):
+        assert f"\n{label}" in text
+    assert sorted(os.listdir("run")) == [
+        "amplitude.png", "data.npz", "history.json", "loss.png", "model-0002.keras", "phase.png",
+        "prediction.npz", "request.json", "run_metadata.json", "state.json", "summary.md",
+    ]  # fmt: skip
+    metadata = json.loads(Path("run/run_metadata.json").read_text())
+    assert metadata["training"]["epochs"] == 2
+    assert metadata["request"]["scenario"]["name"] == "small"
+    assert metadata["forward_pass_diagnostics"]["scale_match_pct"] >= 99.9999
+    summary = Path("run/summary.md").read_text()
+    assert repr(metadata["forward_pass_diagnostics"]["output_mean"]) in summary
+    assert "# small, recipe corrected" in summary
+    for picture in ("loss", "amplitude", "phase"):
+        assert Path(f"run/{picture}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert load_model("run/model-0002.keras").N == 16
+    data = ptycho_fast.Dataset.load("run/data.npz")
+    with np.load("run/prediction.npz") as prediction:
+        assert prediction["stitched"].shape == data.object.shape
+
+    # The same run on the file, whose normalised amplitudes are those of the scenario.
+    assert run("run/data.npz", *SHORT[1:], "--out", "file", "--json", "--no-pictures") == 0
+    from_file = json.loads(capsys.readouterr().out)
+    assert sorted(os.listdir("file")) == [
+        "history.json", "model-0002.keras", "prediction.npz", "request.json",
+        "run_metadata.json", "state.json", "summary.md",
+    ]  # fmt: skip
+    for key, value in metadata["forward_pass_diagnostics"].items():
+        assert from_file["forward_pass_diagnostics"][key] == pytest.approx(value, rel=1e-3)
+
+    # A run is kept.
+    kept = Path("run/run_metadata.json").read_bytes()
+    assert run(*SHORT, "--out", "run") == 2
+    assert "--force starts anew, --resume goes on" in capsys.readouterr().err
+    assert Path("run/run_metadata.json").read_bytes() == kept
+    own = [Path("run", name) for name in ("notes.txt", "notes.json", "detector.png")]
+    for file in own:
+        file.write_text("mine")
+    assert run(*SHORT[:-4], "--epochs", "1", "--filters", "1", "--out", "run", "--force",
+               "--recipe", "published", "--quiet", "--no-pictures") == 0  # fmt: skip
+    assert capsys.readouterr().out == ""
+    assert all(file.read_text() == "mine" for file in own)
+    assert not Path("run/loss.png").exists()
+    published = json.loads(Path("run/run_metadata.json").read_text())
+    assert published["decomposition"]["gain"] == published["stage_means"]["normalize_gain"]
+
+
+def test_interrupted_and_resumed(monkeypatch, capsys):
+    """Ctrl-C keeps the last whole epoch; a resumed run ends where a whole one does."""
+    arguments = ["small.toml", "--epochs", "3", "--filters", "1", "--no-pictures"]
+    watched = train._watched
+
+    def interrupting(epoch_to_stop):
+        def replacement(*_):
+            class Watcher:
+                def step(self, epoch, step, steps, loss):
+                    if (epoch, step) == (epoch_to_stop, 2):
+                        raise KeyboardInterrupt
+
+                def epoch(self, epoch, values):
+                    pass
+
+            import contextlib
+
+            return contextlib.nullcontext(Watcher())
+
+        return replacement
+
+    monkeypatch.setattr(train, "_watched", interrupting(1))
+    assert run(*arguments, "--out", "early") == 1
+    assert "before the first epoch was over" in capsys.readouterr().err
+    monkeypatch.setattr(train, "_watched", interrupting(3))
+    assert run(*arguments, "--out", "run") == 1
+    assert "keeps the last whole epoch, --resume goes on" in capsys.readouterr().err
+    monkeypatch.setattr(train, "_watched", watched)
+
+    assert run(*arguments, "--out", "run", "--resume", "--learning-rate", "0.5") == 2
+    assert "recipe.spec.learning_rate was 0.001 and is 0.5" in capsys.readouterr().err
+    assert run(*arguments, "--out", "run", "--resume", "--quiet") == 0
+    assert run(*arguments, "--out", "whole", "--quiet") == 0
+    resumed, whole = (
+        [
+            {k: v for k, v in epoch.items() if "seconds" not in k}
+            for epoch in json.loads(Path(folder, "history.json").read_text())
+        ]
+        for folder in ("run", "whole")
+    )
+    assert resumed == whole
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["gs2_ideal"], 2, "--out"),
+        (["gs3_ideal", "--out", "r"], 2, "gs2_ideal"),
+        (["no.npz", "--out", "r"], 1, "no.npz"),
+        ([*SHORT, "--out", "r", "--set", "N=48"], 1, "N: 48 given, expected a power of two"),
+        ([*SHORT, "--out", "r", "--set", "groups.n_train=31"], 2, "groups.n_train: 31"),
+        ([*SHORT, "--out", "r", "--gridsize", "5"], 2, "groups.neighbours: 4"),
+        ([*SHORT, "--out", "r", "--recipe", "best"], 2, "--recipe"),
+        ([*SHORT, "--out", "r", "--batch-size", "0"], 2, "batch_size is 0"),
+        ([*SHORT, "--out", "r", "--backend", "cobol"], 1, "backend: 'cobol'"),
+        ([*SHORT, "--out", "r", "--resume"], 2, "no run to go on with"),
+        ([*SHORT, "--out", "small.toml"], 2, "is a file, expected a folder"),
+    ],
+)
+def test_errors(arguments, code, message, capsys):
+    assert run(*arguments) == code
+    assert message in capsys.readouterr().err
+    assert os.listdir() == ["small.toml"]
+
+
+def test_too_little_memory(monkeypatch, capsys):
+    monkeypatch.setattr("ptycho_fast.tf.run.memory_available", lambda: 10**6)
+    assert run(*SHORT, "--out", "r", "--no-pictures") == 1
+    assert "out of memory (about" in capsys.readouterr().err
+    assert os.listdir() == ["small.toml"]
+
+
+def test_a_file_is_simulated_already(capsys):
+    ptycho_fast.simulate(ptycho_fast.Scenario.load("small.toml")).save("d.npz")
+    assert run("d.npz", "--out", "r", "--nphotons", "10") == 2
+    assert "dose.nphotons: d.npz is simulated already" in capsys.readouterr().err
+
+
+def test_without_matplotlib(monkeypatch, capsys):
+    from ptycho_fast.report import preview as report
+
+    monkeypatch.setattr(report.importlib.util, "find_spec", lambda name: None)
+    assert run(*SHORT, "--out", "r") == 1
+    assert "ptycho_fast[plot]" in capsys.readouterr().err

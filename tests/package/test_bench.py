@@ -1,0 +1,81 @@
+"""The benchmark runs, checks before it times, and keeps its figures."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+# One process, so that numba compiles once: first the command as a user gives it, then the check on
+# several modes, an odd side and a chunk that does not divide the batch, and on a wrong contender.
+CODE = """
+from dataclasses import replace
+import numpy as np
+from bench import contenders, simulate
+
+simulate.main()
+
+case = contenders.make_case(45, 21)
+modes = np.concatenate([case.probe, 0.5j * case.probe.transpose(0, 2, 1)])
+case, buffers = replace(case, probe=modes), contenders.Buffers(21, 45)
+there, _ = contenders.make_contenders(case, 1)
+contenders.check(case, there, buffers)
+there["numpy"].probe = 1.01 * modes
+try:
+    contenders.check(case, there, buffers)
+except AssertionError as error:
+    print(error)
+"""
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory):
+    """What a quick run of one size writes."""
+    path = tmp_path_factory.mktemp("bench") / "figures.json"
+    command = [sys.executable, "-c", CODE, "--quick", "--sizes", "32", "--threads", "2"]
+    done = subprocess.run(
+        [*command, "--json", str(path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(path.read_text()) | {"stdout": done.stdout, "stderr": done.stderr}
+
+
+def test_every_contender_is_measured(figures):
+    wanted = {"reference", "numba", "numba + SciPy", "numpy", "translate", figures["baseline"]}
+    for stage in ("extract_patches", "diffract", "sample_photons", "observe"):
+        rows = [row for row in figures["rows"] if row["stage"] == stage]
+        assert {row["contender"] for row in rows} >= wanted
+        assert all(row["us_per_pattern"] > 0 and row["bytes"] > 0 for row in rows)
+    assert {row["photons"] for row in figures["rows"]} == {None, 1e3, 1e6, 1e9}
+    assert {row["threads"] for row in figures["scaling"]} == {1, 2}
+
+
+def test_whoever_is_absent_is_named(figures):
+    there = {row["contender"] for row in figures["rows"]}
+    everyone = {"native", "numba + FFTW", "numba + MKL", "numba + PyTorch"}
+    assert everyone - there == set(figures["left_out"])
+    for name, reason in figures["left_out"].items():
+        assert f"left out: {name}: {reason}" in figures["stderr"]
+
+
+def test_targets_are_judged(figures):
+    means = {row["at"] for row in figures["targets"]}
+    assert {"mean 0.01", "mean 1e+06"} <= means
+    for row in figures["targets"]:
+        assert row["met"] == (row["measured"] >= row["required"])
+    assert "met" in figures["stdout"]
+
+
+def test_the_machine_is_described(figures):
+    machine = figures["machine"]
+    assert machine["processor"]
+    assert machine["versions"].keys() >= {"numpy", "scipy", "numba"}
+    assert all(value > 0 for value in figures["peaks"].values())
+
+
+def test_a_wrong_contender_is_an_error(figures):
+    assert figures["stdout"].rstrip().endswith("numpy: wrong intensities")
