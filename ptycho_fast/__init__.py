@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from ptycho_fast.backend import backends as backends
     from ptycho_fast.build import build_info as build_info
     from ptycho_fast.data.dataset import Dataset as Dataset
+    from ptycho_fast.errors import DataWarning as DataWarning
     from ptycho_fast.errors import ScenarioError as ScenarioError
+    from ptycho_fast.experiment import Experiment as Experiment
     from ptycho_fast.scenario import Scenario as Scenario
+    from ptycho_fast.simulator import Simulator as Simulator
     from ptycho_fast.simulator import simulate as simulate
     from ptycho_fast.stages import diffract as diffract
     from ptycho_fast.stages import extract_patches as extract_patches
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Dataset": "data.dataset",
+    "DataWarning": "errors",
+    "Experiment": "experiment",
     "Scenario": "scenario",
     "ScenarioError": "errors",
     "__version__": "version",
@@ -38,15 +43,19 @@ _HOME = {
     "sample_photons": "stages",
     "scaling": "scaling",
     "simulate": "simulator",
+    "Simulator": "simulator",
 }
 
 __all__ = [  # noqa: RUF022 - in the order of the data flow
     "Scenario",
     "ScenarioError",
+    "DataWarning",
     "extract_patches",
     "diffract",
     "sample_photons",
     "observe",
+    "Experiment",
+    "Simulator",
     "simulate",
     "Dataset",
     "scaling",

@@ -75,5 +75,5 @@ def to_gpu(array: npt.NDArray[Any]) -> Any:
     RuntimeError
         The backend "cuda" is not available.
     """
-    _, module = choose("cuda", on_gpu=True)
-    return module.to_gpu(array)
+    _, backend = choose("cuda", on_gpu=True)
+    return backend.resident(array)

@@ -14,7 +14,7 @@ import functools
 import importlib
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -23,10 +23,12 @@ import numpy.typing as npt
 
 from ptycho_fast.backend import native
 from ptycho_fast.backend.cuda_build import binary, fits_binary, nvrtc_options, source
+from ptycho_fast.backend.protocol import Capabilities
+from ptycho_fast.backend.records import Counting, Exposure, Sink
 
 Array = Any  # CuPy's or NumPy's
 
-CHUNK_PIXELS = 2**24  # patterns that are worth a round of launches
+capabilities = Capabilities(on_gpu=True, narrow=True, chunk_pixels=2**24)
 
 # Threads of a block by side, as in forward.cu.
 _FUSED = {32: 128, 64: 256, 96: 384, 128: 1024}
@@ -221,10 +223,20 @@ def _fill(out: Array, make: Callable[[int, int, Any], None]) -> None:
 # --- stages ---
 
 
-def extract_patches(obj: Array, positions: Array, out: Array, threads: int) -> None:
-    """See `ptycho_fast.extract_patches`."""
+def place(device: int | None) -> AbstractContextManager[Any]:
+    """See `protocol.Backend`."""
+    return nullcontext() if device is None else on(device)
+
+
+def resident(array: Array) -> Array:
+    """See `protocol.Backend`."""
+    return to_gpu(array)
+
+
+def patches(object: Array, positions: Array, out: Array, threads: int) -> None:
+    """See `protocol.Backend`."""
     N = out.shape[-1]
-    obj, positions = to_gpu(obj), to_gpu(positions)
+    obj, positions = to_gpu(object), to_gpu(positions)
 
     def make(first: int, last: int, to: Any) -> None:
         args = (*_object(obj), positions[first:last], np.int32(N), to)
@@ -233,13 +245,36 @@ def extract_patches(obj: Array, positions: Array, out: Array, threads: int) -> N
     _fill(out, make)
 
 
-def diffract(obj: Array, probe: Array, positions: Array, out: Array, threads: int) -> None:
-    """See `ptycho_fast.diffract`."""
-    _expose(obj, probe, positions, _INTENSITIES, 1.0, 0, 0, out)
+def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
+    """See `protocol.Backend`."""
+    a = exposure.object, exposure.probe
+    if counting is None or sink.kind in ("intensity", "expected"):
+        _expose(*a, exposure.positions, _INTENSITIES, 1.0, 0, 0, sink.array)
+        if sink.kind == "expected":
+            np.multiply(sink.array, np.float32(counting.scale**2), out=sink.array)
+        return
+    output = _COUNTS_OF[sink.array.dtype] if sink.kind == "counts" else _AMPLITUDES
+    for run in native._runs(np.asarray(counting.indices)):
+        first = int(counting.indices[run.start])
+        _expose(
+            *a,
+            exposure.positions[run],
+            output,
+            counting.scale,
+            counting.seed,
+            first,
+            sink.array[run],
+        )
 
 
-def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> None:
-    """See `ptycho_fast.sample_photons`; counts in uint16 stop at 65535."""
+def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
+    """See `protocol.Backend`."""
+    for run in native._runs(np.asarray(counting.indices)):
+        first = int(counting.indices[run.start])
+        _sample(rates[run], counting.seed, first, sink.array[run])
+
+
+def _sample(expected: Array, seed: int, first_index: int, out: Array) -> None:
     n_pixels = expected[0].size
     name = {4: "photons_float", 8: "photons_double"}[expected.dtype.itemsize]
 
@@ -254,21 +289,6 @@ def sample_photons(expected: Array, seed: int, first_index: int, out: Array, thr
         _launch_items(name, last - first, _pairs(n_pixels), args)
 
     _fill(out, make)
-
-
-def observe(
-    obj: Array,
-    probe: Array,
-    positions: Array,
-    scale: float,
-    seed: int,
-    first_index: int,
-    out: Array,
-    threads: int,
-) -> None:
-    """See `ptycho_fast.observe`; counts in uint16 stop at 65535."""
-    output = _COUNTS_OF.get(out.dtype, _AMPLITUDES)
-    _expose(obj, probe, positions, output, scale, seed, first_index, out)
 
 
 def _object(obj: Any) -> tuple[Any, ...]:

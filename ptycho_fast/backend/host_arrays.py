@@ -16,7 +16,7 @@ ALIGNMENT = 64  # bytes: a cache line, and what TensorFlow asks of buffers that 
 
 SMALLEST_N, LARGEST_N, MOST_MODES = 8, 2048, 16
 
-checks_values = True  # the values of these arrays can be looked at without waiting for a GPU
+on_gpu = False
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

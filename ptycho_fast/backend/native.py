@@ -1,14 +1,20 @@
 """The compiled kernels: one pattern at a time in cache, threads over patterns, GIL released."""
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
+from ptycho_fast.backend.protocol import Capabilities
+from ptycho_fast.backend.records import Counting, Exposure, Sink
 from ptycho_fast.version import __version__
 
 Array = npt.NDArray[Any]
+
+capabilities = Capabilities()
 
 
 def core() -> ModuleType:
@@ -36,31 +42,56 @@ def _isa() -> str:
     return os.environ.get("PTYCHO_FAST_ISA", "")
 
 
-def extract_patches(obj: Array, positions: Array, out: Array, threads: int) -> None:
-    """See `ptycho_fast.extract_patches`."""
-    core().extract_patches(obj, positions, out, threads, _isa())
+def place(device: int | None) -> AbstractContextManager[object]:
+    """See `protocol.Backend`."""
+    return nullcontext()
 
 
-def diffract(obj: Array, probe: Array, positions: Array, out: Array, threads: int) -> None:
-    """See `ptycho_fast.diffract`."""
-    core().diffract(obj, probe, positions, out, threads, _isa())
+def resident(array: Array) -> Array:
+    """See `protocol.Backend`."""
+    return array
 
 
-def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> None:
-    """See `ptycho_fast.sample_photons`."""
-    core().sample_photons(expected, seed, first_index, out, threads, _isa())
+def patches(object: Array, positions: Array, out: Array, threads: int) -> None:
+    """See `protocol.Backend`."""
+    core().extract_patches(object, positions, out, threads, _isa())
 
 
-def observe(
-    obj: Array,
-    probe: Array,
-    positions: Array,
-    scale: float,
-    seed: int,
-    first_index: int,
-    out: Array,
-    threads: int,
-) -> None:
-    """See `ptycho_fast.observe`."""
-    args = (obj, probe, positions, scale, seed, first_index, out, threads, _isa())
-    core().observe(*args)
+def _runs(indices: Array) -> list[slice]:
+    cuts = np.flatnonzero(np.diff(indices) != 1) + 1
+    edges = [0, *cuts.tolist(), len(indices)]
+    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
+    """See `protocol.Backend`."""
+    a = exposure.object, exposure.probe
+    if counting is None or sink.kind in ("intensity", "expected"):
+        core().diffract(*a, exposure.positions, sink.array, threads, _isa())
+        if sink.kind == "expected":
+            np.multiply(sink.array, np.float32(counting.scale**2), out=sink.array)
+        return
+    for run in _runs(counting.indices):
+        core().observe(
+            *a,
+            exposure.positions[run],
+            counting.scale,
+            counting.seed,
+            int(counting.indices[run.start]),
+            sink.array[run],
+            threads,
+            _isa(),
+        )
+
+
+def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
+    """See `protocol.Backend`."""
+    for run in _runs(counting.indices):
+        core().sample_photons(
+            rates[run],
+            counting.seed,
+            int(counting.indices[run.start]),
+            sink.array[run],
+            threads,
+            _isa(),
+        )

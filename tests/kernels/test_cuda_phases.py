@@ -28,9 +28,9 @@ ANY = [cases.Case(9), cases.Case(16, 4), cases.Case(45), cases.Case(62, 2), case
 def everything(obj, probe, positions, **options):
     """All stages and outputs; some counts are too many for 16 bits."""
     N = probe.shape[-1]
-    photons = {"scale": 130.5, "seed": 2**63 + 5, "first_index": 2**33, **options}
+    photons = {"scale": 130.5, "seed": 2**63 + 5, "index": 2**33, **options}
     intensity = ptycho_fast.diffract(obj, probe, positions, **options)
-    sampling = {"seed": 3, "first_index": 9, **options}
+    sampling = {"seed": 3, "index": 9, **options}
     double = (intensity * np.float32(700)).astype(np.float64)
     return {
         "patches": ptycho_fast.extract_patches(obj, positions, N, **options),

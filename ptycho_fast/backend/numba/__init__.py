@@ -8,13 +8,19 @@ Every kernel repeats the operations of ``csrc/`` in float32.
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ptycho_fast.backend.protocol import Capabilities
+from ptycho_fast.backend.records import Counting, Exposure, Sink
+
 Array = npt.NDArray[Any]
+
+capabilities = Capabilities()
 
 _CHUNK = 2**16  # pixels that one call of a kernel works on: a pattern or more
 
@@ -26,6 +32,16 @@ def why_not() -> str:
     except Exception as error:  # a broken numba or llvmlite raises whatever it likes
         return f"numba cannot be imported ({error}); reinstall it with 'pip install numba'"
     return ""
+
+
+def place(device: int | None) -> AbstractContextManager[object]:
+    """See `protocol.Backend`."""
+    return nullcontext()
+
+
+def resident(array: Array) -> Array:
+    """See `protocol.Backend`."""
+    return array
 
 
 @functools.cache
@@ -78,24 +94,25 @@ def _plan(N: int) -> tuple[Array, ...] | None:
     )
 
 
-def extract_patches(obj: Array, positions: Array, out: Array, threads: int) -> None:
-    """See `ptycho_fast.extract_patches`."""
-    kernels, flat, at = _kernels(), _read_only(obj), _read_only(positions).reshape(-1, 2)
+def patches(object: Array, positions: Array, out: Array, threads: int) -> None:
+    """See `protocol.Backend`."""
+    kernels, flat, at = _kernels(), _read_only(object), _read_only(positions).reshape(-1, 2)
     _for_each_chunk(
         out,
         threads,
         lambda chunk: kernels.patches(
-            flat, obj.shape, at[chunk], out.shape[-1], out[chunk].reshape(-1)
+            flat, object.shape, at[chunk], out.shape[-1], out[chunk].reshape(-1)
         ),
     )
 
 
-def _far_field(obj: Array, probe: Array, positions: Array) -> Callable[[slice, Array], None]:
+def _far_field(exposure: Exposure) -> Callable[[slice, Array], None]:
     """Function that writes the intensities of a slice of patterns."""
     kernels = _kernels()
+    obj, probe = exposure.object, exposure.probe
     modes, N, _ = probe.shape
     flat, illumination = _read_only(obj), _read_only(probe)
-    at, plan = _read_only(positions).reshape(-1, 2), _plan(N)
+    at, plan = _read_only(exposure.positions).reshape(-1, 2), _plan(N)
 
     def planned(chunk: slice, out: Array) -> None:
         kernels.intensities(
@@ -119,49 +136,40 @@ def _far_field(obj: Array, probe: Array, positions: Array) -> Callable[[slice, A
     return planned if plan else general
 
 
-def diffract(obj: Array, probe: Array, positions: Array, out: Array, threads: int) -> None:
-    """See `ptycho_fast.diffract`."""
-    far_field = _far_field(obj, probe, positions)
-    _for_each_chunk(out, threads, lambda chunk: far_field(chunk, out[chunk]))
-
-
-def _count(rates: Array, seed: int, first_index: int, out: Array) -> None:
+def _count(rates: Array, counting: Counting, out: Array) -> None:
     """Photons of some patterns."""
     flat = _read_only(rates).reshape(len(rates), -1)
     counts = out.reshape(flat.shape)
-    _kernels().poisson_counts(flat, counts, np.uint64(seed), np.uint64(first_index))
+    _kernels().poisson_counts(flat, counts, np.uint64(counting.seed), _read_only(counting.indices))
 
 
-def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> None:
-    """See `ptycho_fast.sample_photons`."""
-
-    def work(chunk: slice) -> None:
-        _count(expected[chunk], seed, first_index + chunk.start, out[chunk])
-
-    _for_each_chunk(out, threads, work)
-
-
-def observe(
-    obj: Array,
-    probe: Array,
-    positions: Array,
-    scale: float,
-    seed: int,
-    first_index: int,
-    out: Array,
-    threads: int,
-) -> None:
-    """See `ptycho_fast.observe`."""
-    far_field = _far_field(obj, probe, positions)
+def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
+    """See `protocol.Backend`."""
+    far_field = _far_field(exposure)
 
     def work(chunk: slice) -> None:
-        part = out[chunk]
-        rates = np.empty(part.shape, np.float32)
+        out = sink.array[chunk]
+        if sink.kind == "intensity" or counting is None:
+            far_field(chunk, out)
+            return
+        rates = out if sink.kind == "expected" else np.empty(out.shape, np.float32)
         far_field(chunk, rates)
-        rates *= np.float32(scale**2)
-        counts = part if out.dtype == np.uint32 else np.empty(part.shape, np.uint32)
-        _count(rates, seed, first_index + chunk.start, counts)
-        if counts is not part:
-            np.divide(np.sqrt(counts, dtype=np.float64), scale, out=part, casting="same_kind")
+        rates *= np.float32(counting.scale**2)
+        if sink.kind == "counts":
+            _count(rates, counting.part(chunk), out)
+        elif sink.kind == "amplitude":
+            counts = np.empty(out.shape, np.uint32)
+            _count(rates, counting.part(chunk), counts)
+            roots = np.sqrt(counts, dtype=np.float64)
+            np.divide(roots, counting.scale, out=out, casting="same_kind")
 
-    _for_each_chunk(out, threads, work)
+    _for_each_chunk(sink.array, threads, work)
+
+
+def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
+    """See `protocol.Backend`."""
+
+    def work(chunk: slice) -> None:
+        _count(rates[chunk], counting.part(chunk), sink.array[chunk])
+
+    _for_each_chunk(sink.array, threads, work)

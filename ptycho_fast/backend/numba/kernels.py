@@ -18,7 +18,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.extending import intrinsic, models, overload, register_model
 
-from ptycho_fast.backend.numba.photons import poisson_counts as poisson_counts
+from ptycho_fast.backend.numba.poisson import poisson_counts as poisson_counts
 
 _kernel: Any = njit(nogil=True, error_model="numpy", boundscheck=False)
 _inline: Any = njit(nogil=True, error_model="numpy", boundscheck=False, forceinline=True)

@@ -280,9 +280,9 @@ def poisson_counts(
     rates_of: npt.NDArray[np.floating[Any]],
     counts_of: npt.NDArray[np.uint32],
     seed: int,
-    first_index: int,
+    indices: npt.NDArray[np.uint64],
 ) -> None:
-    """Photon counts of successive patterns, into `counts_of`.
+    """Photon counts of patterns, into `counts_of`.
 
     Every pixel gets its `poisson_quantile`. Pixels of a kind are gathered first, so that the loops
     over them have no branches and LLVM can vectorise them.
@@ -293,13 +293,15 @@ def poisson_counts(
         Expected photons per pixel, 0 to 2**31.
     counts_of : (B, n_pixels) uint32
         Result.
-    seed, first_index : int
-        As uint64.
+    seed : uint64
+        Seed of the noise.
+    indices : (B,) uint64
+        Pattern numbers.
     """
     u, rates, us = np.empty(_PIXELS), np.empty(_PIXELS), np.empty(_PIXELS)
     counts, pixels = np.empty(_PIXELS), np.empty(_PIXELS, np.int64)
     for b in range(len(rates_of)):
-        rate, count, pattern = rates_of[b], counts_of[b], first_index + np.uint64(b)
+        rate, count, pattern = rates_of[b], counts_of[b], indices[b]
         for first in range(0, rate.size, _PIXELS):
             here = min(_PIXELS, rate.size - first)
             _uniforms(first // 2, seed, pattern, u[: (here + 31) // 32 * 32])
