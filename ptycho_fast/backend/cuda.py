@@ -223,6 +223,11 @@ def _fill(out: Array, make: Callable[[int, int, Any], None]) -> None:
 # --- stages ---
 
 
+def first_call() -> str:
+    """See `protocol.Backend`."""
+    return ""
+
+
 def place(device: int | None) -> AbstractContextManager[Any]:
     """See `protocol.Backend`."""
     return nullcontext() if device is None else on(device)
@@ -250,7 +255,7 @@ def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: i
     a = exposure.object, exposure.probe
     if counting is None or sink.kind in ("intensity", "expected"):
         _expose(*a, exposure.positions, _INTENSITIES, 1.0, 0, 0, sink.array)
-        if sink.kind == "expected":
+        if counting is not None and sink.kind == "expected":
             np.multiply(sink.array, np.float32(counting.scale**2), out=sink.array)
         return
     output = _COUNTS_OF[sink.array.dtype] if sink.kind == "counts" else _AMPLITUDES

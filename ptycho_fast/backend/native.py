@@ -2,6 +2,7 @@
 
 import os
 from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -42,6 +43,11 @@ def _isa() -> str:
     return os.environ.get("PTYCHO_FAST_ISA", "")
 
 
+def first_call() -> str:
+    """See `protocol.Backend`."""
+    return ""
+
+
 def place(device: int | None) -> AbstractContextManager[object]:
     """See `protocol.Backend`."""
     return nullcontext()
@@ -60,7 +66,7 @@ def patches(object: Array, positions: Array, out: Array, threads: int) -> None:
 def _runs(indices: Array) -> list[slice]:
     cuts = np.flatnonzero(np.diff(indices) != 1) + 1
     edges = [0, *cuts.tolist(), len(indices)]
-    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
@@ -68,7 +74,7 @@ def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: i
     a = exposure.object, exposure.probe
     if counting is None or sink.kind in ("intensity", "expected"):
         core().diffract(*a, exposure.positions, sink.array, threads, _isa())
-        if sink.kind == "expected":
+        if counting is not None and sink.kind == "expected":
             np.multiply(sink.array, np.float32(counting.scale**2), out=sink.array)
         return
     for run in _runs(counting.indices):

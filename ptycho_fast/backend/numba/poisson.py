@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-_kernel: Any = njit(nogil=True, error_model="numpy", boundscheck=False)
+from ptycho_fast.backend.numba.compiled import inline, kernel
+
 _intrinsic: Any = intrinsic
-_inline: Any = njit(nogil=True, error_model="numpy", boundscheck=False, forceinline=True)
 
 _SUM_BELOW = 8.0
 _CHECK_BELOW = 640.0
@@ -121,7 +121,7 @@ def _double(_: Any, bits: Any) -> Any:
     return types.float64(types.uint64), emit
 
 
-@_inline  # type: ignore[untyped-decorator]
+@inline
 def _polynomial(c: Any, x: Any) -> Any:
     n = len(c)
     square = x * x
@@ -133,14 +133,14 @@ def _polynomial(c: Any, x: Any) -> Any:
     return total * x + c[0] if n % 2 else total
 
 
-@_inline  # type: ignore[untyped-decorator]
+@inline
 def _exp_minus(x: Any) -> Any:
     n = (x * 1.4426950408889634 + _ROUND) - _ROUND
     t = (x - n * _LN2_HIGH) - n * _LN2_LOW
     return _polynomial(_EXP, t) * _double(np.uint64(1023 - int(n)) << np.uint64(52))
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@kernel
 def _log(x: Any) -> Any:
     m, e = math.frexp(x)
     if m < 0.7071067811865476:
@@ -149,7 +149,7 @@ def _log(x: Any) -> Any:
     return e * 0.6931471805599453 + f * _polynomial(_ARTANH, f * f)
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@kernel
 def _sum_quantile(rate: Any, u: Any) -> Any:
     goal = min(u, 1.0 - (rate + 32.0) * 2.0**-51)
     p = total = _exp_minus(rate)
@@ -161,7 +161,7 @@ def _sum_quantile(rate: Any, u: Any) -> Any:
     return count
 
 
-@_inline  # type: ignore[untyped-decorator]
+@inline
 def _middle(u: Any, rate: Any) -> tuple[Any, Any, Any]:
     """Normal quantile between the tails, root of the rate and its inverse."""
     deviation = math.sqrt(rate)
@@ -172,7 +172,7 @@ def _middle(u: Any, rate: Any) -> tuple[Any, Any, Any]:
     return q * _polynomial(_MIDDLE_TOP, y) * (common * deviation), deviation, common * bottom
 
 
-@_inline  # type: ignore[untyped-decorator]
+@inline
 def _expand(rate: Any, w: Any, deviation: Any, inverse_deviation: Any) -> tuple[Any, bool]:
     """Count at a normal quantile, and whether it is in doubt."""
     s = w * inverse_deviation
@@ -187,7 +187,7 @@ def _expand(rate: Any, w: Any, deviation: Any, inverse_deviation: Any) -> tuple[
     return whole + nearest, (rate < _CHECK_BELOW) & far
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@kernel
 def poisson_quantile(u: Any, rate: Any) -> Any:
     """Smallest integer ``k >= 0`` with ``F(k; rate) >= u``, u in (0, 1), rate in [0, 2**31]."""
     if rate < _SUM_BELOW:
@@ -202,13 +202,13 @@ def poisson_quantile(u: Any, rate: Any) -> Any:
     return _sum_quantile(rate, u) if doubtful else int(count)
 
 
-@_inline  # type: ignore[untyped-decorator]
+@inline
 def _uniform(bits: Any) -> Any:
     """The upper 52 bits, as the middle of their interval of (0, 1)."""
     return ((_double(bits >> np.uint64(12) | _TWO_TO_52) - 2.0**52) + 0.5) * 2.0**-52
 
 
-@_inline  # type: ignore[untyped-decorator]
+@inline
 def _philox_pair(block: int, seed: int, pattern: int) -> tuple[float, float]:
     """The two uniforms of one block of the photon stream."""
     c0, c1 = np.uint64(block), np.uint64(0)
@@ -225,7 +225,7 @@ def _philox_pair(block: int, seed: int, pattern: int) -> tuple[float, float]:
     return _uniform(c0 | (c1 << _HALF)), _uniform(c2 | (c3 << _HALF))
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@kernel
 def _uniforms(first_block: int, seed: int, pattern: int, u: Any) -> None:
     """Uniforms of the pixels from block `first_block` on; 16 blocks serve 32 pixels."""
     for row in range(u.size // 32):
@@ -234,7 +234,7 @@ def _uniforms(first_block: int, seed: int, pattern: int, u: Any) -> None:
             u[32 * row + i], u[32 * row + 16 + i] = pair
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@kernel
 def _expand_all(rate: Any, u: Any, count: Any) -> None:
     """Counts, or -1 where `poisson_quantile` has to see to it."""
     for i in range(rate.size):
@@ -244,7 +244,7 @@ def _expand_all(rate: Any, u: Any, count: Any) -> None:
 
 
 def _sum_all(steps: int) -> Any:
-    @_kernel  # type: ignore[untyped-decorator]
+    @kernel
     def run(rate: Any, u: Any, count: Any) -> None:
         """Counts as `_sum_quantile` has them, or -1 where they exceed `steps`."""
         for i in range(rate.size):
@@ -263,7 +263,7 @@ def _sum_all(steps: int) -> Any:
 _sum_few, _sum_many = _sum_all(6), _sum_all(20)
 
 
-@_inline  # type: ignore[untyped-decorator]
+@inline
 def _settle(n: int, pixels: Any, rates: Any, us: Any, counts: Any, count: Any) -> int:
     """Hand the counts of `n` pixels out; those that have none yet move up. How many they are."""
     left = 0
@@ -275,7 +275,7 @@ def _settle(n: int, pixels: Any, rates: Any, us: Any, counts: Any, count: Any) -
     return left
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@kernel
 def poisson_counts(
     rates_of: npt.NDArray[np.floating[Any]],
     counts_of: npt.NDArray[np.uint32],

@@ -20,6 +20,11 @@ def why_not() -> str:
     return ""
 
 
+def first_call() -> str:
+    """See `protocol.Backend`."""
+    return ""
+
+
 def place(device: int | None) -> AbstractContextManager[object]:
     """See `protocol.Backend`."""
     return nullcontext()
