@@ -66,11 +66,12 @@ def as_positions(positions: npt.ArrayLike) -> npt.NDArray[np.float64]:
 def as_rates(expected: npt.ArrayLike) -> npt.NDArray[Any]:
     """Expected photons (B, N, N), float32 or float64 as given; the values are checked later."""
     array = checks.array(expected, "expected")
-    if array.dtype not in (np.float32, np.float64):
+    dtype = array.dtype.newbyteorder("=")
+    if dtype not in (np.float32, np.float64):
         raise TypeError(checks.wrong("expected", checks.described(array), "float32 or float64"))
     if array.ndim != 3 or array.shape[1] != array.shape[2] or array.size == 0:
         raise ValueError(checks.wrong("expected", f"shape {array.shape}", "(B, N, N)"))
-    return np.require(array, array.dtype.newbyteorder("="), ("C", "A"))
+    return np.require(array, dtype, ("C", "A"))
 
 
 def as_indices(value: object, name: str, count: int) -> npt.NDArray[np.uint64]:

@@ -163,7 +163,8 @@ def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: i
             return
         rates = out if sink.kind == "expected" else np.empty(out.shape, np.float32)
         far_field(chunk, rates)
-        rates *= np.float32(counting.scale**2)
+        with np.errstate(over="ignore"):  # infinite photons are found by whoever counts them
+            rates *= np.float32(counting.scale**2)
         if sink.kind == "counts":
             _count(rates, counting.part(chunk), out)
         elif sink.kind == "amplitude":
