@@ -2,13 +2,36 @@
 
 import os
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy.typing as npt
+import numpy as np
 
 from ..build import __version__
 
-Array = npt.NDArray[Any]
+Array = Any  # NumPy's; the backend "cuda" takes CuPy's too
+
+
+class Exposure(NamedTuple):
+    """Object (H, W), probe (M, N, N), positions (B, 2)."""
+
+    object: Array
+    probe: Array
+    positions: Array
+
+
+class Counting(NamedTuple):
+    """Scale s, seed, and the pattern numbers (B,) uint64."""
+
+    scale: float
+    seed: int
+    indices: Array
+
+
+class Sink(NamedTuple):
+    """Array and kind of the result: "intensity", "expected", "counts" or "amplitude"."""
+
+    array: Array
+    kind: str
 
 
 def core() -> ModuleType:
@@ -36,19 +59,34 @@ def _isa() -> str:
     return os.environ.get("PTYCHO_FAST_ISA", "")
 
 
-def extract_patches(obj: Array, positions: Array, out: Array, threads: int) -> None:
-    """See `ptycho_fast.extract_patches`."""
-    core().extract_patches(obj, positions, out, threads, _isa())
+def patches(obj: Array, positions: Array, out: Array, threads: int) -> None:
+    """Patches of the object at the positions."""
+    core().patches(obj, positions, out, threads, _isa())
+
+
+def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
+    """Intensities, expected photons, counts or amplitudes of the patterns of an exposure."""
+    core().frames(exposure, counting, sink, threads, _isa())
+
+
+def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
+    """Counts or amplitudes of given expected photons."""
+    core().photons(rates, counting, sink, threads, _isa())
+
+
+# --- the functions of `ptycho_fast.stages`, in terms of these three ---
+
+extract_patches = patches
 
 
 def diffract(obj: Array, probe: Array, positions: Array, out: Array, threads: int) -> None:
     """See `ptycho_fast.diffract`."""
-    core().diffract(obj, probe, positions, out, threads, _isa())
+    frames(Exposure(obj, probe, positions), None, Sink(out, "intensity"), threads)
 
 
 def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> None:
     """See `ptycho_fast.sample_photons`."""
-    core().sample_photons(expected, seed, first_index, out, threads, _isa())
+    photons(expected, counting(1.0, seed, first_index, out), Sink(out, "counts"), threads)
 
 
 def observe(
@@ -62,5 +100,15 @@ def observe(
     threads: int,
 ) -> None:
     """See `ptycho_fast.observe`."""
-    args = (obj, probe, positions, scale, seed, first_index, out, threads, _isa())
-    core().observe(*args)
+    how = counting(scale, seed, first_index, out)
+    frames(Exposure(obj, probe, positions), how, counted_sink(out), threads)
+
+
+def counting(scale: float, seed: int, first_index: int, out: Array) -> Counting:
+    """Counting of successive patterns."""
+    return Counting(scale, seed, np.uint64(first_index) + np.arange(len(out), dtype=np.uint64))
+
+
+def counted_sink(out: Array) -> Sink:
+    """Counts or amplitudes, by the type of `out`."""
+    return Sink(out, "amplitude" if out.dtype == np.float32 else "counts")
