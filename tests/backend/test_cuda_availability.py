@@ -72,7 +72,7 @@ def test_broken_cupy(tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        env={"PYTHONPATH": str(tmp_path), "PATH": ""},
+        env={"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]), "PATH": ""},
     )  # fmt: skip
     assert "CuPy cannot be imported (OSError: libcudart.so.13" in done.stdout
     assert not done.stderr
