@@ -1,6 +1,7 @@
 """Why there is no GPU: the reason, never an exception, whatever state CuPy is in."""
 
 import re
+import os
 import subprocess
 import sys
 import types
