@@ -91,7 +91,12 @@ def test_preset_file_writes_every_key_out(name):
     import tomllib
     from importlib.resources import files
 
-    text = files("ptycho_fast.scenario").joinpath("presets").joinpath(f"{name}.toml").read_text("utf-8")
+    text = (
+        files("ptycho_fast.scenario")
+        .joinpath("presets")
+        .joinpath(f"{name}.toml")
+        .read_text("utf-8")
+    )
     optional = {key for key, known in known_keys().items() if known.default is None}
     assert set(flat(tomllib.loads(text))) == set(known_keys()) - optional
     assert "#" in text
