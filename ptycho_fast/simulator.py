@@ -118,7 +118,7 @@ class Simulator:
         experiment = self.experiment
         self.scenario = experiment.scenario
         warn_of_positions(experiment.positions, experiment.object.shape, experiment.N)
-        self.noise = getattr(self.scenario, "noise", True) if noise is None else noise  # XXX
+        self.noise = self.scenario.noise
         self.domain = "count_intensity" if self.noise else "normalized_intensity"
         self._suspects = self._bright_patterns() if self.noise else None
         self._resident: dict[str, Array] = {}

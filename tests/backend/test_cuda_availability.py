@@ -1,7 +1,7 @@
 """Why there is no GPU: the reason, never an exception, whatever state CuPy is in."""
 
-import re
 import os
+import re
 import subprocess
 import sys
 import types
@@ -73,7 +73,7 @@ def test_broken_cupy(tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        env={"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]), "PATH": ""},
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
     )  # fmt: skip
     assert "CuPy cannot be imported (OSError: libcudart.so.13" in done.stdout
     assert not done.stderr
