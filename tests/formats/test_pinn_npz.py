@@ -1,4 +1,4 @@
-"""The PtychoPINN NPZ: what stands in it, what comes back, and what happens when things go wrong."""
+"""The PtychoPINN NPZ: what it holds, what comes back, and what is refused."""
 
 import errno
 import json
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import ptycho_fast
-from ptycho_fast import files as aside
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.formats import pinn_npz
 
@@ -66,7 +65,9 @@ def test_round_trip(dataset, tmp_path):
     assert back.provenance == dataset.provenance
     np.testing.assert_allclose(back.photons(), dataset.photons(), rtol=1e-6)
     np.testing.assert_allclose(back.energies(), dataset.energies(), rtol=1e-6)
-    with pytest.raises(ValueError, match="counts: the data set holds sqrt"):
+    with pytest.raises(
+        ValueError, match=r"counts: sqrt\(counts\) / s, .* given, expected photon counts"
+    ):
         _ = back.counts
     with np.load(path) as file:
         np.testing.assert_array_equal(file["diffraction"], file["diff3d"])
@@ -90,7 +91,7 @@ def test_several_modes_need_a_policy(dataset, tmp_path):
     import dataclasses
 
     two = dataclasses.replace(dataset, probe=np.concatenate([dataset.probe, dataset.probe]))
-    with pytest.raises(ValueError, match="modes: the probe has 2 modes.*--modes first"):
+    with pytest.raises(ValueError, match="modes: a probe of 2 modes given, expected modes='first'"):
         two.save(tmp_path / "two.npz")
     with pytest.raises(ValueError, match="modes: 'sum' given"):
         two.save(tmp_path / "two.npz", modes="sum")
@@ -120,9 +121,9 @@ def test_a_file_that_does_not_say_what_it_means(dataset, tmp_path):
     back = Dataset.load(path, domain="normalized_amplitude")
     np.testing.assert_array_equal(back.diffraction, dataset.amplitude())
     assert back.scenario is None
-    with pytest.raises(ValueError, match="intensity_scale: the data set does not say it"):
+    with pytest.raises(ValueError, match="intensity_scale: none given, expected one"):
         back.photons()
-    with pytest.raises(ValueError, match="measurement domain 'volts'"):
+    with pytest.raises(ValueError, match="domain: 'volts' given, expected one of count_intensity"):
         Dataset.load(path, domain="volts")
     dataset.save(tmp_path / "ours.npz")
     with pytest.raises(ValueError, match="domain 'count_intensity' given, but the file says"):
@@ -140,10 +141,16 @@ def test_pickled_metadata_is_never_opened(dataset, tmp_path):
         ({"xcoords": None}, "no key 'xcoords', found diffraction"),
         ({"probeGuess": None}, "no key 'probeGuess'"),
         ({"diffraction": None}, "no key 'diff3d'"),
-        ({"xcoords": np.zeros(3)}, "xcoords has 3 entries for 12 patterns"),
-        ({"probeGuess": np.ones((8, 8))}, r"probeGuess \(8, 8\), expected"),
-        ({"objectGuess": np.ones(8)}, r"objectGuess has shape \(8,\), expected 2 dimensions"),
-        ({"ycoords": np.full(12, np.nan)}, "ycoords holds NaN"),
+        (
+            {"xcoords": np.zeros(3)},
+            r"xcoords: shape \(3,\) given, expected \(12,\), a number for each",
+        ),
+        (
+            {"probeGuess": np.ones((8, 8))},
+            r"probeGuess: shape \(8, 8\) given, expected \(64, 64\) or \(M, 64, 64\)",
+        ),
+        ({"objectGuess": np.ones(8)}, r"objectGuess: shape \(8,\) given, expected \(H, W\)"),
+        ({"ycoords": np.full(12, np.nan)}, "ycoords: nan at index"),
     ],
 )
 def test_inconsistent_files(dataset, tmp_path, changes, message):
@@ -171,41 +178,18 @@ def test_unreadable_files(dataset, tmp_path):
         Dataset.load(tmp_path / "none.npz")
 
 
-def test_files_are_written_aside(dataset, tmp_path, monkeypatch):
+def test_a_save_that_fails_changes_nothing(dataset, tmp_path, monkeypatch):
     path = tmp_path / "set.npz"
     path.write_text("old")
-    with pytest.raises(FileExistsError, match="set.npz: exists; --force"):
-        dataset.save(path)
-    assert path.read_text() == "old"
 
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(pinn_npz.np, "savez", full)
-        with pytest.raises(OSError, match="No space left"):
-            dataset.save(path, force=True)
+    monkeypatch.setattr(pinn_npz.np, "savez", full)
+    with pytest.raises(OSError, match="No space left"):
+        dataset.save(path, force=True)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["set.npz"]
-
-    def interrupted(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(aside.os, "fsync", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            dataset.save(path, force=True)
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["set.npz"]
-    dataset.save(path, force=True)
-    assert Dataset.load(path).n_patterns == 12
-
-
-def test_targets_that_cannot_be(dataset, tmp_path):
-    with pytest.raises(IsADirectoryError, match="is a folder"):
-        dataset.save(tmp_path)
-    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
-        dataset.save(tmp_path / "nowhere" / "set.npz")
 
 
 def test_the_predicted_size_is_the_size(dataset, tmp_path):
