@@ -15,9 +15,12 @@ from ptycho_fast import files
 from ptycho_fast.files import check_target, check_targets, file_state, same_file, written_aside
 
 
-def write(path, text, *, force=False):
+def write(path, text, *, force=False, meanwhile=None):
+    """Write a file; `meanwhile` is called before it is in its place."""
     with written_aside(path, force=force) as file:
         file.write(text.encode())
+        if meanwhile:
+            meanwhile()
 
 
 def names(folder):
@@ -79,9 +82,8 @@ def test_with_force_a_whole_file_is_always_there(tmp_path):
 
 def test_a_file_that_appears_meanwhile_is_kept(tmp_path):
     path = tmp_path / "set.npz"
-    with pytest.raises(FileExistsError, match="exists"), written_aside(path, force=False) as file:
-        file.write(b"ours")
-        path.write_text("theirs")
+    with pytest.raises(FileExistsError, match="exists"):
+        write(path, "ours", meanwhile=lambda: path.write_text("theirs"))
     assert path.read_text() == "theirs"
     assert names(tmp_path) == ["set.npz"]
 
@@ -108,9 +110,12 @@ def test_without_hard_links_a_failure_takes_the_claim_back(tmp_path, monkeypatch
 def test_whatever_is_raised_nothing_is_left(tmp_path, error):
     path = tmp_path / "set.npz"
     path.write_text("old")
-    with pytest.raises(error), written_aside(path, force=True) as file:
-        file.write(b"new")
+
+    def end():
         raise error
+
+    with pytest.raises(error):
+        write(path, "new", force=True, meanwhile=end)
     assert path.read_text() == "old"
     assert names(tmp_path) == ["set.npz"]
 
