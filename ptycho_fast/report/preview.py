@@ -83,22 +83,22 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], *, force: bool = Fal
 
     figure = _figure(dataset)
     with written_aside(path, force=force) as file, mpl.rc_context({"svg.hashsalt": "ptycho_fast"}):
-        figure.savefig(file, format=kind, dpi=80, bbox_inches="tight", metadata=_WITHOUT_DATE[kind])
+        figure.savefig(file, format=kind, dpi=80, metadata=_WITHOUT_DATE[kind])
 
 
 def _figure(dataset: Dataset) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(16, 6.2), layout="constrained")
+    figure = Figure(figsize=(16, 6.4))
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(2, 1)
-    upper, lower = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
-    axes = upper.subplots(1, 5)
+    # Fixed margins: an automatic layout takes seconds.
+    upper = figure.add_gridspec(1, 5, left=0.03, right=0.96, top=0.92, bottom=0.57, wspace=0.3)
+    axes = upper.subplots()
     _draw_object(axes[0], axes[1], dataset.object)
     _draw_probe(axes[2], axes[3], dataset.probe)
     _draw_scan(axes[4], dataset)
-    _draw_patterns(lower, dataset)
+    _draw_patterns(figure, dataset)
     return figure
 
 
@@ -147,7 +147,7 @@ def _draw_scan(axis: Any, dataset: Dataset) -> None:
         box = ((-0.5, H - 0.5), (-0.5, W - 0.5))
         density, _, _ = np.histogram2d(y[inside], x[inside], bins, box)
         image = axis.imshow(density, cmap="viridis", extent=_extent(H, W))
-        axis.figure.colorbar(image, ax=axis, shrink=0.8, label=f"in {side:.3g} x {side:.3g} pixels")
+        _add_scale(axis, image, label=f"in {side:.3g} x {side:.3g} pixels")
     axis.set_xlim(-0.5, W - 0.5)
     axis.set_ylim(H - 0.5, -0.5)
 
@@ -160,13 +160,14 @@ def _draw_patterns(figure: Any, dataset: Dataset) -> None:
     brightest = max(float(p.max()) for p in patterns)
     smallest = min((float(p[p > 0].min()) for p in patterns if p.any()), default=1.0)
     norm = LogNorm(max(smallest, brightest * 1e-9), max(brightest, smallest * 10))
-    axes = figure.subplots(1, len(chosen), squeeze=False)[0]
+    lower = figure.add_gridspec(1, 4, left=0.03, right=0.92, top=0.47, bottom=0.05, wspace=0.2)
+    axes = [figure.add_subplot(cell) for cell in list(lower)[: len(chosen)]]
     for axis, b, pattern in zip(axes, chosen, patterns, strict=True):
         hidden = pattern == 0 if dataset.mask is None else (pattern == 0) | ~dataset.mask
         image = axis.imshow(np.ma.masked_where(hidden, pattern), norm=norm, cmap="magma")
         axis.set_facecolor("black")
         axis.set_title(f"pattern {b}" if pattern.any() else f"pattern {b}: no light")
-    figure.colorbar(image, ax=axes, label=unit[0])
+    figure.colorbar(image, cax=figure.add_axes((0.94, 0.05, 0.012, 0.42)), label=unit[0])
 
 
 def _light(dataset: Dataset, b: int) -> tuple[npt.NDArray[np.float64], str]:
@@ -182,7 +183,11 @@ def _light(dataset: Dataset, b: int) -> tuple[npt.NDArray[np.float64], str]:
 def _draw_image(axis: Any, image: npt.NDArray[Any], title: str, **options: Any) -> None:
     shown = axis.imshow(image, **options)
     axis.set_title(title)
-    axis.figure.colorbar(shown, ax=axis, shrink=0.8)
+    _add_scale(axis, shown)
+
+
+def _add_scale(axis: Any, shown: Any, **options: Any) -> None:
+    axis.figure.colorbar(shown, ax=axis, fraction=0.045, pad=0.03, **options)
 
 
 def _thinned(

@@ -47,6 +47,7 @@ def test_grouped_always_has_patches_or_none(dataset):
     "module",
     [
         "files",
+        "handover",
         "formats",
         "formats.numpy_files",
         "data.dataset",

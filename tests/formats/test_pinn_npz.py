@@ -385,7 +385,7 @@ def test_only_what_is_needed_is_unpacked(dataset, tmp_path):
     dataset.save(path)
     with np.load(path) as file:
         contents = dict(file)
-    unused = np.zeros(2**23)  # 64 MiB from 64 kB
+    unused = np.zeros(2**22)  # 32 MiB, 32 kB when compressed
     np.savez_compressed(path, **contents, unused=unused, Y=unused, ground_truth_patches=unused)
     tracemalloc.start()
     Dataset.load(path)
