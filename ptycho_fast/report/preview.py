@@ -94,7 +94,7 @@ def _figure(dataset: Dataset) -> Any:
     FigureCanvasAgg(figure)
     # Fixed margins: an automatic layout takes seconds.
     upper = figure.add_gridspec(1, 5, left=0.03, right=0.96, top=0.92, bottom=0.57, wspace=0.3)
-    axes = upper.subplots()
+    axes = [figure.add_subplot(upper[i]) for i in range(5)]
     _draw_object(axes[0], axes[1], dataset.object)
     _draw_probe(axes[2], axes[3], dataset.probe)
     _draw_scan(axes[4], dataset)
@@ -161,7 +161,7 @@ def _draw_patterns(figure: Any, dataset: Dataset) -> None:
     smallest = min((float(p[p > 0].min()) for p in patterns if p.any()), default=1.0)
     norm = LogNorm(max(smallest, brightest * 1e-9), max(brightest, smallest * 10))
     lower = figure.add_gridspec(1, 4, left=0.03, right=0.92, top=0.47, bottom=0.05, wspace=0.2)
-    axes = [figure.add_subplot(cell) for cell in list(lower)[: len(chosen)]]
+    axes = [figure.add_subplot(lower[i]) for i in range(len(chosen))]
     for axis, b, pattern in zip(axes, chosen, patterns, strict=True):
         hidden = pattern == 0 if dataset.mask is None else (pattern == 0) | ~dataset.mask
         image = axis.imshow(np.ma.masked_where(hidden, pattern), norm=norm, cmap="magma")
