@@ -17,7 +17,7 @@ import importlib
 import math
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -248,10 +248,12 @@ _MOVED = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MOVED:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "ptycho_fast.scale_report"
-    message = f"{__name__}.{name} moved to {home}.{name}; the old name goes with version 0.2"
-    warnings.warn(message, DeprecationWarning, stacklevel=2)
-    return getattr(importlib.import_module(home), name)
+if not TYPE_CHECKING:  # type checkers know the new names only
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MOVED:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = "ptycho_fast.scale_report"
+        message = f"{__name__}.{name} moved to {home}.{name}; the old name goes with version 0.2"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module(home), name)
