@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast import checks, detector, scaling
+from ptycho_fast import checks, detector, scale_report, scaling
 from ptycho_fast.ahead import made_ahead
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.grouping import Groups, group_energies, make_groups
@@ -109,7 +109,7 @@ class Feed:
     @property
     def effective_photons(self) -> float:
         """Photons that a mean pattern of the network's input holds."""
-        return scaling.effective_photons_per_pattern(self.intensity_scale, (self.N / 2) ** 2)
+        return scale_report.effective_photons_per_pattern(self.intensity_scale, (self.N / 2) ** 2)
 
     def part(self, start: int, stop: int | None = None) -> "Feed":
         """The feed of some of the groups; its gain and scale stay those of all."""
