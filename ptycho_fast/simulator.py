@@ -106,6 +106,8 @@ class Simulator:
         self._device = require_device(device, self._backend)
         self._threads = threads
         thread_count(threads)  # an error before the work begins
+        with self._backend.place(self._device):
+            pass  # the same for the device
         given = {"object": object, "probe": probe, "positions": positions}
         with default_rounding():
             if isinstance(scenario, Experiment):
