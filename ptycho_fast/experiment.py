@@ -60,6 +60,7 @@ def make_experiment(
     object: npt.ArrayLike | None = None,
     probe: npt.ArrayLike | None = None,
     positions: npt.ArrayLike | None = None,
+    intensity_scale: float | None = None,
     clock: StageClock | None = None,
 ) -> Experiment:
     """Make object, probe and positions of a scenario, and the intensity scale of its dose.
@@ -70,6 +71,8 @@ def make_experiment(
         The description.
     object, probe, positions : array, optional
         Taken as they are, in place of what the scenario would make.
+    intensity_scale : float, optional
+        That of an existing data set, in place of the one that the scenario's dose gives.
     clock : StageClock, optional
         Told of every stage as it begins.
 
@@ -108,7 +111,9 @@ def make_experiment(
                 "object, probe: no light reaches the detector at any position, so no dose can be "
                 "given; expected an object and a probe that are not zero"
             )
-        scale = scaling.dataset_intensity_scale(scenario.dose.nphotons, energy)
+        scale = intensity_scale
+        if scale is None:
+            scale = scaling.dataset_intensity_scale(scenario.dose.nphotons, energy)
     return Experiment(
         object=obj,
         probe=modes,

@@ -106,7 +106,7 @@ class Simulator:
         self._device = require_device(device, self._backend)
         self._threads = threads
         thread_count(threads)  # an error before the work begins
-        given = {"object": object, "probe": probe, "positions": positions}
+        given: dict[str, Any] = {"object": object, "probe": probe, "positions": positions}
         with default_rounding():
             if isinstance(scenario, Experiment):
                 self.experiment = scenario
