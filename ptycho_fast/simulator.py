@@ -108,10 +108,12 @@ class Simulator:
         thread_count(threads)  # an error before the work begins
         with self._backend.place(self._device):
             pass  # the same for the device
-        given = {"object": object, "probe": probe, "positions": positions}
+        given: dict[str, Any] = {"object": object, "probe": probe, "positions": positions}
         with default_rounding():
             if isinstance(scenario, Experiment):
-                self.experiment = scenario
+                self.experiment = scenario.changed(
+                    **given, nphotons=nphotons, seed=seed, noise=noise
+                )
             else:
                 described = described_by(
                     scenario, **given, nphotons=nphotons, seed=seed, noise=noise

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from ptycho_fast import scale_report
 
-from .feed import Feed
 from .inference import Prediction, stitch_groups, stitch_patches, window_side
 from .losses import saturated_likelihood
 from .model import PtychoNet
+from .streams import Feed
 
 SCORES = {"groups": stitch_groups, "patches": stitch_patches}
 
