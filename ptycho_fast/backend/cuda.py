@@ -261,7 +261,7 @@ def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
     """Counts or amplitudes of given expected photons; counts in uint16 stop at 65535."""
     n_pixels = rates[0].size
     if n_pixels > _MOST_PIXELS:
-        raise ValueError(f"rates: {n_pixels} pixels a pattern given, expected at most 2**31 - 2**16")
+        raise ValueError(f"rates: {n_pixels} pixels a pattern given, expected at most 2**31-2**16")
     name = {4: "photons_float", 8: "photons_double"}[rates.dtype.itemsize]
     detector = _detector(counting, sink)
 
@@ -272,9 +272,7 @@ def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
     _fill(sink.array, make)
 
 
-def _detector(
-    counting: Counting | None, sink: Sink
-) -> Callable[[int, int, Any], tuple[Any, ...]]:
+def _detector(counting: Counting | None, sink: Sink) -> Callable[[int, int, Any], tuple[Any, ...]]:
     """Arguments that say what to make of patterns first to last, into an array `to`."""
     narrow = sink.kind == "counts" and sink.array.dtype == np.uint16
     result = np.int32(_shapes()["results"]["narrow_counts" if narrow else sink.kind])

@@ -96,7 +96,9 @@ def _expand(rate: Any, w: Any, deviation: Any, inverse_deviation: Any) -> tuple[
     """Count at a normal quantile, and whether it is in doubt."""
     s = w * inverse_deviation
     inverse = inverse_deviation * inverse_deviation
-    small = _polynomial(fitted.C0, s) + inverse * (_polynomial(fitted.C1, s) + inverse * _polynomial(fitted.C2, s))
+    small = _polynomial(fitted.C0, s) + inverse * (
+        _polynomial(fitted.C1, s) + inverse * _polynomial(fitted.C2, s)
+    )
     offset = deviation * w + (w * w * _polynomial(fitted.H, s) + small)
     whole = (rate + _ROUND) - _ROUND
     x = (rate - whole) - 0.5 + offset
