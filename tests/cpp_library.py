@@ -17,7 +17,8 @@ def build(source, folder, *options):
     command = [
         compiler, "-std=c++17", "-O1", "-ffp-contract=off", "-fno-math-errno",
         "-fno-trapping-math", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-Wno-unknown-pragmas",
-        "-Wno-psabi", "-Wno-unused-function", "-Wno-maybe-uninitialized", *options,
+        "-Wno-psabi", "-Wno-unused-function", "-Wno-maybe-uninitialized",
+        "-Wno-unknown-warning-option", *options,
         "-shared", "-fPIC", "-o", library, TESTS / source,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
