@@ -123,7 +123,6 @@ def scenario_of(options: argparse.Namespace) -> Scenario:
 
 def _run(options: argparse.Namespace) -> None:
     from ptycho_fast.files import check_target
-    from ptycho_fast.formats import pinn_npz
     from ptycho_fast.simulator import simulate
 
     scenario = scenario_of(options)
@@ -140,7 +139,7 @@ def _run(options: argparse.Namespace) -> None:
             check_target(preview, options.force)
             report.require_matplotlib()
     except (FileExistsError, IsADirectoryError) as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(str(error).replace("force=True", "--force")) from None
     _check_space(out, _file_size(scenario, options))
 
     shown = not (options.quiet or options.json)
@@ -153,9 +152,8 @@ def _run(options: argparse.Namespace) -> None:
             clock=clock,
         )
         with clock.stage("write"):
-            pinn_npz.write(
+            dataset.save(
                 out,
-                dataset,
                 force=options.force,
                 alias=options.alias is not None,
                 modes=options.modes,

@@ -91,17 +91,13 @@ def make_experiment(
     clock = clock or StageClock()
     scenario.require_runnable()
     with clock.stage("object"):
-        if object is None:
-            object = objects.make_object(scenario.object, scenario.seeds.object)
-        obj, largest = host_arrays.measured_object(object)
+        obj = objects.make_object(scenario.object, scenario.seeds.object, given=object)
+        obj, largest = host_arrays.measured_object(obj)
     with clock.stage("probe"):
-        if probe is None:
-            probe = probes.make_probe(scenario.probe, scenario.N)
-        modes = host_arrays.as_probe(probe)
+        modes = host_arrays.as_probe(probes.make_probe(scenario.probe, scenario.N, given=probe))
     with clock.stage("scan"):
-        if positions is None:
-            positions = scans.make_scan(scenario.scan, obj.shape, scenario.seeds.scan)
-        xy = checks.positions(positions)
+        seed = scenario.seeds.scan
+        xy = scans.make_scan(scenario.scan, obj.shape, seed, given=positions)
     intensity_bound(largest, modes)
     with clock.stage("intensity scale"):
         energies = pattern_energies(obj, modes, xy)
@@ -153,9 +149,6 @@ def described_by(
         changes["dose.nphotons"] = nphotons
     if seed is not None:
         changes["seeds.photons"] = checks.seed(seed)
-    if noise is not None and hasattr(scenario, "noise"):  # XXX
+    if noise is not None:
         changes["noise"] = noise
-    scenario = scenario.replace(changes)
-    if hasattr(scenario, "with_given"):
-        return scenario.with_given(object=object, probe=probe, positions=positions)
-    return scenario
+    return scenario.replace(changes).with_given(object=object, probe=probe, positions=positions)

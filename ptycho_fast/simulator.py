@@ -106,6 +106,8 @@ class Simulator:
         self._device = require_device(device, self._backend)
         self._threads = threads
         thread_count(threads)  # an error before the work begins
+        with self._backend.place(self._device):
+            pass  # the same for the device
         given: dict[str, Any] = {"object": object, "probe": probe, "positions": positions}
         with default_rounding():
             if isinstance(scenario, Experiment):
@@ -118,9 +120,10 @@ class Simulator:
         experiment = self.experiment
         self.scenario = experiment.scenario
         warn_of_positions(experiment.positions, experiment.object.shape, experiment.N)
-        self.noise = getattr(self.scenario, "noise", True) if noise is None else noise  # XXX
+        self.noise = self.scenario.noise
         self.domain = "count_intensity" if self.noise else "normalized_intensity"
         self._suspects = self._bright_patterns() if self.noise else None
+        self._detects = self.scenario.detector != DetectorSpec()
         self._resident: dict[str, Array] = {}
 
     def __len__(self) -> int:
@@ -374,7 +377,7 @@ class Simulator:
             self._check_dose(indices)
         with self._at_work(exposure) as n_threads:
             self._backend.frames(exposure, counting, Sink(out, kind), n_threads)
-            if kind != "expected" and self.scenario.detector != DetectorSpec():
+            if kind != "expected" and self._detects:
                 out[...] = self._detected(out)
         return out
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from ptycho_fast.backend import choose
 from ptycho_fast.backend.protocol import Backend
 from ptycho_fast.data.dataset import Dataset
+from ptycho_fast.data.split import split_on_y
 from ptycho_fast.experiment import described_by, make_experiment
-from ptycho_fast.scans import split_on_y
 from ptycho_fast.scenario import Scenario
 from ptycho_fast.simulator import Simulator, dataset_of
 from ptycho_fast.stages import extract_patches
@@ -83,12 +83,12 @@ class Source:
             "object": data.object, "probe": data.probe, "positions": data.positions
         }  # fmt: skip
         if data.scenario:
-            scenario = described_by(data.scenario, **arrays)
+            scenario = described_by(data.scenario, **arrays, noise=True)
         else:
             nphotons = float(data.photons().mean())
             scenario = described_by(None, **arrays, nphotons=nphotons, seed=self.seed)
         experiment = make_experiment(scenario, **arrays, intensity_scale=data.intensity_scale)
-        return Simulator(experiment, noise=True, backend=self.backend)
+        return Simulator(experiment, backend=self.backend)
 
     # --- what batches are made of, on the CPU or on a GPU ---
 
