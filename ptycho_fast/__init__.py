@@ -6,6 +6,7 @@ names below are loaded when they are first used, so that ``import ptycho_fast`` 
 
 import importlib
 import pkgutil
+import warnings
 from typing import TYPE_CHECKING, Any
 
 # A source tree on the path must not hide the compiled extension that was installed from it.
@@ -46,6 +47,15 @@ _HOME = {
     "Simulator": "simulator",
 }
 
+# Modules of version 0.1.0 that have other places now.
+_MOVED = {
+    "dataset": "data.dataset",
+    "energy": "dose.energy",
+    "grouping": "data.grouping",
+    "philox": "rng",
+    "simulation": "simulator",
+}
+
 __all__ = [  # noqa: RUF022 - in the order of the data flow
     "Scenario",
     "ScenarioError",
@@ -66,6 +76,10 @@ __all__ = [  # noqa: RUF022 - in the order of the data flow
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MOVED:
+        home = f"{__name__}.{_MOVED[name]}"
+        warnings.warn(f"{__name__}.{name} is now {home}", DeprecationWarning, stacklevel=2)
+        return importlib.import_module(home)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = importlib.import_module(f".{_HOME[name]}", __name__)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.progress import StageClock
-from ptycho_fast.scenario import Scenario, known_keys, parse_assignment, presets, resolve
+from ptycho_fast.scenario import GRAMMAR, Scenario, known_keys, parse_assignment, presets, resolve
 from ptycho_fast.version import __version__
 
 OK, RUNTIME_ERROR, USAGE_ERROR = 0, 1, 2
@@ -59,10 +59,17 @@ def run_command(
             hint = "; --dry-run shows what is needed" if "dry_run" in options else ""
             message = f"out of memory ({error}){hint}"
         else:
-            message = str(error) or type(error).__name__
+            message = (str(error) or type(error).__name__) + _hint(error)
         sys.stderr.write(f"{parser.prog}: error: {message}\n")
         return USAGE_ERROR if isinstance(error, ScenarioError | UsageError) else RUNTIME_ERROR
     return OK
+
+
+def _hint(error: BaseException) -> str:
+    """The flag that gives the key of an error, if there is one."""
+    flags = {key: flag for flag, (key, _, _) in _DIRECT.items()}
+    flag = flags.get(error.key) if isinstance(error, ScenarioError) else None
+    return f" ({flag})" if flag else ""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,7 +80,8 @@ def _parser() -> argparse.ArgumentParser:
         + "\n".join(
             f"  {key:26} {info.type}, default {info.default}: {info.doc}"
             for key, info in known_keys().items()
-        ),
+        )
+        + f"\n\n{GRAMMAR}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("scenario", help=f"{', '.join(presets())}, or a TOML file")

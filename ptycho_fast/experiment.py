@@ -1,7 +1,7 @@
 """The truth behind a data set: object, probe, positions and the scale of the dose."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,24 @@ class Experiment:
     def N(self) -> int:
         """Patch side, pixels."""
         return self.probe.shape[-1]
+
+    def changed(
+        self, *, seed: int | None = None, noise: bool | None = None, **others: Any
+    ) -> "Experiment":
+        """The same experiment with another seed of the photons, or without photons.
+
+        Raises
+        ------
+        ValueError
+            Something else is given, which would make another experiment of it.
+        """
+        for name, value in others.items():
+            if value is not None:
+                expected = "nothing beside an experiment that is made already"
+                raise ValueError(checks.wrong(name, "a value", expected))
+        changes = {"seeds.photons": seed, "noise": noise}
+        given = {key: value for key, value in changes.items() if value is not None}
+        return replace(self, scenario=self.scenario.replace(given)) if given else self
 
 
 def make_experiment(

@@ -163,7 +163,7 @@ class Kinds(Mapping[str, Kind]):
                     if new.name in kinds:
                         raise TypeError(f"{self.table}: two kinds with the name {new.name!r}")
                     kinds[new.name] = new
-            self._kinds = {self.default: kinds.pop(self.default)} | kinds
+            self._kinds = {self.default: kinds.pop(self.default)} | dict(sorted(kinds.items()))
             self._scanned = folders
         return self._kinds
 

@@ -167,5 +167,10 @@ def legacy_generator(seed: int) -> np.random.RandomState:
     ------
     TypeError, ValueError
         The seed is not an integer, or out of range.
+
+    Examples
+    --------
+    >>> float(legacy_generator(42).uniform())
+    0.3745401188473625
     """
     return np.random.RandomState(checks.integer(seed, "seed", 0, 2**32 - 1))

@@ -111,7 +111,8 @@ class Simulator:
         given: dict[str, Any] = {"object": object, "probe": probe, "positions": positions}
         with default_rounding():
             if isinstance(scenario, Experiment):
-                self.experiment = scenario
+                changes = {**given, "nphotons": nphotons, "seed": seed, "noise": noise}
+                self.experiment = scenario.changed(**changes)
             else:
                 described = described_by(
                     scenario, **given, nphotons=nphotons, seed=seed, noise=noise

@@ -25,9 +25,10 @@ from .specs import (
 )
 from .toml import parse_assignment, presets
 from .tree import Scenario
-from .values import Choice, Normal, Range
+from .values import GRAMMAR, Choice, Normal, Range
 
 __all__ = [
+    "GRAMMAR",
     "Choice",
     "DetectorSpec",
     "DoseSpec",

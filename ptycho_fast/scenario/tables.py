@@ -142,7 +142,7 @@ class OpenTable(Table):
     __slots__ = ("_values",)
     _values: dict[str, Any]
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         self._fill({}, self.known(), values)
 
     def _fill(self, head: dict[str, Any], rules: Mapping[str, Declared], given: Any) -> None:
@@ -218,7 +218,7 @@ class KindTable(OpenTable):
     common: ClassVar[Mapping[str, Declared]] = {}
     kind: str
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         chosen = self.kinds.of(values.pop("kind", self.kinds.default))
         rules = self.keys_of(chosen)
         # None clears a key; there is nothing to clear where the kind has no such key.
@@ -281,7 +281,14 @@ class KindTable(OpenTable):
         for option in options:
             if not isinstance(option, Mapping | cls):
                 raise wrong(path, option, f"a table of {cls._path.rstrip('.')} in each place")
-        return Choice(tuple(o if isinstance(o, cls) else cls(**o) for o in options))
+        return Choice(
+            tuple(
+                option
+                if isinstance(option, cls)
+                else cls(**{str(key): value for key, value in option.items()})
+                for option in options
+            )
+        )
 
     def _stranger(
         self, name: str, head: Mapping[str, Any], rules: Mapping[str, Declared]

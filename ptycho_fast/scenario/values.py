@@ -30,7 +30,14 @@ from typing import Any
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.keys import Declared, Key, wrong
 
-__all__ = ["Choice", "Drawn", "Normal", "Range", "checked", "plain"]
+GRAMMAR = """\
+Values that a campaign draws, in place of a value:
+  {min = 1e5, max = 1e9}                 uniform, both ends included (numbers)
+  {min = 1e5, max = 1e9, scale = "log"}  the same, uniform in the logarithm
+  {normal = [0.0, 2.0]}                  mean and standard deviation; min and max cut it off
+  {choice = [64, 128]}                   any of these (all keys)"""
+
+__all__ = ["GRAMMAR", "Choice", "Drawn", "Normal", "Range", "checked", "plain"]
 
 _WORDS = {"min", "max", "scale", "choice", "normal"}
 

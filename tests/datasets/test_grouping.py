@@ -10,15 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptycho_fast.data.grouping import group_energies, grouped, make_groups
+from ptycho_fast.data.split import split_on_y
 from ptycho_fast.rng import uniforms
 from ptycho_fast.scaling import amplitude_energies, mean_energy, normalise_gain
-from ptycho_fast.scans import random_scan, split_on_y
+from ptycho_fast.scans.random import random
 
 DATA = Path(__file__).parents[1] / "data"
 
 
 def scan(count=60, seed=0):
-    return random_scan((100, 120), count, 5, seed)
+    return random((100, 120), seed, n_patterns=count, buffer=5)
 
 
 @st.composite

@@ -131,3 +131,9 @@ class TestExtension:
                 signature = getattr(self.core, name).__doc__.splitlines()[0]
                 built[name] = re.findall(r"(\w+):", signature.split("->")[0])
         assert stub == built
+
+
+def test_moved_modules_are_found_for_one_release():
+    with pytest.warns(DeprecationWarning, match="ptycho_fast.grouping is now ptycho_fast.data.g"):
+        from ptycho_fast import grouping
+    assert grouping.make_groups

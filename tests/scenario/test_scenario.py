@@ -235,6 +235,47 @@ def test_round_trips_are_exact(spelling):
     assert scenario.to_dict() == spelling
 
 
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["kind", "size", "choice", "min", "max", "scale", "normal", "file", "x"]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=6,
+)
+KEYS = [
+    "schema",
+    "object",
+    "probe",
+    "dose",
+    "nowhere",
+    *known_keys(),
+    "object.choice",
+    "scan.sha256",
+]
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(KEYS), anything, max_size=4))
+def test_whatever_a_file_holds_is_a_scenario_or_an_error_of_one_line(mapping):
+    for make in (Scenario.from_dict, Scenario.preset("gs1_custom").replace):
+        try:
+            scenario = make(mapping)
+        except ScenarioError as error:
+            message = str(error)
+        else:
+            message = ""
+            assert Scenario.from_dict(scenario.to_dict()) == scenario
+        assert "\n" not in message
+        assert len(message) < 700
+
+
 def test_toml_keeps_the_order_of_the_fields():
     written = flat(Scenario.preset("gs2_ideal").to_dict())
     assert list(written) == ["schema", *(key for key in known_keys() if key in written)]

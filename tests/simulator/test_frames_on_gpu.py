@@ -1,4 +1,4 @@
-"""Frames with the backend "cuda", on a GPU that the CPU plays: the bits of the CPU, where wanted."""
+"""Frames with the backend "cuda", on a GPU that the CPU plays: the bits of the CPU."""
 
 import numpy as np
 import pytest

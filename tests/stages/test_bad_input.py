@@ -196,7 +196,7 @@ def test_a_bright_but_possible_dose_is_allowed(backend):
 
 def test_scenarios_that_cannot_run(tmp_path):
     preset = ptycho_fast.Scenario.preset
-    with pytest.raises(ptycho_fast.ScenarioError, match="probe.file: nothing given.*--probe-file"):
+    with pytest.raises(ptycho_fast.ScenarioError, match="probe.file: nothing given"):
         ptycho_fast.simulate(preset("gs1_custom"))
     small = preset("gs2_ideal").replace({"scan.n_patterns": 2})
     with pytest.raises(ptycho_fast.ScenarioError, match="dose.nphotons: .* given: .*2\\*\\*31"):

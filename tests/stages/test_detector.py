@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ptycho_fast import detector
 from ptycho_fast.detector import apply
+from ptycho_fast.scenario import DetectorSpec
 
 DTYPES = [np.uint32, np.uint16, np.float32, np.float64]
 
@@ -50,6 +52,15 @@ def test_beam_stop(N, radius):
     np.testing.assert_array_equal(seen[seen > 0], given[seen > 0])
 
 
+def test_the_parts_are_the_keys_of_the_table():
+    assert [part.__name__ for part in detector.PARTS] == ["beam_stop", "saturate"]
+    assert list(detector.keys()) == ["beam_stop_radius", "saturation"]
+    given = counts()
+    assert apply(given, DetectorSpec()) is given
+    with pytest.raises(ValueError, match=r"^detector\.colour: unknown key \(keys: beam"):
+        DetectorSpec(colour="red")
+
+
 def test_both():
     seen = apply(np.full((1, 8, 8), 9.5, np.float32), spec(saturation=4, beam_stop_radius=1))
     assert seen[0, 4, 4] == 0
@@ -59,9 +70,9 @@ def test_both():
 @pytest.mark.parametrize(
     ("given", "what", "message"),
     [
-        (counts()[0], {}, r"counts: shape \(8, 8\)"),
-        (counts()[:, :4], {}, "counts: shape"),
-        (counts().astype(complex), {}, "dtype complex128"),
+        (counts()[0], {}, r"counts: uint32 array of shape \(8, 8\) given"),
+        (counts()[:, :4], {}, "counts: .* expected \\(B, N, N\\)"),
+        (counts().astype(complex), {}, "counts: complex128 array"),
         (counts(), {"saturation": 0}, "saturation: 0"),
         (counts(), {"saturation": 1.5}, "saturation: 1.5"),
         (counts(), {"beam_stop_radius": -1}, "beam_stop_radius: -1"),
