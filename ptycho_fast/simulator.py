@@ -124,6 +124,7 @@ class Simulator:
         self.noise = self.scenario.noise
         self.domain = "count_intensity" if self.noise else "normalized_intensity"
         self._suspects = self._bright_patterns() if self.noise else None
+        self._detects = self.scenario.detector != DetectorSpec()
         self._resident: dict[str, Array] = {}
 
     def __len__(self) -> int:
@@ -377,7 +378,7 @@ class Simulator:
             self._check_dose(indices)
         with self._at_work(exposure) as n_threads:
             self._backend.frames(exposure, counting, Sink(out, kind), n_threads)
-            if kind != "expected" and self.scenario.detector != DetectorSpec():
+            if kind != "expected" and self._detects:
                 out[...] = self._detected(out)
         return out
 

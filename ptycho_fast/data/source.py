@@ -83,12 +83,12 @@ class Source:
             "object": data.object, "probe": data.probe, "positions": data.positions
         }  # fmt: skip
         if data.scenario:
-            scenario = described_by(data.scenario, **arrays)
+            scenario = described_by(data.scenario, **arrays, noise=True)
         else:
             nphotons = float(data.photons().mean())
             scenario = described_by(None, **arrays, nphotons=nphotons, seed=self.seed)
         experiment = make_experiment(scenario, **arrays, intensity_scale=data.intensity_scale)
-        return Simulator(experiment, noise=True, backend=self.backend)
+        return Simulator(experiment, backend=self.backend)
 
     # --- what batches are made of, on the CPU or on a GPU ---
 
