@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ptycho_fast import checks
+
 STREAMS = {"photons": 0, "groups": 1, "members": 2, "order": 3, "symmetry": 4}
 
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -114,3 +116,24 @@ def photon_uniforms(seed: int, pattern: int, n_pixels: int) -> npt.NDArray[np.fl
     words = philox4x32(counter, _key(seed)).reshape(-1, 16, 2, 2)  # 32 pixels, block, half, word
     in_pixel_order = words.transpose(0, 2, 1, 3).reshape(-1, 2)[:n_pixels]
     return _open_unit(in_pixel_order[:, 0], in_pixel_order[:, 1])
+
+
+def legacy_generator(seed: int) -> np.random.RandomState:
+    """NumPy's legacy generator, from which the published objects and scans were drawn.
+
+    Parameters
+    ----------
+    seed : int
+        0 to 2**32 - 1.
+
+    Returns
+    -------
+    numpy.random.RandomState
+        A fresh generator.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The seed is not an integer, or out of range.
+    """
+    return np.random.RandomState(checks.integer(seed, "seed", 0, 2**32 - 1))

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast import checks, scans
+from ptycho_fast import checks
 from ptycho_fast.data import grouping
+from ptycho_fast.data.split import split_on_y
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.files import check_target
 from ptycho_fast.formats import format_of, pinn_npz
@@ -144,7 +145,7 @@ class Dataset:
     def split(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Pattern numbers for training (smaller y) and for test, as the scenario splits them."""
         fraction = self.scenario.split.train_fraction if self.scenario else 0.5
-        return scans.split_on_y(self.positions, fraction)
+        return split_on_y(self.positions, fraction)
 
     def groups(self, part: str = "train") -> grouping.Groups:
         """Solution regions of the training or test patterns, drawn as the scenario says.

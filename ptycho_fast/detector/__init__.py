@@ -1,59 +1,62 @@
-"""Two-dimensional detector model: what stands between the photons and the stored counts."""
+"""Two-dimensional detector model: from photons to the counts that are stored.
 
-from typing import Any, Protocol
+One file per part. A part is a function of the counts; its keyword-only arguments are keys of the
+table ``[detector]``, and their defaults mean that it is off.
+"""
 
-import numpy as np
+from typing import Any
+
 import numpy.typing as npt
 
 from ptycho_fast import checks
+from ptycho_fast.keys import Declared, declared_by
+
+from .beam_stop import beam_stop
+from .saturation import saturate
+
+PARTS = (beam_stop, saturate)
+"""All parts, in the order in which they act."""
+
+_KEYS = {part: declared_by(part) for part in PARTS}
 
 
-class _DetectorSpec(Protocol):
-    @property
-    def saturation(self) -> int | None: ...
-    @property
-    def beam_stop_radius(self) -> float: ...
+def keys() -> dict[str, Declared]:
+    """The keys of all parts, in the order of `PARTS`."""
+    return {name: key for keys in _KEYS.values() for name, key in keys.items()}
 
 
-def apply(counts: npt.NDArray[Any], spec: _DetectorSpec) -> npt.NDArray[Any]:
-    """Apply a beam stop, then saturation.
+def apply(counts: npt.NDArray[Any], spec: Any) -> npt.NDArray[Any]:
+    """Apply the parts of a detector, in the order of `PARTS`.
 
     Parameters
     ----------
-    counts : ndarray, (B, N, N), integer or float
+    counts : (B, N, N) integers or floats
         Photons per pixel, zero frequency at ``(N // 2, N // 2)``; not modified.
-    spec : object with attributes ``saturation``, ``beam_stop_radius``
-        Pixels closer to the zero frequency than ``beam_stop_radius`` (pixels, 0: off) become 0;
-        values above ``saturation`` (photons, None: off) become that.
+    spec : DetectorSpec
+        The table ``[detector]``: every key of `keys` as an attribute.
 
     Returns
     -------
-    ndarray, (B, N, N)
-        Same dtype; `counts` itself if everything is off.
+    (B, N, N), same dtype
+        `counts` itself if every part is off.
 
     Raises
     ------
-    ValueError
-        If the shape or dtype is another, the radius is negative or not finite, or the saturation
-        is below 1.
+    TypeError, ValueError
+        The shape or dtype is another, or a key is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ptycho_fast.scenario import DetectorSpec
+    >>> apply(np.full((1, 2, 2), 9), DetectorSpec(saturation=4, beam_stop_radius=1))[0]
+    array([[4, 4],
+           [4, 0]])
     """
     if counts.ndim != 3 or counts.shape[1] != counts.shape[2] or counts.dtype.kind not in "iuf":
         raise ValueError(
-            f"counts: shape {counts.shape} and dtype {counts.dtype} given, "
-            "expected (B, N, N) integers or floats"
+            checks.wrong("counts", checks.described(counts), "(B, N, N) integers or floats")
         )
-    radius = checks.number(spec.beam_stop_radius, "beam_stop_radius", least=0)
-    limit = None if spec.saturation is None else checks.count(spec.saturation, "saturation")
-    if radius == 0 and limit is None:
-        return counts
-
-    seen = counts.copy()
-    if radius > 0:
-        N = counts.shape[-1]
-        square = (np.arange(N) - N // 2) ** 2
-        seen[:, np.sqrt(square[:, None] + square) < radius] = 0
-    if limit is not None:
-        if counts.dtype.kind != "f":  # a limit beyond the type's range never acts
-            limit = min(limit, int(np.iinfo(counts.dtype).max))
-        np.minimum(seen, limit, out=seen)
-    return seen
+    for part, keys_of_part in _KEYS.items():
+        counts = part(counts, **{name: getattr(spec, name) for name in keys_of_part})
+    return counts

@@ -1,58 +1,22 @@
-"""Probes: illumination in the object plane, one mode ``(N, N)`` or several ``(M, N, N)``."""
+"""Probes: illumination in the object plane, one mode ``(N, N)`` or several ``(M, N, N)``.
 
-import math
+One file per kind; a new file with a function marked ``@kind(name)`` adds a kind. `finished` has the
+keys that all kinds share.
+"""
+
 import os
-from typing import Any, Protocol
+import warnings
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
-from ptycho_fast.formats.numpy_files import read_array, to_complex64
+from ptycho_fast.formats.numpy_files import to_complex64
+from ptycho_fast.keys import Key, declared_by
+from ptycho_fast.kinds import Kinds, fingerprint
 
-
-class _ProbeSpec(Protocol):
-    @property
-    def kind(self) -> str: ...
-    @property
-    def scale(self) -> float: ...
-    @property
-    def normalise(self) -> bool: ...
-    @property
-    def curvature(self) -> float: ...
-    @property
-    def file(self) -> str | os.PathLike[str] | None: ...
-
-
-def ideal_disk(N: int) -> npt.NDArray[np.float64]:
-    """Make the idealised disk probe, not normalised.
-
-    A Gaussian window of standard deviation ``N / (0.7 pi**2)`` is multiplied with itself,
-    thresholded at one half, blurred by one pixel, and raised by 1e-9.
-
-    Parameters
-    ----------
-    N : int
-        Side, pixels.
-
-    Returns
-    -------
-    ndarray, (N, N), float64
-        The probe: real, between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        If `N` is below 1.
-    """
-    from scipy.ndimage import gaussian_filter
-
-    side = checks.count(N, "N")
-    offset = np.arange(side) - (side - 1) / 2
-    window = np.exp(-0.5 * (offset / (side / (0.7 * math.pi**2))) ** 2)
-    disk = (np.outer(window, window) > 0.5).astype(np.float64)
-    probe: npt.NDArray[np.float64] = gaussian_filter(disk, sigma=1) + 1e-9
-    return probe
+KINDS = Kinds("probe", __name__, first="ideal_disk")
 
 
 def support_mask(N: int) -> npt.NDArray[np.bool_]:
@@ -101,7 +65,7 @@ def normalise(probe: npt.NDArray[Any], scale: float) -> npt.NDArray[Any]:
     ValueError
         If `scale` is not positive, the shape is not as above, or the support holds no power.
     """
-    _check_shape(probe, "probe")
+    check_shape(probe, "probe")
     modes = probe.reshape(-1, *probe.shape[-2:])
     power = sum(np.square(np.abs(mode), dtype=np.float64) for mode in modes)
     mean = float(np.mean(np.sqrt(power) * support_mask(probe.shape[-1])))
@@ -134,79 +98,135 @@ def quadratic_phase(N: int, curvature: float) -> npt.NDArray[np.complex128]:
     return np.exp(1j * checks.number(curvature, "curvature") * (square[:, None] + square))
 
 
-def read_probe(path: str | os.PathLike[str], N: int) -> npt.NDArray[np.complex64]:
-    """Read a probe from an ``.npz`` (key ``probeGuess``) or an ``.npy`` file.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-    N : int
-        Side wanted, pixels.
-
-    Returns
-    -------
-    ndarray, (N, N) or (M, N, N), complex64
-        The probe as stored, not normalised.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it holds no finite array of numbers of that shape.
-    """
-    side = checks.count(N, "N")
-    name = f"{path}: probeGuess"
-    probe = to_complex64(read_array(path, "probeGuess"), name)
-    _check_shape(probe, name)
-    if probe.shape[-1] != side:
-        raise ValueError(
-            f"{name}: shape {probe.shape} given, expected ({side}, {side}) or (M, {side}, {side}) "
-            f"because N = {side}"
-        )
-    return probe
-
-
-def _check_shape(probe: npt.NDArray[Any], name: str) -> None:
+def check_shape(probe: npt.NDArray[Any], name: str) -> None:
+    """Raise ValueError unless an array is (N, N) or (M, N, N)."""
     if probe.ndim not in (2, 3) or probe.shape[-1] != probe.shape[-2] or probe.size == 0:
-        raise ValueError(f"{name}: shape {probe.shape} given, expected square, (N, N) or (M, N, N)")
+        raise ValueError(
+            checks.wrong(name, f"shape {probe.shape}", "square modes, (N, N) or (M, N, N)")
+        )
 
 
-def make_probe(spec: _ProbeSpec, N: int) -> npt.NDArray[np.complex64]:
-    """Make the probe a scenario describes.
+def finished(
+    probe: npt.NDArray[Any],
+    *,
+    scale: Annotated[
+        float,
+        Key("the probe is divided by scale * mean(mask * |probe|), no unit; see normalise", gt=0),
+    ] = 10.0,
+    normalise: Annotated[
+        bool, Key("whether to apply scale; false takes the probe as it is", synonyms=("normalize",))
+    ] = True,
+    curvature: Annotated[
+        float,
+        Key(
+            "quadratic phase (defocus): radians at N/4 pixels from the centre, 0 at the centre",
+            synonyms=("defocus",),
+        ),
+    ] = 0.0,
+) -> npt.NDArray[np.complex64]:
+    """Normalise and defocus a probe of any kind, as the common keys of ``[probe]`` say.
 
     Parameters
     ----------
-    spec : object with attributes ``kind``, ``scale``, ``normalise``, ``curvature``, ``file``
-        ``kind`` is ``"ideal_disk"`` or ``"file"`` (which uses ``file``); with ``normalise`` the
-        probe is normalised to ``scale``; ``curvature`` defocuses it.
-    N : int
-        Side, pixels.
+    probe : (N, N) or (M, N, N), float or complex
+        The probe as its kind makes it.
+    scale : float
+        As for `normalise`.
+    normalise : bool
+        Whether to normalise.
+    curvature : float
+        As for `quadratic_phase`, radians; 0 leaves the phase alone.
 
     Returns
     -------
-    ndarray, (N, N) or (M, N, N), complex64
+    (N, N) or (M, N, N) complex64
         The probe.
 
     Raises
     ------
-    FileNotFoundError
-        If the file is missing.
-    ValueError
-        For an unknown kind, a kind "file" without a file, and as `read_probe` and `normalise`.
+    TypeError, ValueError
+        As `normalise` and `quadratic_phase`.
     """
-    probe: npt.NDArray[Any]
-    if spec.kind == "ideal_disk":
-        probe = ideal_disk(N)
-    elif spec.kind == "file":
-        if spec.file is None:
-            raise ValueError("probe.file: None given, expected a path")
-        probe = read_probe(spec.file, N)
-    else:
-        raise ValueError(f"probe.kind: {spec.kind!r} given, expected 'ideal_disk' or 'file'")
-    if spec.normalise:
-        probe = normalise(probe, spec.scale)
-    if spec.curvature:
-        probe = probe * quadratic_phase(N, spec.curvature)
+    if normalise:
+        probe = _normalised(probe, scale)
+    if curvature:
+        probe = probe * quadratic_phase(probe.shape[-1], curvature)
     return to_complex64(probe, "probe")
+
+
+_normalised = normalise  # `finished` has an argument of that name
+COMMON = declared_by(finished)
+
+
+def make_probe(
+    spec: Any, N: int, *, given: npt.ArrayLike | None = None
+) -> npt.NDArray[np.complex64]:
+    """Make the probe that a scenario describes.
+
+    Parameters
+    ----------
+    spec : ProbeSpec
+        The table ``[probe]``: ``kind``, the keys of that kind, and those of `finished`, as
+        attributes.
+    N : int
+        Side, pixels.
+    given : (N, N) or (M, N, N) array, optional
+        The array of the kind "given".
+
+    Returns
+    -------
+    (N, N) or (M, N, N) complex64
+        The probe.
+
+    Raises
+    ------
+    ScenarioError
+        The kind is unknown, a key that it needs is missing, or the kind is "given" and the array
+        is missing or another one.
+    OSError, TypeError, ValueError
+        As the function of the kind and `finished`.
+
+    Examples
+    --------
+    >>> from ptycho_fast import Scenario
+    >>> scenario = Scenario.preset("gs2_ideal")
+    >>> make_probe(scenario.probe, scenario.N).shape
+    (64, 64)
+    """
+    array = None if given is None else as_probe(given)
+    probe = KINDS.make(spec, N=N, array=array)
+    return finished(probe, **{name: getattr(spec, name) for name in COMMON})
+
+
+def keys_of_given(probe: npt.ArrayLike) -> dict[str, Any]:
+    """The table ``[probe]`` that records a probe handed over in Python, to be taken as it is."""
+    return {
+        "kind": "given",
+        "sha256": fingerprint(as_probe(probe)),
+        "normalise": False,
+        "curvature": 0.0,
+    }
+
+
+def as_probe(probe: npt.ArrayLike) -> npt.NDArray[np.complex64]:
+    """A probe as the kernels take it, (M, N, N) complex64; see `checks.floating` for errors."""
+    array = checks.floating(probe, "probe", np.complex64, integers=True)
+    check_shape(array, "probe")
+    return array.reshape(-1, *array.shape[-2:])
+
+
+def __getattr__(name: str) -> Any:
+    if name == "read_probe":
+        from .from_file import from_file
+
+        warnings.warn(
+            "probes.read_probe(path, N) is now probes.from_file.from_file(N, file=path)",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+
+        def read_probe(path: str | os.PathLike[str], N: int) -> npt.NDArray[np.complex64]:
+            return from_file(N, file=os.fspath(path))
+
+        return read_probe
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,99 @@
+"""Find the scenario that a user means, and describe its keys."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ptycho_fast.keys import wrong
+
+from . import toml
+from .suggest import unknown_preset
+from .tables import described_keys
+from .tree import Scenario
+
+
+class KnownKey(NamedTuple):
+    """What `known_keys` tells of a key.
+
+    Attributes
+    ----------
+    type : str
+        Type, range or choices, in words.
+    default : object
+        Value when the key is not given.
+    doc : str
+        Meaning and unit.
+    """
+
+    type: str
+    default: object
+    doc: str
+
+
+def known_keys() -> dict[str, KnownKey]:
+    """Describe every key of a scenario.
+
+    Returns
+    -------
+    dict
+        ``(type, default, doc)`` by dotted key, in the order of declaration.
+
+    Examples
+    --------
+    >>> known_keys()["dose.nphotons"]
+    KnownKey(type='a finite number > 0', default=1000000000.0, \
+doc='mean detected photons per pattern')
+    """
+    return {
+        key: KnownKey(rule.allowed, rule.default, rule.key.doc)
+        for key, rule in described_keys(Scenario).items()
+    }
+
+
+def resolve(
+    preset_or_path: str | os.PathLike[str],
+    overrides: Mapping[str, Any] | None = None,
+    config: str | os.PathLike[str] | None = None,
+) -> Scenario:
+    """Find a scenario and lay changes over it: flag before file before preset.
+
+    Parameters
+    ----------
+    preset_or_path : str or path-like
+        Name of a preset, or path of a TOML file. A preset wins over a file of the same
+        name; ``./name`` is always the file.
+    overrides : Mapping, optional
+        Values by dotted key that win over everything else.
+    config : path-like, optional
+        A TOML file that is laid over the first argument.
+
+    Returns
+    -------
+    Scenario
+        The result, checked.
+
+    Raises
+    ------
+    ScenarioError
+        There is no such preset or file, a file cannot be read, or a value is not allowed.
+    """
+    name = os.fspath(preset_or_path)
+    if name in toml.presets():
+        scenario = Scenario.preset(name)
+    elif os.path.exists(name):
+        scenario = Scenario.load(name)
+    elif toml.preset_named(name):
+        scenario = Scenario.preset(name)
+    else:
+        raise unknown_preset(
+            name, f"a preset ({', '.join(toml.presets())}) or the path of a TOML file that exists"
+        )
+    if config is not None:
+        with toml.naming(config):
+            changes = toml.parsed(toml.read(config))
+            if "preset" in changes:
+                raise wrong(
+                    "preset", changes["preset"], f"no preset in a file that is laid over {name}"
+                )
+            scenario = scenario.replace({"schema": 1} | changes)
+    return scenario.replace(overrides or {})

@@ -1,0 +1,70 @@
+"""What must hold between the values of a scenario before it can be simulated."""
+
+import math
+import operator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ptycho_fast.keys import wrong
+
+if TYPE_CHECKING:
+    from .tree import Scenario
+
+_Check = tuple[bool, str, str]
+"""Whether it holds, the key that is in the way if not, and what was expected of it."""
+
+
+def require_runnable(scenario: "Scenario", *, groups: bool) -> None:
+    """Raise for the first key that is in the way; see `Scenario.require_runnable`."""
+    for key, value in scenario.undrawn().items():
+        expected = "one value to simulate; a campaign draws one for each run"
+        raise wrong(key, value.to_dict(), expected)
+    for table in (scenario.object, scenario.probe, scenario.scan):
+        for name, rule in table.kinds[table.kind].keys.items():
+            if rule.required and getattr(table, name) is None:
+                raise table.kinds.missing(rule)
+    checks = [*_checks(scenario), *(_group_checks(scenario) if groups else ())]
+    for holds, key, expected in checks:
+        if not holds:
+            raise wrong(key, operator.attrgetter(key)(scenario), expected)
+
+
+def _checks(scenario: "Scenario") -> Iterator[_Check]:
+    # Not every kind of object is a square of a known size, nor has every scan a margin.
+    side = getattr(scenario.object, "size", None)
+    buffer = getattr(scenario.scan, "buffer", None)
+    if side is not None and buffer is not None:
+        yield (
+            2 * buffer < side,
+            "scan.buffer",
+            f"a number < {side / 2}, half of object.size, to leave a scan area",
+        )
+    widest_stop = scenario.N / math.sqrt(2)  # the distance from the centre to a corner
+    yield (
+        scenario.detector.beam_stop_radius <= widest_stop,
+        "detector.beam_stop_radius",
+        f"a number <= {widest_stop:.1f} for N = {scenario.N}, to leave a lit pixel",
+    )
+    patterns = scenario.gridsize**2
+    least = patterns - int(scenario.groups.include_seed)
+    yield (
+        scenario.gridsize == 1 or least <= scenario.groups.neighbours,
+        "groups.neighbours",
+        f"an integer >= {least} to fill groups of {patterns} patterns, "
+        f"gridsize = {scenario.gridsize}",
+    )
+
+
+def _group_checks(scenario: "Scenario") -> Iterator[_Check]:
+    sizes = scenario.split.sizes(scenario.scan.n_patterns)
+    for part, available in zip(("train", "test"), sizes, strict=True):
+        yield (
+            getattr(scenario.groups, f"n_{part}") <= available,
+            f"groups.n_{part}",
+            f"an integer <= {available}, the number of {part} patterns",
+        )
+        yield (
+            scenario.gridsize == 1 or scenario.groups.neighbours < available,
+            "groups.neighbours",
+            f"an integer < {available}, the number of {part} patterns",
+        )
