@@ -22,7 +22,8 @@ from ptycho_fast.terminal import bytes_text
 
 _FIXED = 64 * 2**20  # bytes: libraries that are loaded on the way, buffers, Python's own
 _PER_POSITION = 256  # bytes: true and nominal position, energy, photons, split, with copies
-_PER_OBJECT_PIXEL = 40  # bytes, while an object is drawn: float64 and complex128 copies
+_DRAWN_PIXEL = 200  # bytes per object pixel while lines are drawn and blurred
+_ENERGY_PIXEL = 96  # bytes per object pixel, with half a patch on each side, for the energies
 
 _SAMPLE_SECONDS = 1.0  # for making the patterns that are measured
 _SAMPLE_PIXELS = 2**24  # at most, in those patterns; in memory they are as large as they get
@@ -57,27 +58,32 @@ class Needs:
             Options of `Dataset.save`.
         """
         n_patterns = getattr(scenario.scan, "n_patterns", 0)
-        side = getattr(scenario.object, "size", 0) or 0
-        return cls._of(n_patterns, scenario.N, side**2, out, save)
+        side = getattr(scenario.object, "size", 0)
+        return cls._of(n_patterns, scenario.N, (side, side), _DRAWN_PIXEL, out, save)
 
     @classmethod
     def of_experiment(cls, experiment: Experiment, out: Path, save: dict[str, Any]) -> Self:
         """The same when object and positions are made."""
         e = experiment
-        return cls._of(e.n_patterns, e.N, e.object.size, out, save)
+        drawn = _DRAWN_PIXEL if hasattr(e.scenario.object, "size") else 0
+        return cls._of(e.n_patterns, e.N, e.object.shape, drawn, out, save)
 
     @classmethod
     def _of(
-        cls, n_patterns: int, N: int, object_pixels: int, out: Path, save: dict[str, Any]
+        cls,
+        n_patterns: int,
+        N: int,
+        shape: tuple[int, int],
+        drawn: int,
+        out: Path,
+        save: dict[str, Any],
     ) -> Self:
-        patches = save["patches"]
-        file = format_of(out).file_size(
-            n_patterns, N, object_pixels, alias=save["alias"], patches=patches
-        )
-        # Counts and amplitudes, both float32 or uint32; patches are complex64.
-        pixels = n_patterns * N**2 * (4 + 4 + (8 if patches else 0))
-        memory = pixels + n_patterns * _PER_POSITION + object_pixels * _PER_OBJECT_PIXEL + _FIXED
-        return cls(memory, file)
+        (H, W), patches = shape, save["patches"]
+        file = format_of(out).file_size(n_patterns, N, H * W, alias=save["alias"], patches=patches)
+        # Counts and amplitudes of 4 bytes each; patches are complex64.
+        pixels = 8 * H * W + n_patterns * N**2 * (4 + 4 + (8 if patches else 0))
+        preparing = max(drawn * H * W, _ENERGY_PIXEL * (H + N) * (W + N))
+        return cls(max(pixels, preparing) + n_patterns * _PER_POSITION + _FIXED, file)
 
     def require(self, out: Path) -> None:
         """Raise if memory or disk are too small.
