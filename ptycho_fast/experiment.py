@@ -1,7 +1,7 @@
 """The truth behind a data set: object, probe, positions and the scale of the dose."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,24 @@ class Experiment:
         """Patch side, pixels."""
         return self.probe.shape[-1]
 
+    def changed(
+        self, *, seed: int | None = None, noise: bool | None = None, **others: Any
+    ) -> "Experiment":
+        """The same experiment with another seed of the photons, or without photons.
+
+        Raises
+        ------
+        ValueError
+            Something else is given, which would make another experiment of it.
+        """
+        for name, value in others.items():
+            if value is not None:
+                expected = "nothing beside an experiment that is made already"
+                raise ValueError(checks.wrong(name, "a value", expected))
+        changes = {"seeds.photons": seed, "noise": noise}
+        given = {key: value for key, value in changes.items() if value is not None}
+        return replace(self, scenario=self.scenario.replace(given)) if given else self
+
 
 def make_experiment(
     scenario: Scenario,
@@ -60,6 +78,7 @@ def make_experiment(
     object: npt.ArrayLike | None = None,
     probe: npt.ArrayLike | None = None,
     positions: npt.ArrayLike | None = None,
+    intensity_scale: float | None = None,
     clock: StageClock | None = None,
 ) -> Experiment:
     """Make object, probe and positions of a scenario, and the intensity scale of its dose.
@@ -70,6 +89,8 @@ def make_experiment(
         The description.
     object, probe, positions : array, optional
         Taken as they are, in place of what the scenario would make.
+    intensity_scale : float, optional
+        That of an existing data set, in place of the one that the scenario's dose gives.
     clock : StageClock, optional
         Told of every stage as it begins.
 
@@ -88,17 +109,13 @@ def make_experiment(
     clock = clock or StageClock()
     scenario.require_runnable()
     with clock.stage("object"):
-        if object is None:
-            object = objects.make_object(scenario.object, scenario.seeds.object)
-        obj, largest = host_arrays.measured_object(object)
+        obj = objects.make_object(scenario.object, scenario.seeds.object, given=object)
+        obj, largest = host_arrays.measured_object(obj)
     with clock.stage("probe"):
-        if probe is None:
-            probe = probes.make_probe(scenario.probe, scenario.N)
-        modes = host_arrays.as_probe(probe)
+        modes = host_arrays.as_probe(probes.make_probe(scenario.probe, scenario.N, given=probe))
     with clock.stage("scan"):
-        if positions is None:
-            positions = scans.make_scan(scenario.scan, obj.shape, scenario.seeds.scan)
-        xy = checks.positions(positions)
+        seed = scenario.seeds.scan
+        xy = scans.make_scan(scenario.scan, obj.shape, seed, given=positions)
     intensity_bound(largest, modes)
     with clock.stage("intensity scale"):
         energies = pattern_energies(obj, modes, xy)
@@ -108,7 +125,9 @@ def make_experiment(
                 "object, probe: no light reaches the detector at any position, so no dose can be "
                 "given; expected an object and a probe that are not zero"
             )
-        scale = scaling.dataset_intensity_scale(scenario.dose.nphotons, energy)
+        scale = intensity_scale
+        if scale is None:
+            scale = scaling.dataset_intensity_scale(scenario.dose.nphotons, energy)
     return Experiment(
         object=obj,
         probe=modes,
@@ -148,9 +167,6 @@ def described_by(
         changes["dose.nphotons"] = nphotons
     if seed is not None:
         changes["seeds.photons"] = checks.seed(seed)
-    if noise is not None and hasattr(scenario, "noise"):  # XXX
+    if noise is not None:
         changes["noise"] = noise
-    scenario = scenario.replace(changes)
-    if hasattr(scenario, "with_given"):
-        return scenario.with_given(object=object, probe=probe, positions=positions)
-    return scenario
+    return scenario.replace(changes).with_given(object=object, probe=probe, positions=positions)

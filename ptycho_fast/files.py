@@ -63,7 +63,7 @@ def check_target(path: str | os.PathLike[str], force: bool) -> Path:
         FIFO, a socket, or a symbolic link to nothing.
     FileNotFoundError, IsADirectoryError, PermissionError
         The folder is missing or cannot be written to, or the path is a folder.
-    OSError
+    ValueError
         The name is too long.
 
     Examples
@@ -111,7 +111,8 @@ def check_targets(*paths: str | os.PathLike[str], force: bool) -> list[Path]:
     Raises
     ------
     ValueError
-        Two of the names mean one file, through links or another spelling of the path too.
+        Two of the names mean one file, also through links or another spelling of the path; or a
+        name is too long.
     OSError
         As `check_target`.
 
@@ -188,12 +189,11 @@ def _check_length(path: str | os.PathLike[str], target: Path) -> None:
             raise
 
 
-def _too_long(path: str | os.PathLike[str]) -> OSError:
+def _too_long(path: str | os.PathLike[str]) -> ValueError:
     name = Path(path).name
     shown = name if len(name) <= 40 else f"{name[:40]}..."
     length = len(os.fsencode(os.path.abspath(path)))
-    return OSError(
-        errno.ENAMETOOLONG,
+    return ValueError(
         f"{shown}: a name of {len(os.fsencode(name))} bytes in a path of {length} given, expected "
         "a shorter one; file systems usually allow 255 and 4095",
     )
@@ -233,7 +233,7 @@ def written_aside(path: str | os.PathLike[str], *, force: bool) -> Iterator[IO[b
 
     Raises
     ------
-    OSError
+    OSError, ValueError
         As `check_target`, or the file cannot be written; nothing is left behind.
 
     Examples
@@ -245,8 +245,8 @@ def written_aside(path: str | os.PathLike[str], *, force: bool) -> Iterator[IO[b
     >>> path.read_text()
     'hello'
     """
-    target = check_target(path, force)
-    _remove_forgotten_parts(target.absolute().parent)
+    target = check_target(path, force).absolute()
+    _remove_forgotten_parts(target.parent)
     file = None
     while file is None:
         part = target.with_name(_part_name())
@@ -259,11 +259,11 @@ def written_aside(path: str | os.PathLike[str], *, force: bool) -> Iterator[IO[b
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-                check_target(path, force)
+                check_target(target, force)
                 _put_in_place(part, target, force)
         finally:
             part.unlink(missing_ok=True)
-    _sync_folder(target.absolute().parent)
+    _sync_folder(target.parent)
 
 
 def _put_in_place(part: Path, target: Path, force: bool) -> None:
@@ -283,7 +283,7 @@ def _put_in_place(part: Path, target: Path, force: bool) -> None:
 def _rename_to_new_name(part: Path, target: Path) -> None:
     """Rename without replacing anything, where there are no hard links."""
     try:
-        claim = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        claim = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError:
         raise _exists(target) from None
     claimed = os.fstat(claim)

@@ -106,10 +106,13 @@ class Simulator:
         self._device = require_device(device, self._backend)
         self._threads = threads
         thread_count(threads)  # an error before the work begins
-        given = {"object": object, "probe": probe, "positions": positions}
+        with self._backend.place(self._device):
+            pass  # the same for the device
+        given: dict[str, Any] = {"object": object, "probe": probe, "positions": positions}
         with default_rounding():
             if isinstance(scenario, Experiment):
-                self.experiment = scenario
+                changes = {**given, "nphotons": nphotons, "seed": seed, "noise": noise}
+                self.experiment = scenario.changed(**changes)
             else:
                 described = described_by(
                     scenario, **given, nphotons=nphotons, seed=seed, noise=noise
@@ -118,7 +121,7 @@ class Simulator:
         experiment = self.experiment
         self.scenario = experiment.scenario
         warn_of_positions(experiment.positions, experiment.object.shape, experiment.N)
-        self.noise = getattr(self.scenario, "noise", True) if noise is None else noise  # XXX
+        self.noise = self.scenario.noise
         self.domain = "count_intensity" if self.noise else "normalized_intensity"
         self._suspects = self._bright_patterns() if self.noise else None
         self._resident: dict[str, Array] = {}

@@ -12,7 +12,8 @@ import pytest
 NAMED = os.environ.get("PTYCHO_FAST_REQUIRE", "native,numba,reference,tf").split(",")
 REQUIRED = [name for name in NAMED if name != "tf"]
 
-collect_ignore_glob = [] if "tf" in NAMED else ["tf/*", "doors/test_train.py"]
+of_tensorflow = ["tf/*", "doors/test_train.py", "docs/test_tensorflow.py"]
+collect_ignore_glob = [] if "tf" in NAMED else of_tensorflow
 
 
 def pytest_report_header():

@@ -1,6 +1,6 @@
 """As much of CuPy as the backend "cuda" uses, on the processor: kernels run in ``cuda_on_cpu.cpp``.
 
-A launch is checked against the signature in ``forward.cu``, then its blocks run one after another,
+A launch is checked against the signature in ``kernels.cu``, then its blocks run one after another,
 their threads in the order that `Gpu.order` names. New memory is filled with NaN.
 """
 
@@ -25,6 +25,7 @@ _SCALARS = {
 }  # fmt: skip
 _POINTERS = {  # what an array may hold
     "float": (np.float32, np.complex64), "double": (np.float64,), "int": (np.int32,),
+    "uint64_t": (np.uint64,),
     "Pair": (np.complex64, np.float32), "void": (np.float32, np.float64, np.uint32, np.uint16),
 }  # fmt: skip
 
@@ -46,7 +47,7 @@ def build(folder):
 
 def signatures():
     """Types of the parameters of each kernel, from its source; of families, by their prefix."""
-    text = (ROOT / "csrc" / "cuda" / "forward.cu").read_text().replace("\\\n", "\n")
+    text = (ROOT / "csrc" / "cuda" / "kernels.cu").read_text().replace("\\\n", "\n")
     found = {}
     for name, parameters in re.findall(r"PF_KERNEL\(.*?\)\s+(\w+?)(?:##\w+)?\(([^()]*)\) \{", text):
         kinds = []
@@ -135,6 +136,9 @@ class Gpu:
         array = np.empty(shape, dtype).view(ndarray)
         array.view(np.uint8)[...] = 0xFF
         return array
+
+    def arange(self, n, dtype):
+        return np.arange(n, dtype=dtype).view(ndarray)
 
     def asarray(self, array):
         return array if isinstance(array, ndarray) else np.array(array, order="C").view(ndarray)

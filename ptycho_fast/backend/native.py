@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast.backend.protocol import Capabilities
@@ -14,7 +13,7 @@ from ptycho_fast.version import __version__
 
 Array = npt.NDArray[Any]
 
-capabilities = Capabilities()
+capabilities = Capabilities(narrow=True)
 
 
 def core() -> ModuleType:
@@ -42,6 +41,11 @@ def _isa() -> str:
     return os.environ.get("PTYCHO_FAST_ISA", "")
 
 
+def first_call() -> str:
+    """See `protocol.Backend`."""
+    return ""
+
+
 def place(device: int | None) -> AbstractContextManager[object]:
     """See `protocol.Backend`."""
     return nullcontext()
@@ -54,44 +58,14 @@ def resident(array: Array) -> Array:
 
 def patches(object: Array, positions: Array, out: Array, threads: int) -> None:
     """See `protocol.Backend`."""
-    core().extract_patches(object, positions, out, threads, _isa())
-
-
-def _runs(indices: Array) -> list[slice]:
-    cuts = np.flatnonzero(np.diff(indices) != 1) + 1
-    edges = [0, *cuts.tolist(), len(indices)]
-    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    core().patches(object, positions, out, threads, _isa())
 
 
 def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`."""
-    a = exposure.object, exposure.probe
-    if counting is None or sink.kind in ("intensity", "expected"):
-        core().diffract(*a, exposure.positions, sink.array, threads, _isa())
-        if sink.kind == "expected":
-            np.multiply(sink.array, np.float32(counting.scale**2), out=sink.array)
-        return
-    for run in _runs(counting.indices):
-        core().observe(
-            *a,
-            exposure.positions[run],
-            counting.scale,
-            counting.seed,
-            int(counting.indices[run.start]),
-            sink.array[run],
-            threads,
-            _isa(),
-        )
+    core().frames(exposure, counting, sink, threads, _isa())
 
 
 def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`."""
-    for run in _runs(counting.indices):
-        core().sample_photons(
-            rates[run],
-            counting.seed,
-            int(counting.indices[run.start]),
-            sink.array[run],
-            threads,
-            _isa(),
-        )
+    core().photons(rates, counting, sink, threads, _isa())

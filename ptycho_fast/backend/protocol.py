@@ -21,14 +21,11 @@ class Capabilities:
         Whether it writes counts as uint16, with 65535 for larger ones.
     chunk_pixels : int
         Pixels of patterns that are worth a call of their own, in a run that is made in pieces.
-    announce : str
-        What a user should know before the first call, which may take long; empty: nothing.
     """
 
     on_gpu: bool = False
     narrow: bool = False
     chunk_pixels: int = 2**20
-    announce: str = ""
 
 
 class Backend(Protocol):
@@ -40,6 +37,9 @@ class Backend(Protocol):
 
     def why_not(self) -> str:
         """Empty if the backend can be used; else the reason and the remedy."""
+
+    def first_call(self) -> str:
+        """Why the first call will take long, in words for a user; empty if it will not."""
 
     def place(self, device: int | None) -> AbstractContextManager[object]:
         """Within it, work goes to the GPU of that number; None: to the current one.

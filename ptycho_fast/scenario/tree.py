@@ -23,7 +23,7 @@ from .specs import (
     SplitSpec,
 )
 from .suggest import unknown_key, unknown_preset
-from .tables import FixedTable, KindTable, described_keys, offered, places
+from .tables import FixedTable, KindTable, Table, described_keys, offered, places
 from .values import Choice, Normal, Range
 
 if TYPE_CHECKING:
@@ -272,14 +272,11 @@ class Scenario(FixedTable):
 
     def undrawn(self) -> dict[str, Any]:
         """The ranges, choices and distributions of the scenario, by dotted key."""
-        drawn = (Range, Choice, Normal)
-        found = {}
+        entries = list(self.items())
         for name, value in self.items():
-            inner = value.items() if name in places(type(self)) and value is not None else ()
-            for key, one in ((name, value), *((f"{name}.{key}", one) for key, one in inner)):
-                if isinstance(one, drawn):
-                    found[key] = one
-        return found
+            if isinstance(value, Table):
+                entries += [(f"{name}.{key}", inner) for key, inner in value.items()]
+        return {key: value for key, value in entries if isinstance(value, Range | Choice | Normal)}
 
     def require_runnable(self, *, groups: bool = False) -> None:
         """Raise unless the scenario can be simulated.

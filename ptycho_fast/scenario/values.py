@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ptycho_fast.errors import ScenarioError
-from ptycho_fast.keys import Declared, wrong
+from ptycho_fast.keys import Declared, Key, wrong
 
 __all__ = ["Choice", "Drawn", "Normal", "Range", "checked", "plain"]
 
@@ -177,8 +177,9 @@ def _normal(rule: Declared, path: str, given: Mapping[str, Any]) -> Normal:
     numbers = given["normal"]
     if not isinstance(numbers, list | tuple) or len(numbers) != 2:
         raise wrong(f"{path}.normal", numbers, "[mean, standard deviation]")
-    number = replace(rule, type=float, optional=False, required=False)
-    spread = replace(number, key=replace(rule.key, ge=None, gt=0, le=None, lt=None))
+    # The mean may lie outside the key's range; what is drawn does not.
+    number = Declared("", float, (), False, False, False, None, Key(""))
+    spread = replace(number, key=Key("", gt=0))
     mean = number.checked(f"{path}.normal, mean", numbers[0])
     std = spread.checked(f"{path}.normal, standard deviation", numbers[1])
     low, high = (

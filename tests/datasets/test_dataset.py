@@ -44,7 +44,16 @@ def test_grouped_always_has_patches_or_none(dataset):
 
 
 @pytest.mark.parametrize(
-    "module", ["files", "formats", "formats.numpy_files", "data.dataset", "data.grouping"]
+    "module",
+    [
+        "files",
+        "handover",
+        "formats",
+        "formats.numpy_files",
+        "data.dataset",
+        "data.grouping",
+        "report.preview",
+    ],
 )
 def test_examples(module):
     result = doctest.testmod(importlib.import_module(f"ptycho_fast.{module}"))

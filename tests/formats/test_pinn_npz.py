@@ -385,7 +385,7 @@ def test_only_what_is_needed_is_unpacked(dataset, tmp_path):
     dataset.save(path)
     with np.load(path) as file:
         contents = dict(file)
-    unused = np.zeros(2**23)  # 64 MiB from 64 kB
+    unused = np.zeros(2**22)  # 32 MiB, 32 kB when compressed
     np.savez_compressed(path, **contents, unused=unused, Y=unused, ground_truth_patches=unused)
     tracemalloc.start()
     Dataset.load(path)
@@ -427,3 +427,11 @@ def test_the_predicted_size_is_the_size(dataset, tmp_path):
             dataset.save(path, alias=alias, patches=patches)
             size = pinn_npz.file_size(12, 64, 392**2, alias=alias, patches=patches)
             assert 0 <= path.stat().st_size - size < 10_000
+
+
+def test_a_large_file_is_remarked(dataset, tmp_path, monkeypatch, caplog):
+    dataset.save(tmp_path / "a.npz")
+    assert not caplog.messages
+    monkeypatch.setattr(pinn_npz, "_LARGE", 10**6)
+    dataset.save(tmp_path / "b.npz")
+    assert "b.npz: 0.0 GB; the programs that read this format load the whole" in caplog.messages[0]

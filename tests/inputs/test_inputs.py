@@ -14,7 +14,7 @@ from ptycho_fast.dose.energy import pattern_energies
 from ptycho_fast.formats.numpy_files import read_array
 from ptycho_fast.objects import lines, make_object, read_object
 from ptycho_fast.probes import ideal_disk, make_probe, normalise, read_probe, support_mask
-from ptycho_fast.scaling import split_statistics
+from ptycho_fast.scale_report import split_statistics
 from ptycho_fast.scans import make_scan, random_scan, split_on_y
 
 DATA = Path(__file__).parents[1] / "data"

@@ -96,6 +96,12 @@ def test_the_experiment_is_the_truth():
     again = Simulator(e)
     assert again.experiment is e
     np.testing.assert_array_equal(again.frames(2, 4), sim.frames(2, 4))
+    quiet = Simulator(e, noise=False).frames(2, 4)
+    np.testing.assert_array_equal(quiet, Simulator(SMALL, noise=False).frames(2, 4))
+    other = Simulator(e, seed=7).frames(2, 4)
+    np.testing.assert_array_equal(other, Simulator(SMALL, seed=7).frames(2, 4))
+    with pytest.raises(ValueError, match="nphotons: a value given, expected nothing beside an exp"):
+        Simulator(e, nphotons=3)
     assert "24 patterns of 16 x 16" in repr(sim)
 
 

@@ -1,14 +1,15 @@
-"""The fallback without a compiler: numba kernels, and SciPy's FFT for sides with large factors.
+"""The backend without a compiler: numba kernels, SciPy's FFT for sides with large factors.
 
-Kernels are serial and hold no GIL; the threads are this module's own and live for one call. So
-results cannot depend on how patterns are batched, and callers may come from many threads at once.
-Every kernel repeats the operations of ``csrc/`` in float32.
+Kernels are serial and release the GIL; this module starts its own threads for each call. So results
+cannot depend on how patterns are batched, and many threads may call at the same time. Every kernel
+repeats the operations of ``csrc/`` in float32.
 """
 
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -34,6 +35,14 @@ def why_not() -> str:
     return ""
 
 
+def first_call() -> str:
+    """See `protocol.Backend`."""
+    folder = _kernels().intensities.stats.cache_path
+    if folder and any(Path(folder).glob("kernels.intensities-*.nbi")):
+        return ""
+    return "numba compiles its kernels at the first call, which takes about ten seconds"
+
+
 def place(device: int | None) -> AbstractContextManager[object]:
     """See `protocol.Backend`."""
     return nullcontext()
@@ -46,13 +55,13 @@ def resident(array: Array) -> Array:
 
 @functools.cache
 def _kernels() -> ModuleType:
-    from ptycho_fast.backend.numba import kernels as kernels
+    from ptycho_fast.backend.numba import kernels
 
     return kernels
 
 
 def _for_each_chunk(out: Array, threads: int, work: Callable[[slice], Any]) -> list[Any]:
-    """Results of `work` on slices of patterns; which of them share one depends on `out` alone."""
+    """Results of `work` on slices of patterns; the slices depend on the shape of `out` alone."""
     size = max(1, _CHUNK // out[0].size)
     chunks = [slice(b, min(b + size, len(out))) for b in range(0, len(out), size)]
     if threads == 1 or len(chunks) == 1:
@@ -62,7 +71,7 @@ def _for_each_chunk(out: Array, threads: int, work: Callable[[slice], Any]) -> l
 
 
 def _read_only(array: Array) -> Array:
-    """Flat. A writable array would be another type to numba, and compiled for once more."""
+    """Flat and read-only: a writable array is another type to numba, which compiles once more."""
     flat = array.reshape(-1)
     flat.flags.writeable = False
     return flat
@@ -154,7 +163,8 @@ def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: i
             return
         rates = out if sink.kind == "expected" else np.empty(out.shape, np.float32)
         far_field(chunk, rates)
-        rates *= np.float32(counting.scale**2)
+        with np.errstate(over="ignore"):  # infinite photons are found by whoever counts them
+            rates *= np.float32(counting.scale**2)
         if sink.kind == "counts":
             _count(rates, counting.part(chunk), out)
         elif sink.kind == "amplitude":
