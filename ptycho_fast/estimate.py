@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ptycho_fast.backend import choose
 from ptycho_fast.errors import DataWarning
 from ptycho_fast.experiment import Experiment
 from ptycho_fast.formats import format_of
@@ -140,7 +141,10 @@ def remaining_seconds(
     """
     B, N = simulator.n_patterns, simulator.N
     few = max(1, min(B, 2**16 // N**2))
+    compiles = choose(simulator.backend)[1].first_call()
     first, again = (_making(simulator, few, run) for _ in range(2))
+    if compiles and not choose(simulator.backend)[1].first_call():
+        first = again  # compiled now and kept, so the run need not
     per_pattern = again / few
     most = max(few, _SAMPLE_PIXELS // N**2)
     n = int(max(few, min(B, most, _SAMPLE_SECONDS / max(per_pattern, 1e-9))))
@@ -160,7 +164,7 @@ def remaining_seconds(
             start = time.perf_counter()
             report.preview(dataset, Path(folder, f"preview{preview.suffix}"))
             seconds["preview"] = time.perf_counter() - start
-    # The first call is longer where it compiles or starts a GPU.
+    # The first call is longer where it compiles, loads what was compiled, or starts a GPU.
     seconds["patterns"] += max(0.0, first - again)
     return seconds
 
@@ -184,4 +188,4 @@ def _sample(simulator: Simulator, n: int, run: dict[str, Any]) -> Simulator:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # what is to say was said about the whole
-        return Simulator(part, noise=simulator.noise, **run)
+        return Simulator(part, **run)

@@ -141,11 +141,13 @@ def _refuse_before_work(job: _Job) -> str:
         format_of(job.out)
         check_targets(*job.targets, force=job.force)
     if job.preview:
-        from ptycho_fast.report.preview import require_matplotlib
+        from ptycho_fast.report.preview import picture_format, require_matplotlib
 
+        with usage_errors():
+            picture_format(job.preview)
         require_matplotlib()
     Needs.of_scenario(job.scenario, job.out, job.save).require(job.out)
-    return backend.capabilities.announce
+    return backend.first_call()
 
 
 def _prepare(job: _Job, clock: StageClock) -> "Simulator":
