@@ -1,8 +1,8 @@
-# The fat binary of the CUDA kernels. Nothing is linked: it is loaded, or else compiled from the installed source, when
-# a GPU is used. Sets cuda_summary.
+# The fat binary of the CUDA kernels. Nothing is linked: the binary is loaded when a GPU is first used, or the kernels
+# are then compiled from the installed source. Sets cuda_summary.
 
-# Machine code for these, and PTX of the last for all that come later. Code of 8.0 runs on 8.6 and 8.9, too. Each takes
-# a quarter of a minute; who did not ask for them gets one.
+# There is machine code for these architectures, and PTX of the last one for all later ones. Code for 8.0 also runs on
+# 8.6 and 8.9. Each takes a quarter of a minute to compile; without PTYCHO_FAST_CUDA=ON only one is compiled.
 set(default_cuda_architectures 80 90 100 120)
 set(auto_cuda_architectures 90)
 set(cuda_flags --std=c++17 --fmad=false --ftz=false --prec-div=true --prec-sqrt=true --diag-suppress=128,161,177,1097,1675)
@@ -28,7 +28,7 @@ function(try_cuda)
   execute_process(COMMAND ${NVCC} --list-gpu-arch OUTPUT_VARIABLE known ERROR_QUIET)
   string(REGEX MATCHALL "[0-9]+" known "${known}")
 
-  # CMake's variable, its environment, or all of ours that this nvcc knows.
+  # The architectures: CMake's variable, its environment variable, or all of the list above that this nvcc knows.
   if(CMAKE_CUDA_ARCHITECTURES)
     set(architectures ${CMAKE_CUDA_ARCHITECTURES})
   elseif(DEFINED ENV{CUDAARCHS})
@@ -96,11 +96,11 @@ elseif(failure)
   return()
 endif()
 
-set(fat_binary ${CMAKE_BINARY_DIR}/forward.fatbin)
+set(fat_binary ${CMAKE_BINARY_DIR}/kernels.fatbin)
 file(GLOB cuda_sources CONFIGURE_DEPENDS csrc/*.h csrc/cuda/*)
 add_custom_command(OUTPUT ${fat_binary}
   COMMAND ${NVCC} -ccbin ${cuda_host} ${cuda_flags} --threads=0 -fatbin ${cuda_targets} -o ${fat_binary}
-          ${CMAKE_SOURCE_DIR}/csrc/cuda/forward.cu
+          ${CMAKE_SOURCE_DIR}/csrc/cuda/kernels.cu
   DEPENDS ${cuda_sources} VERBATIM COMMENT "CUDA kernels for ${cuda_architectures}")
 add_custom_target(fat_binary ALL DEPENDS ${fat_binary})
 list(JOIN cuda_architectures " " cuda_architectures_text)

@@ -1,43 +1,49 @@
-// The discrete Fourier transform of one line, for a lane of lines at a time:
+// The discrete Fourier transform of a line, for a lane of lines at a time:
+//
 //   X[k] = sum_t x[t] exp(-2 pi i k t / n)
-// Element t of the lines stands at re[t * stride], im[t * stride]. All passes work in place: a butterfly reads and
-// writes the same `radix` elements, so the butterflies of one pass may run in any order or at once.
+//
+// Element t of the lines is at re[t * stride], im[t * stride]. All passes work in place. A butterfly reads and writes
+// the same `radix` elements, so the butterflies of one pass may run in any order or at the same time.
 #pragma once
-#include "plan.h"
-#include "portable.h"
+#include "complex.h"
+#include "fft_plan.h"
 
 namespace pf {
 inline namespace PF_ISA {
 
-template <class V>
-struct Complex {
-  V re, im;
+// The radices of the passes of a transform of length n, in their order; count = 0 where n has a prime factor above 5.
+// Large radices first, so that there are few passes.
+struct Radices {
+  int count;
+  int radix[max_passes];
 };
 
-template <class V>
-PF_HD Complex<V> operator+(Complex<V> a, Complex<V> b) {
-  return {a.re + b.re, a.im + b.im};
-}
-template <class V>
-PF_HD Complex<V> operator-(Complex<V> a, Complex<V> b) {
-  return {a.re - b.re, a.im - b.im};
-}
-template <class V>
-PF_HD V squared_modulus(Complex<V> a) {
-  return a.re * a.re + a.im * a.im;
-}
-template <class V, class T>
-PF_HD Complex<V> times(Complex<V> a, T re, T im) {
-  return {a.re * re - a.im * im, a.re * im + a.im * re};
-}
-template <class V>
-PF_HD Complex<V> times_minus_i(Complex<V> a) {
-  return {a.im, -a.re};
+PF_HD constexpr Radices radices_of(int n) {
+  Radices found = {};
+  if (n < 2) return found;
+  int twos = 0, rest = n;
+  for (; rest % 2 == 0; rest /= 2) ++twos;
+  while (rest > 1 || twos > 0) {
+    int radix = 0;
+    if (twos >= 5 || twos == 3)
+      radix = 8, twos -= 3;
+    else if (twos >= 2)
+      radix = 4, twos -= 2;
+    else if (twos == 1)
+      radix = 2, twos = 0;
+    else if (rest % 5 == 0)
+      radix = 5, rest /= 5;
+    else if (rest % 3 == 0)
+      radix = 3, rest /= 3;
+    if (radix == 0 || found.count == max_passes) return {};
+    found.radix[found.count++] = radix;
+  }
+  return found;
 }
 
 // --- butterflies: small transforms in registers; x[p] is element p, out(q, value) takes frequency q ---
-// Elements are asked for where they are needed, and results handed out as soon as they are there: 16 registers just
-// hold the eight complex numbers of the largest one.
+// Elements are loaded where they are needed, and results are stored as soon as they are known: the eight complex
+// numbers of the largest butterfly just fit 16 vector registers.
 
 template <int R, class T>
 struct Dft;
@@ -136,7 +142,7 @@ struct Dft<8, T> {
   }
 };
 
-// What becomes of a line's elements at last: by default they stay in the planes.
+// What is done with the elements of a line after the last pass: by default they are stored in the planes.
 template <class T, int W>
 struct Keep {
   T *re, *im;
@@ -146,7 +152,7 @@ struct Keep {
   }
 };
 
-// --- one butterfly of one pass: inputs `step` apart from `first` on, outputs in the same places ---
+// --- one butterfly of one pass: its inputs are `step` apart, starting at `first`; outputs go to the same places ---
 
 template <class T, int W>
 struct Inputs {
@@ -176,17 +182,17 @@ PF_HD void butterfly(const T* re, const T* im, ptrdiff_t origin, ptrdiff_t strid
   Dft<R, T>::run(Inputs<T, W>{re, im, at, step}, Outputs<T, W, twiddled, Out>{out, at, step, twiddle, twiddle_step});
 }
 
-// A number that the compiler knows, where a plain int may stand as well.
+// A number that is known at compile time, used in place of an int.
 template <int n>
 struct Known {
   PF_HD constexpr operator int() const { return n; }
 };
 
-// All butterflies of a pass, for `lanes` neighbouring lanes of lines. The last pass, of span 1, needs no twiddles.
+// All butterflies of a pass, for `lanes` neighbouring lanes of lines. The last pass, with span 1, needs no twiddles.
 template <int R, class T, int W, int lanes, class Span, class Out>
 PF_HD_LARGE void fft_pass(const FftPlan<T>& plan, Span span, T* re, T* im, ptrdiff_t stride, Out out) {
   const int n = plan.n, step = n / (R * span);
-  const T* twiddle = plan.twiddle;  // held here, because a store to the planes might else be taken to change the plan
+  const T* twiddle = plan.twiddle;  // a copy: the compiler must assume that stores to re and im change `plan`
   if (span == 1) {
     PF_NO_UNROLL
     for (int first = 0; first < n; first += R)
@@ -203,7 +209,7 @@ PF_HD_LARGE void fft_pass(const FftPlan<T>& plan, Span span, T* re, T* im, ptrdi
 
 template <int R, class T, int W, int lanes, class Out>
 PF_HD_LARGE void fft_pass_of(const FftPlan<T>& plan, int span, T* re, T* im, ptrdiff_t stride, const Out& out) {
-#if !defined(__CUDACC__)  // a GPU has passes of its own for these
+#if !defined(__CUDACC__)  // cuda/block_fft.h has its own passes for the common sizes
   switch (span) {
     case 1: return fft_pass<R, T, W, lanes>(plan, Known<1>{}, re, im, stride, out);
     case 4: return fft_pass<R, T, W, lanes>(plan, Known<4>{}, re, im, stride, out);
@@ -230,8 +236,8 @@ PF_HD_LARGE void fft_line(const FftPlan<T>& plan, T* re, T* im, ptrdiff_t stride
   }
 }
 
-// Any length, through a convolution with a chirp: k t = (k^2 + t^2 - (k - t)^2) / 2. The result is in natural order.
-// The work planes hold two lines of length m for W lanes each, an element `step` numbers after the last.
+// A line of any length, as a convolution with a chirp: k t = (k^2 + t^2 - (k - t)^2) / 2. The result is in natural
+// order. work_re and work_im each hold two lines of length m for W lanes; consecutive elements are `step` apart.
 template <int W, class Out>
 PF_HD_LARGE void chirp_line(const ChirpPlan& plan, int n, const float* re, const float* im, ptrdiff_t origin,
                             ptrdiff_t stride, double* work_re, double* work_im, ptrdiff_t step, const Out& out) {

@@ -1,12 +1,14 @@
-// Mathematics on lanes from IEEE-exact operations alone: the same bits at every width and on every machine.
+// Functions of lanes, made of correctly rounded IEEE 754 operations only: the same bits at every width and on every
+// machine.
 #pragma once
+#include "poisson_coefficients.h"
 #include "portable.h"
 
 namespace pf {
 inline namespace PF_ISA {
 
-constexpr double kRound = 0x1.8p52;       // adding it rounds to an integer and leaves that in the low bits
-constexpr float kQuickRound = 0x1.8p23f;  // the same for floats, and its bits
+constexpr double kRound = 0x1.8p52;       // x + kRound rounds x to an integer, which is then in the low bits
+constexpr float kQuickRound = 0x1.8p23f;  // the same for floats; below, its bits
 constexpr uint32_t kQuickRoundBits = 0x4b400000;
 
 template <class To, class From>
@@ -17,15 +19,16 @@ PF_HD To same_bits(From x) {
   return y;
 }
 
-// A comparison of lanes gives all ones where it holds; of plain numbers (W = 1) it gives a bool.
-PF_HD uint64_t add_where(uint64_t k, bool holds) { return k + holds; }
-PF_HD uint32_t add_where(uint32_t k, bool holds) { return k + holds; }
+// k + 1 where the comparison holds, k elsewhere. A comparison of lanes gives numbers of all ones (-1) where it holds;
+// one of plain numbers (W = 1) gives a bool.
+PF_HD uint64_t add_where(uint64_t k, bool holds) { return k + uint64_t(holds); }
+PF_HD uint32_t add_where(uint32_t k, bool holds) { return k + uint32_t(holds); }
 template <class V, class M>
 PF_HD V add_where(V k, M holds) {
   return k - (V)holds;
 }
 
-// Bit i is set where lane i holds.
+// Bit i is set where the comparison holds for number i.
 PF_HD uint32_t mask_bits(bool holds) { return holds; }
 PF_HD uint32_t mask_bits(int holds) { return uint32_t(holds); }  // bool & bool
 template <class M>
@@ -45,7 +48,7 @@ PF_HD V smaller(V a, V b) {
   return a < b ? a : b;
 }
 
-// |x|, of floats.
+// |x| of floats.
 template <int W>
 PF_HD lane<float, W> magnitude(lane<float, W> x) {
   return same_bits<lane<float, W>>(same_bits<lane<uint32_t, W>>(x) & 0x7fffffffu);
@@ -88,11 +91,11 @@ PF_HD uint32_t mask_bits(lane<int64_t, 8> m) { return _mm512_movepi64_mask((__m5
 PF_HD uint32_t mask_bits(lane<int32_t, 16> m) { return _mm512_movepi32_mask((__m512i)m); }
 PF_HD lane<double, 8> root(lane<double, 8> x) { return _mm512_sqrt_pd(x); }
 PF_HD lane<float, 16> root(lane<float, 16> x) {
-  return _mm512_maskz_sqrt_ps(0xffff, x);  // GCC 12 warns of the plain one
+  return _mm512_maskz_sqrt_ps(0xffff, x);  // GCC 12 warns about _mm512_sqrt_ps
 }
 #endif
 
-// 0, 1, 2, ....
+// 0, 1, 2, ...
 template <class T, int W>
 PF_HD lane<T, W> iota() {
   lane<T, W> x;
@@ -100,7 +103,8 @@ PF_HD lane<T, W> iota() {
   return x;
 }
 
-// c[0] + c[1] x + ... of K lanes, odd and even powers apart: several short chains of operations in place of a long one.
+// c[0] + c[1] x + ... of K lanes. Odd and even powers are summed separately: two short chains of dependent operations
+// instead of a long one.
 template <class T, class V, int K, int N>
 PF_HD void polynomial(const T (&c)[N], const V (&x)[K], const V (&square)[K], V (&sum)[K]) {
   V odd[K];
@@ -131,37 +135,28 @@ PF_HD void polynomial(const T (&c)[N], const V (&x)[K], V (&sum)[K]) {
   polynomial(c, x, square, sum);
 }
 
-// exp(-x), 0 <= x <= 700: x = n ln 2 + t, |t| <= ln(2) / 2, exp(-t) a fitted polynomial (error 1.2e-17 and rounding).
+// exp(-x), 0 <= x <= 700: x = n ln 2 + t with |t| <= ln(2) / 2. exp(-t) is a fitted polynomial (error 1.2e-17, and
+// rounding).
 template <int D, int K>
 PF_HD void exp_minus(const lane<double, D> (&x)[K], lane<double, D> (&result)[K]) {
   using V = lane<double, D>;
   using B = lane<uint64_t, D>;
-  constexpr double c[] = {1.0,
-                          -1.0,
-                          0.5000000000000019,
-                          -0.1666666666666668,
-                          0.0416666666664881,
-                          -0.008333333333319601,
-                          0.0013888888952314775,
-                          -0.00019841269890047113,
-                          2.4801485482328494e-05,
-                          -2.755724091857897e-06,
-                          2.763263963904103e-07,
-                          -2.5110037605963777e-08};
+  constexpr double c[] = {PF_EXP};
   V shifted[K], t[K];
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
     shifted[v] = x[v] * 1.4426950408889634 + kRound;
     const V n = shifted[v] - kRound;
-    t[v] = (x[v] - n * 0x1.62e42fee00000p-1) - n * 0x1.a39ef35793c76p-33;  // ln 2 in two; n times the first is exact
+    // ln 2 as the sum of two numbers; n times the first is exact.
+    t[v] = (x[v] - n * 0x1.62e42fee00000p-1) - n * 0x1.a39ef35793c76p-33;
   }
   polynomial(c, t, result);
   PF_UNROLL
   for (int v = 0; v < K; ++v) result[v] *= same_bits<V>((uint64_t(1023) - same_bits<B>(shifted[v])) << 52);
 }
 
-// log(x), 0 < x < 1 and normal: 2 artanh((m - 1) / (m + 1)) + e ln 2 with x = 2^e m, sqrt(1/2) <= m < sqrt(2); the
-// series of artanh is cut where its terms fall below 1e-15.
+// log(x), 0 < x < 1 and not subnormal: 2 artanh((m - 1) / (m + 1)) + e ln 2, where x = 2^e m and
+// sqrt(1/2) <= m < sqrt(2). The series of artanh ends where its terms fall below 1e-15.
 template <int D, int K>
 PF_HD void log_of(const lane<double, D> (&x)[K], lane<double, D> (&result)[K]) {
   using V = lane<double, D>;

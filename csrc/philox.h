@@ -1,15 +1,15 @@
 // Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw ("Parallel random numbers: as easy as
-// 1, 2, 3", SC 2011), and the uniform numbers that the project draws from it.
+// 1, 2, 3", SC 2011), and the uniform numbers that are drawn from it.
 //
-// Each 32-bit word sits in a 64-bit lane of its own: one widening multiply then gives the high and the low word, and
-// two words join into 64 random bits without a shuffle. What the upper halves hold meanwhile does not matter.
+// Each 32-bit word is in a 64-bit lane of its own. One widening multiplication then gives the high and the low word,
+// and two words become 64 random bits without a shuffle. The upper halves of the lanes may hold anything meanwhile.
 #pragma once
 #include "portable.h"
 
 namespace pf {
 inline namespace PF_ISA {
 
-// Product of the lower halves. GCC does not find the widening multiply in the general form of a vector.
+// Product of the lower halves. GCC does not recognise a widening multiplication in the general form.
 template <class V>
 PF_HD V multiply_low_halves(V a, V b) {
   return (a & 0xffffffffu) * (b & 0xffffffffu);
@@ -30,7 +30,7 @@ PF_HD lane<uint64_t, 8> multiply_low_halves(lane<uint64_t, 8> a, lane<uint64_t, 
 }
 #endif
 
-// The generator for one seed: the keys of its ten rounds.
+// The generator for one seed. It holds the keys of the ten rounds.
 template <int W>
 struct Philox {
   using V = lane<uint64_t, W>;
@@ -43,7 +43,8 @@ struct Philox {
     }
   }
 
-  // Turns K lanes of counters (lower halves) into four random words each, in place; together they hide the latency.
+  // Turns K lanes of counters (in the lower halves) into four random words each, in place. Several lanes are worked on
+  // together, because each has to wait for its multiplications.
   template <int K>
   PF_HD void operator()(V (&word)[4][K]) const {
     const V multiplier0 = splat<uint64_t, W>(0xD2511F53), multiplier1 = splat<uint64_t, W>(0xCD9E8D57);
@@ -62,7 +63,7 @@ struct Philox {
   }
 };
 
-// (x + 1/2) 2^-52 with x the upper 52 of 64 random bits; exact, in (0, 1).
+// (x + 1/2) 2^-52, where x is the upper 52 of 64 random bits. Exact, in (0, 1).
 template <int W>
 PF_HD lane<double, W> uniform(lane<uint64_t, W> bits) {
   const lane<uint64_t, W> one_to_two = (bits >> 12) | 0x3ff0000000000000u;
@@ -71,8 +72,8 @@ PF_HD lane<double, W> uniform(lane<uint64_t, W> bits) {
   return x - (1 - 0x1p-53);
 }
 
-// The random bits of photon pixels: block b of the counter (b, 0, pattern) serves pixel 32 (b / 16) + b % 16 (`first`)
-// and the pixel 16 further on (`second`), so 16 blocks in a row serve 32 pixels in a row.
+// The random bits of pixels. Block b, with the counter (b, 0, pattern), serves pixel 32 (b / 16) + b % 16 (`first`) and
+// the pixel 16 further on (`second`). So 16 blocks in a row serve 32 pixels in a row. b has 32 bits, see most_pixels.
 template <int W, int K>
 PF_HD void photon_bits(const Philox<W>& philox, const lane<uint64_t, W> (&block)[K], uint64_t pattern,
                        lane<uint64_t, W> (&first)[K], lane<uint64_t, W> (&second)[K]) {
@@ -92,18 +93,22 @@ PF_HD void photon_bits(const Philox<W>& philox, const lane<uint64_t, W> (&block)
   }
 }
 
-// The upper halves of the random bits of 32 pixels in a row, the 16 blocks from `first_block` on; W = 4, 8, 16.
+// The block that serves a pixel, and whether it is the block's second one.
+PF_HD uint64_t photon_block(uint32_t pixel) { return pixel / 32 * 16 + pixel % 16; }
+PF_HD bool is_second(uint32_t pixel) { return pixel / 16 % 2; }
+
+// The upper halves of the random bits of 32 pixels in a row, from the 16 blocks from `first_block` on; W = 4, 8 or 16.
 template <int W>
 inline void upper_photon_bits(const Philox<W / 2>& philox, uint64_t first_block, uint64_t pattern, uint32_t* high) {
   constexpr int D = W / 2, K = D < 4 ? 4 : 16 / D;
   using V = lane<uint64_t, D>;
   V even;
-  for (int i = 0; i < D; ++i) even[i] = 2 * i;
+  for (int i = 0; i < D; ++i) even[i] = uint64_t(2 * i);
   for (int i = 0; i < 16; i += K * D) {
     V word[4][K];
     PF_UNROLL
-    for (int v = 0; v < K; ++v) {  // blocks of even numbers and of odd ones in turn, so that two join without a shuffle
-      word[0][v] = even + (first_block + (i + v / 2 * W + v % 2));
+    for (int v = 0; v < K; ++v) {  // even and odd blocks in separate lanes: two then join without a shuffle
+      word[0][v] = even + (first_block + uint64_t(i + v / 2 * W + v % 2));
       word[1][v] = V{};
       word[2][v] = splat<uint64_t, D>(uint32_t(pattern));
       word[3][v] = splat<uint64_t, D>(pattern >> 32);

@@ -1,16 +1,19 @@
-// Photon counts: exact Poisson quantiles of Philox uniforms, one per pixel.
+// Photon counts: exact Poisson quantiles of Philox uniforms, one uniform per pixel.
 //
-// count = the smallest k >= 0 with F(k; rate) >= u. Rates below 8 add up F from k = 0. Larger ones take floor(x), x the
-// asymptotic expansion of the continuous quantile of M. B. Giles (2016, ACM Transactions on Mathematical Software 42,
-// algorithm 955); below 640, where x can fall on the wrong side of an integer, the few pixels within the error bound
-// of one are added up too. tools/fit_poisson.py makes the fitted coefficients.
+//   count = the smallest k >= 0 with F(k; rate) >= u       F: distribution function of the Poisson distribution
 //
-// Rates in floats take a short cut: the same two ways in floats ("quick" below), on twice as many numbers at once, and
-// with an error bound. Only where that leaves the count in doubt do the doubles decide. The short cut therefore changes
-// no count, and float and double rates of the same value get the same one.
+// Rates below 8: F is summed from k = 0 on. Larger rates: count = floor(x), where x is the asymptotic expansion of the
+// continuous quantile by M. B. Giles (2016, ACM Transactions on Mathematical Software 42, algorithm 955). Below a rate
+// of 640 the error of x can put it on the wrong side of an integer. The few pixels whose x is that close to an integer
+// are summed too. tools/fit_poisson.py makes the fitted coefficients (poisson_coefficients.h).
 //
-// A pixel goes through the same IEEE-exact operations whatever lane it sits in, so its count does not depend on the
-// width, on the pixels around it or on the machine.
+// Rates in single precision are first counted in single precision ("quick" below), twice as many numbers at once, with
+// an error bound. Where the count is in doubt, double precision decides. So the quick way changes no count, and single
+// and double precision rates of the same value give the same count.
+//
+// A pixel goes through the same correctly rounded operations in whatever lane it is. So its count does not depend on
+// the lane width, on the other pixels or on the machine. All loops end for every input, also for rates that are not
+// allowed (negative, NaN); such a count has no meaning.
 #pragma once
 #include "lane_math.h"
 #include "philox.h"
@@ -19,32 +22,25 @@ namespace pf {
 inline namespace PF_ISA {
 
 constexpr double kSumBelow = 8, kCheckBelow = 640;
-constexpr double kTail = 0.5 - 0x1p-9;           // |u - 1/2| beyond is a tail
-constexpr float kQuickTail = 0x1p-9f;            // smaller u or 1 - u are left to the doubles
+constexpr int kMostSummed = 1024;                // no count of a rate below 640 is larger than 900
+constexpr double kTail = 0.5 - 0x1p-9;           // u is in a tail where |u - 1/2| is larger
+constexpr float kQuickTail = 0x1p-9f;            // smaller u or 1 - u are left to double precision
 constexpr float kQuickLargest = 0x1.fffffep30f;  // larger rates do not fit an int32
-constexpr float kQuickSumError = 0x1p-17f;       // more than ten times the error of u - F in floats
+constexpr int kQuickMostSummed = 64;             // no count of a rate below 8 is larger than 40
+constexpr float kQuickSumError = 0x1p-17f;       // more than ten times the error of u - F in single precision
 
-// w = Phi^-1(u), the normal quantile, of K lanes, the roots of their rates and the inverse roots, all from one
-// division. Fitted ratios of polynomials: u - 1/2 times one of y = sqrt(u (1 - u)) shifts Phi(w) by less than 1e-13; in
-// the tails (u or 1 - u below 2^-9) one of sqrt(-log(min(u, 1 - u))) has w to 1e-13.
+// For K lanes: w = Phi^-1(u), the normal quantile; `deviation`, the square root of the rate; `inverse`, 1 / deviation.
+// One division serves all three. The quantile is a fitted ratio of polynomials. In the middle it is u - 1/2 times a
+// ratio in y = sqrt(u (1 - u)), with an error of Phi(w) below 1e-13. In the tails (u or 1 - u below 2^-9) it is a ratio
+// in sqrt(-log(min(u, 1 - u))), with an error of w below 1e-13.
 template <int D, int K>
 PF_HD void normal_quantile(const lane<double, D> (&u)[K], const lane<double, D> (&rate)[K], lane<double, D> (&w)[K],
                            lane<double, D> (&deviation)[K], lane<double, D> (&inverse)[K]) {
   using V = lane<double, D>;
-  constexpr double middle_top[] = {9.756146817600342, 2588.9497162787434, 129592.17254363374, 1916245.586744359,
-                                   9362741.973840222, 14063073.226342535, 4791151.363090953,  48016.940668974894};
-  constexpr double middle_bottom[] = {1.0,
-                                      334.19218558255267,
-                                      20510.112068762046,
-                                      384755.04410366074,
-                                      2626178.2558271154,
-                                      6874010.689283602,
-                                      6589782.616309797,
-                                      1598489.8369068222};
-  constexpr double tail_top[] = {-3.13933621351649,  -10.24424555074286, 5.130096154498292,
-                                 11.420697628441708, 3.0276263864565984, 0.16804217478002534};
-  constexpr double tail_bottom[] = {
-      1.0, 7.213755584019673, 8.379184303226353, 2.142428173211188, 0.1188043934207987, 1.7680089760545202e-07};
+  constexpr double middle_top[] = {PF_MIDDLE_TOP};
+  constexpr double middle_bottom[] = {PF_MIDDLE_BOTTOM};
+  constexpr double tail_top[] = {PF_TAIL_TOP};
+  constexpr double tail_bottom[] = {PF_TAIL_BOTTOM};
   V q[K], distance[K], root_of[K], top[K], bottom[K];
   uint32_t tails = 0;
   PF_UNROLL
@@ -79,8 +75,8 @@ PF_HD void normal_quantile(const lane<double, D> (&u)[K], const lane<double, D> 
   }
 }
 
-// Counts of K lanes (K * D numbers) by summation, rate < 640: p = p rate / k, F = F + p while F < u. Rounding shifts F
-// by less than (rate + 32) 2^-51; u stops there below 1, so that F always reaches it.
+// Counts of K lanes (K * D numbers) by summation, rate < 640: p = p rate / k, F = F + p while F < u. Rounding changes F
+// by less than (rate + 32) 2^-51. u is limited to 1 minus that, so that F always reaches it.
 template <int D, int K>
 PF_HD void sum_quantile(const lane<double, D> (&rate)[K], const lane<double, D> (&u)[K],
                         lane<uint64_t, D> (&count)[K]) {
@@ -99,8 +95,8 @@ PF_HD void sum_quantile(const lane<double, D> (&rate)[K], const lane<double, D> 
     auto below = sum[0] < goal[0];
     PF_UNROLL
     for (int v = 1; v < K; ++v) below |= sum[v] < goal[v];
-    if (!mask_bits(below)) return;
-    for (int step = 0; step < 4; ++step, k += 1) {  // a step too many changes nothing
+    if (!mask_bits(below) || k > kMostSummed) return;
+    for (int step = 0; step < 4; ++step, k += 1) {  // steps beyond the count change nothing
       const double inverse = 1.0 / k;
       PF_UNROLL
       for (int v = 0; v < K; ++v) {
@@ -112,22 +108,19 @@ PF_HD void sum_quantile(const lane<double, D> (&rate)[K], const lane<double, D> 
   }
 }
 
-// floor(x) with x = rate + sqrt(rate) w + w^2 h(s) + c0(s) + c1(s) / rate + c2(s) / rate^2, w = Phi^-1(u),
-// s = w / sqrt(rate), for rate >= 8. From 640 on floor(x) is the count but where F misses u by less than 2e-12. Below,
-// a set bit of the result marks a number whose s leaves the fitted range or whose x is within its error bound of an
-// integer.
+// floor(x), x = rate + sqrt(rate) w + w^2 h(s) + c0(s) + c1(s) / rate + c2(s) / rate^2, with w = Phi^-1(u) and
+// s = w / sqrt(rate), for rate >= 8. From 640 on floor(x) is the count, except where F differs from u by less than
+// 2e-12. Below 640 a set bit of the result marks a number whose s is outside the fitted range, or whose x is closer to
+// an integer than its error bound.
 template <int D, int K>
 PF_HD uint32_t expand_quantile(const lane<double, D> (&rate)[K], const lane<double, D> (&u)[K],
                                lane<uint64_t, D> (&count)[K]) {
   using V = lane<double, D>;
   using B = lane<uint64_t, D>;
-  constexpr double h[] = {0.1666666665899598,    -0.013888889378767307,  0.0037037480008599967, -0.0013308775604660445,
-                          0.0005536737153098066, -0.0002659987678104228, 0.0001845061200611569, -7.963210787660384e-05};
-  constexpr double c0[] = {0.3333333333108005,    -0.027777782382521134,  0.00864198923888887,  -0.0035206869854893445,
-                           0.0016514303805582168, -0.0011679973550574045, 0.0005821177338244275};
-  constexpr double c1[] = {-0.019753106745094846, 0.017259085303882284,  -0.01267449239886369,
-                           0.008602712845063476,  -0.012307779853886003, 0.00788243314417186};
-  constexpr double c2[] = {-0.0006152707318792817, 0.0024700169399524464, -0.010960702368633246};
+  constexpr double h[] = {PF_H};
+  constexpr double c0[] = {PF_C0};
+  constexpr double c1[] = {PF_C1};
+  constexpr double c2[] = {PF_C2};
   V deviation[K], inverse[K], w[K], s[K], p0[K], p1[K], p2[K], ph[K];
   normal_quantile<D, K>(u, rate, w, deviation, inverse);
   PF_UNROLL
@@ -141,7 +134,7 @@ PF_HD uint32_t expand_quantile(const lane<double, D> (&rate)[K], const lane<doub
   for (int v = 0; v < K; ++v) {
     const V over_rate = inverse[v] * inverse[v], small = p0[v] + over_rate * (p1[v] + over_rate * p2[v]);
     const V offset = deviation[v] * w[v] + (w[v] * w[v] * ph[v] + small);  // x - rate
-    // floor(x) from the whole and the fraction of the rate apart, which keeps large rates from rounding x - rate.
+    // The integer part and the fraction of the rate are used separately. Otherwise large rates would round x - rate.
     const V whole = rate[v] + kRound, y = (rate[v] - (whole - kRound)) - 0.5 + offset, nearest = y + kRound;
     const V gap = y - (nearest - kRound), miss = larger(gap, -gap), reach = s[v] - 0.125;
     const V error = 1.5e-3 * (s[v] * s[v]) + 1e-3 * over_rate;  // at least 1.7 times that of x
@@ -152,13 +145,12 @@ PF_HD uint32_t expand_quantile(const lane<double, D> (&rate)[K], const lane<doub
   return doubtful;
 }
 
-// exp_minus in floats, 0 <= x <= 8: relative error below 4e-7.
+// exp_minus in single precision, 0 <= x <= 8: relative error below 4e-7.
 template <int W, int K>
 PF_HD void quick_exp_minus(const lane<float, W> (&x)[K], lane<float, W> (&result)[K]) {
   using V = lane<float, W>;
   using B = lane<uint32_t, W>;
-  constexpr float c[] = {
-      1.0f, -1.0f, 0.49998870491981506f, -0.16666504740715027f, 0.041917506605386734f, -0.008369148708879948f};
+  constexpr float c[] = {PF_QUICK_EXP};
   V shifted[K], t[K];
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
@@ -171,20 +163,21 @@ PF_HD void quick_exp_minus(const lane<float, W> (&x)[K], lane<float, W> (&result
   for (int v = 0; v < K; ++v) result[v] *= same_bits<V>((kQuickRoundBits + 127 - same_bits<B>(shifted[v])) << 23);
 }
 
-// u - 1/2 as a float from the upper 32 random bits, relative error below 2^-25 and 2^-32.
+// u - 1/2 in single precision from the upper 32 random bits; relative error below 2^-25, absolute error of u below
+// 2^-32.
 template <int W>
 PF_HD lane<float, W> quick_centred(lane<uint32_t, W> high) {
   return convert<float, int32_t, W>((lane<int32_t, W>)(high ^ 0x80000000u)) * 0x1p-32f;
 }
 
-// u as a float, error below 2^-24.
+// u in single precision, error below 2^-24.
 template <int W>
 PF_HD lane<float, W> quick_uniform(lane<uint32_t, W> high) {
   return quick_centred<W>(high) + 0.5f;
 }
 
-// sum_quantile in floats of W * K numbers, rate < 8. What is left of u, u - F, stops at its first value below the error
-// bound. Where that is above minus the bound the count is in doubt: a set bit of the result.
+// sum_quantile in single precision, of W * K numbers with rate < 8. `left` is u - F; it is no longer changed once it is
+// below the error bound. Where it is then above minus the error bound, the count is in doubt: a set bit of the result.
 template <int W, int K>
 PF_HD uint32_t quick_sum_quantile(const float* rate, const uint32_t* high, uint32_t* count) {
   using V = lane<float, W>;
@@ -202,8 +195,8 @@ PF_HD uint32_t quick_sum_quantile(const float* rate, const uint32_t* high, uint3
     auto more = left[0] > kQuickSumError;
     PF_UNROLL
     for (int v = 1; v < K; ++v) more |= left[v] > kQuickSumError;
-    if (!mask_bits(more)) break;
-    for (int step = 0; step < 4; ++step, k += 1) {  // a step too many changes nothing
+    if (!mask_bits(more) || k > kQuickMostSummed) break;
+    for (int step = 0; step < 4; ++step, k += 1) {  // steps beyond the count change nothing
       const float inverse = 1 / k;
       PF_UNROLL
       for (int v = 0; v < K; ++v) {
@@ -223,27 +216,21 @@ PF_HD uint32_t quick_sum_quantile(const float* rate, const uint32_t* high, uint3
   return doubtful;
 }
 
-// expand_quantile in floats of W * K numbers, as x - rate = rate s H(s) + c0(s) + c1(s) / rate with H = 1 + s h, less
-// 1/2. A set bit of the result marks a count in doubt: in a tail, or with x within its error bound of an integer. The
-// roundings shift x in proportion to rate s = sqrt(rate) w, what the shorter polynomials miss to s^2 and 1 / rate, the
-// bits of u left out by less than 3e-5. The bound is about twice the largest error of 2e9 pixels.
+// expand_quantile in single precision, of W * K numbers: x - rate - 1/2 = rate s H(s) + c0(s) - 1/2 + c1(s) / rate with
+// H = 1 + s h. A set bit of the result marks a count in doubt: u in a tail, or x closer to an integer than its error
+// bound. The error of x has three parts: rounding, in proportion to rate s = sqrt(rate) w; the shorter polynomials, in
+// proportion to s^2 and 1 / rate; the bits of u that are not used, below 3e-5. The bound is about twice the largest
+// error that was found in 2e9 pixels.
 template <int W, int K>
 PF_HD uint32_t quick_expand_quantile(const float* rate, const uint32_t* high, uint32_t* count) {
   using V = lane<float, W>;
   using I = lane<int32_t, W>;
   using B = lane<uint32_t, W>;
-  constexpr float w_top[] = {8.940361976623535f, 699.9413452148438f, 7207.89453125f, 10720.166015625f,
-                             370.439697265625f};
-  constexpr float w_bottom[] = {1.0f, 107.94658660888672f, 1647.5841064453125f, 5437.150390625f, 4150.12158203125f};
-  constexpr float h[] = {1.0f,
-                         0.1666666716337204f,
-                         -0.013887430541217327f,
-                         0.0036631368566304445f,
-                         -0.0015464903553947806f,
-                         0.0007575647905468941f};
-  constexpr float c0[] = {0.3333323001861572f - 0.5f, -0.027742791920900345f, 0.009617133997380733f,
-                          -0.004615676589310169f};
-  constexpr float c1[] = {-0.02117517590522766f, 0.031205669045448303f};
+  constexpr float w_top[] = {PF_QUICK_MIDDLE_TOP};
+  constexpr float w_bottom[] = {PF_QUICK_MIDDLE_BOTTOM};
+  constexpr float h[] = {1.0f, PF_QUICK_H};
+  constexpr float c0[] = {PF_QUICK_C0_MINUS_HALF};
+  constexpr float c1[] = {PF_QUICK_C1};
   constexpr float tail = kQuickTail * (1 - kQuickTail);
   V q[K], square[K], root_of[K], s[K], over_rate[K], top[K], bottom[K];
   uint32_t doubtful = 0;
@@ -279,7 +266,8 @@ PF_HD uint32_t quick_expand_quantile(const float* rate, const uint32_t* high, ui
   return doubtful;
 }
 
-// Count of one pixel from its 64 random bits: what a GPU thread runs. Doubles are rare there, and need many registers.
+// Count of one pixel from its 64 random bits. This is what a GPU thread runs; there double precision is rarely needed
+// and takes many registers, so it is a function call.
 PF_HD_RARE uint32_t poisson_quantile(uint64_t bits, double rate) {
   const double rates[1] = {rate}, us[1] = {uniform<1>(bits)};
   uint64_t count[1];
@@ -292,15 +280,6 @@ PF_HD uint32_t poisson_quantile(uint64_t bits, float rate) {
   const uint32_t doubtful = rate < float(kSumBelow) ? quick_sum_quantile<1, 1>(&rate, &high, &count)
                                                     : quick_expand_quantile<1, 1>(&rate, &high, &count);
   return doubtful ? poisson_quantile(bits, double(rate)) : count;
-}
-
-// The count of one pixel of one pattern.
-template <class T>
-PF_HD uint32_t poisson_count(T rate, uint32_t pixel, uint64_t seed, uint64_t pattern) {
-  const uint64_t block[1] = {pixel / 32 * 16 + pixel % 16};
-  uint64_t first[1], second[1];
-  photon_bits(Philox<1>(seed), block, pattern, first, second);
-  return poisson_quantile(pixel / 16 % 2 ? second[0] : first[0], rate);
 }
 
 }  // namespace PF_ISA

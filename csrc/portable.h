@@ -1,11 +1,11 @@
-// What every kernel header stands on: the host/device macro and the "lane".
+// What every kernel header includes: macros for functions that run on the CPU and on the GPU, and the "lane".
 //
-// A lane is W numbers that go through the same operations in the same order: a CPU vector (a GCC or Clang vector type,
-// so + - * / and comparisons are plain operators), or, with W = 1, one plain number (a GPU thread). Arithmetic is
-// written once for a lane and therefore gives the same bits at every width.
+// A lane is W numbers that go through the same operations in the same order. On a CPU it is a vector (a GCC or Clang
+// vector type, so + - * / and comparisons are plain operators). With W = 1 it is one plain number, which is what a GPU
+// thread uses. Arithmetic is written once, for a lane, and therefore gives the same bits at every width.
 //
-// Everything lives in an inline namespace named after the instruction set that a file is compiled for; otherwise the
-// linker could hand code built for a newer processor to an older one.
+// Everything is in an inline namespace named after the instruction set that a file is compiled for. Without it the
+// linker could call code that was built for a newer CPU on an older one.
 #pragma once
 #if defined(__CUDACC_RTC__)  // the run-time compiler has no system headers, but knows memcpy and ptrdiff_t
 using int32_t = int;
@@ -22,7 +22,8 @@ using uint64_t = unsigned long long;
 #include <immintrin.h>
 #endif
 
-// A function for processor and GPU that always dissolves in its caller; one that may; one that shall not, being rare.
+// Functions for CPU and GPU: always inlined; inlined if the compiler finds it useful; rarely called, hence not inlined
+// on a GPU.
 #if defined(__CUDACC__)
 #define PF_HD __host__ __device__ __forceinline__
 #define PF_HD_LARGE __host__ __device__ inline
@@ -33,8 +34,8 @@ using uint64_t = unsigned long long;
 #define PF_HD_RARE inline
 #endif
 
-// Short loops that must dissolve, so that the arrays they run over live in registers; and loops that must stay where
-// the compiler for GPUs would make them long.
+// PF_UNROLL: a short loop that must be unrolled, so that the arrays it runs over are kept in registers. PF_NO_UNROLL: a
+// loop that the CUDA compiler must not unroll, because the code would become too long.
 #if defined(__CUDACC__)
 #define PF_UNROLL _Pragma("unroll")
 #define PF_NO_UNROLL _Pragma("unroll 1")
@@ -49,7 +50,7 @@ using uint64_t = unsigned long long;
 #define PF_PREFETCH(address) __builtin_prefetch(address)
 #endif
 
-#ifndef PF_ISA  // what every processor of the kind has
+#ifndef PF_ISA  // the instruction set that every CPU of this kind has
 #if defined(__aarch64__)
 #define PF_ISA neon
 #else
@@ -71,7 +72,7 @@ struct lane_of<T, 1> {
 template <class T, int W>
 using lane = typename lane_of<T, W>::type;
 
-// Of 32 bits, not all zero, the number of the lowest that is set, and how many are.
+// Index of the lowest set bit of x, which is not 0.
 PF_HD int lowest_bit(uint32_t x) {
 #if defined(__CUDA_ARCH__)
   return __ffs(int(x)) - 1;
@@ -79,6 +80,8 @@ PF_HD int lowest_bit(uint32_t x) {
   return __builtin_ctz(x);
 #endif
 }
+
+// Number of set bits of x.
 PF_HD int count_bits(uint32_t x) {
 #if defined(__CUDA_ARCH__)
   return __popc(x);
@@ -87,7 +90,7 @@ PF_HD int count_bits(uint32_t x) {
 #endif
 }
 
-// Loads and stores need no alignment; where the address is aligned the compiler's unaligned moves cost the same.
+// Loads and stores need no alignment. At an aligned address the unaligned instructions are as fast as the aligned ones.
 template <class T, int W>
 PF_HD lane<T, W> load(const T* from) {
   lane<T, W> x;
@@ -100,25 +103,26 @@ PF_HD void store(T* to, lane<T, W> x) {
   memcpy(to, &x, sizeof x);
 }
 
-// The first `count` numbers of a lane of floats, for the end of a row.
+// Stores the first `count` numbers of a lane, at the end of a row.
 template <int W>
 PF_HD void store_first(float* to, lane<float, W> x, int count) {
   if (count >= W)
     store<float, W>(to, x);
   else
-    memcpy(to, &x, sizeof(float) * count);
+    memcpy(to, &x, sizeof(float) * size_t(count));
 }
 
+// A lane of W equal numbers.
 template <class T, int W>
 PF_HD lane<T, W> splat(T x) {
   return lane<T, W>{} + x;
 }
 
-// Number by number: lane<From, W> -> lane<To, W>.
+// Converts number by number: lane<From, W> -> lane<To, W>.
 template <class To, class From, int W>
 PF_HD lane<To, W> convert(lane<From, W> x) {
   if constexpr (W == 1) return To(x);
-#if !defined(__CUDACC__)  // where there is but one number
+#if !defined(__CUDACC__)  // on a GPU, W is always 1
   else
     return __builtin_convertvector(x, lane<To, W>);
 #endif

@@ -6,6 +6,7 @@ names below are loaded when they are first used, so that ``import ptycho_fast`` 
 
 import importlib
 import pkgutil
+import warnings
 from typing import TYPE_CHECKING, Any
 
 # A source tree on the path must not hide the compiled extension that was installed from it.
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from ptycho_fast.backend import backends as backends
     from ptycho_fast.build import build_info as build_info
     from ptycho_fast.data.dataset import Dataset as Dataset
+    from ptycho_fast.errors import DataWarning as DataWarning
     from ptycho_fast.errors import ScenarioError as ScenarioError
+    from ptycho_fast.experiment import Experiment as Experiment
     from ptycho_fast.scenario import Scenario as Scenario
+    from ptycho_fast.simulator import Simulator as Simulator
     from ptycho_fast.simulator import simulate as simulate
     from ptycho_fast.stages import diffract as diffract
     from ptycho_fast.stages import extract_patches as extract_patches
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Dataset": "data.dataset",
+    "DataWarning": "errors",
+    "Experiment": "experiment",
     "Scenario": "scenario",
     "ScenarioError": "errors",
     "__version__": "version",
@@ -38,15 +44,28 @@ _HOME = {
     "sample_photons": "stages",
     "scaling": "scaling",
     "simulate": "simulator",
+    "Simulator": "simulator",
+}
+
+# Modules of version 0.1.0 that have other places now.
+_MOVED = {
+    "dataset": "data.dataset",
+    "energy": "dose.energy",
+    "grouping": "data.grouping",
+    "philox": "rng",
+    "simulation": "simulator",
 }
 
 __all__ = [  # noqa: RUF022 - in the order of the data flow
     "Scenario",
     "ScenarioError",
+    "DataWarning",
     "extract_patches",
     "diffract",
     "sample_photons",
     "observe",
+    "Experiment",
+    "Simulator",
     "simulate",
     "Dataset",
     "scaling",
@@ -57,6 +76,10 @@ __all__ = [  # noqa: RUF022 - in the order of the data flow
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MOVED:
+        place = f"{__name__}.{_MOVED[name]}"
+        warnings.warn(f"{__name__}.{name} is now {place}", DeprecationWarning, stacklevel=2)
+        return importlib.import_module(place)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = importlib.import_module(f".{_HOME[name]}", __name__)

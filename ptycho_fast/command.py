@@ -131,7 +131,6 @@ def scenario_of(options: argparse.Namespace) -> Scenario:
 
 def _run(options: argparse.Namespace) -> None:
     from ptycho_fast.files import check_target
-    from ptycho_fast.formats import pinn_npz
     from ptycho_fast.simulator import simulate
 
     scenario = scenario_of(options)
@@ -148,7 +147,7 @@ def _run(options: argparse.Namespace) -> None:
             check_target(preview, options.force)
             report.require_matplotlib()
     except (FileExistsError, IsADirectoryError) as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(str(error).replace("force=True", "--force")) from None
     _check_space(out, _file_size(scenario, options))
 
     shown = not (options.quiet or options.json)
@@ -161,9 +160,8 @@ def _run(options: argparse.Namespace) -> None:
             clock=clock,
         )
         with clock.stage("write"):
-            pinn_npz.write(
+            dataset.save(
                 out,
-                dataset,
                 force=options.force,
                 alias=options.alias is not None,
                 modes=options.modes,
@@ -206,40 +204,38 @@ def _check_space(out: Path, size: int) -> None:
 
 def _estimate(scenario: Scenario, options: argparse.Namespace, out: Path) -> dict[str, Any]:
     """What a run would need; the time is measured on a few patterns."""
-    import numpy as np
-
-    from ptycho_fast.backend import choose
-    from ptycho_fast.simulator import inputs
-    from ptycho_fast.stages import diffract, observe
+    from ptycho_fast.simulator import Simulator
     from ptycho_fast.threads import thread_count
 
     clock = StageClock()
-    obj, probe, positions, scale = inputs(scenario, clock)
-    backend, _ = choose(options.backend)
-    shared: dict[str, Any] = {"backend": backend, "threads": options.threads}
-    few = positions[: max(1, min(len(positions), 2**16 // scenario.N**2))]
+    simulator = Simulator(
+        scenario,
+        noise=not options.no_noise,
+        backend=options.backend,
+        threads=options.threads,
+        clock=clock,
+    )
+    simulator.check_dose()
+    few = max(1, min(simulator.n_patterns, 2**16 // scenario.N**2))
     seconds = []
     for _ in range(2):  # the first call may compile
         start = time.perf_counter()
-        if options.no_noise:
-            diffract(obj, probe, few, **shared)
-        else:
-            observe(obj, probe, few, scale=scale, seed=scenario.seeds.photons, **shared)
+        simulator.frames(0, few)
         seconds.append(time.perf_counter() - start)
     file_size = _file_size(scenario, options)
-    patterns = 4 * len(positions) * scenario.N**2
+    patterns = 4 * simulator.n_patterns * scenario.N**2
     return {
         "dry_run": True,
         "scenario": scenario.to_dict(),
-        "patterns": len(positions),
-        "backend": _backend_text(options.backend, backend),
+        "patterns": simulator.n_patterns,
+        "backend": _backend_text(options.backend, simulator.backend),
         "threads": thread_count(options.threads),
         "nphotons_requested": scenario.dose.nphotons,
-        "intensity_scale": scale,
+        "intensity_scale": simulator.experiment.intensity_scale,
         "memory_bytes": int(
-            2 * patterns + (file_size - patterns) + np.dtype("c8").itemsize * obj.size
+            2 * patterns + (file_size - patterns) + 8 * simulator.experiment.object.size
         ),
-        "seconds_estimated": sum(clock.seconds.values()) + seconds[1] / len(few) * len(positions),
+        "seconds_estimated": sum(clock.seconds.values()) + seconds[1] / few * simulator.n_patterns,
         "file": str(out),
         "file_bytes": file_size,
     }

@@ -21,3 +21,7 @@ class ScenarioError(ValueError):
     def __init__(self, message: str, *, key: str = "") -> None:
         super().__init__(message)
         self.key = key
+
+
+class DataWarning(UserWarning):
+    """Something is allowed, but can hardly be meant: positions in metres, a dark data set."""

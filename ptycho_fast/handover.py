@@ -1,10 +1,10 @@
-"""Arrays for TensorFlow, PyTorch and JAX, by DLPack: the same memory where that is safe.
+"""Arrays for TensorFlow, PyTorch and JAX, by DLPack: without a copy where that is safe.
 
-NumPy's arrays and CuPy's speak DLPack by themselves, whoever takes them; so do the arrays of a
-`Dataset`, and every array that a stage returns. PyTorch and JAX take them as they are:
-``torch.from_dlpack(array)``, ``jax.dlpack.from_dlpack(array)``. TensorFlow does not say on which
-stream it reads, aborts the process where memory is not aligned to 64 bytes, and takes capsules:
-``tf.experimental.dlpack.from_dlpack(tensorflow_capsule(array))``.
+NumPy and CuPy arrays support DLPack themselves, and so do the arrays of a `Dataset` and those that
+the stages return. PyTorch and JAX take them directly: ``torch.from_dlpack(array)``,
+``jax.dlpack.from_dlpack(array)``. TensorFlow takes only DLPack capsules, does not say on which CUDA
+stream it reads, and aborts the process if memory is not aligned to 64 bytes; `tensorflow_capsule`
+takes care of all three: ``tf.experimental.dlpack.from_dlpack(tensorflow_capsule(array))``.
 """
 
 import logging
@@ -20,22 +20,34 @@ _log = logging.getLogger(__name__)
 
 
 def tensorflow_capsule(array: Any) -> Any:
-    """DLPack capsule that TensorFlow can make a tensor of, once, in eager code.
+    """DLPack capsule for TensorFlow, which turns it into a tensor once, in eager code.
 
-    The tensor shares the array's memory where that is safe and keeps it alive; do not write to the
-    array while the tensor is in use. What is on a GPU is waited for, because TensorFlow reads on
-    streams of its own.
+    The tensor shares the array's memory where that is safe, and keeps it alive; do not write to the
+    array while the tensor is in use. For an array on a GPU the function waits until its work is
+    done, because TensorFlow reads on its own streams.
 
     Parameters
     ----------
     array : NumPy or CuPy array
-        Numbers. Memory that is not C-contiguous, not aligned to 64 bytes or read-only is copied,
-        and a message on the logger ``ptycho_fast.handover`` says so.
+        Integers, real or complex numbers of any shape. Memory that is not C-contiguous, not aligned
+        to 64 bytes, or read-only is copied, and a message on the logger ``ptycho_fast.handover``
+        says so.
+
+    Returns
+    -------
+    DLPack capsule
+        To be used once.
 
     Raises
     ------
     TypeError
-        It is no such array.
+        The array is of another kind, or its numbers are not in the machine's byte order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> type(tensorflow_capsule(np.ones((2, 3), np.float32))).__name__
+    'PyCapsule'
     """
     if not isinstance(array, np.ndarray) and not gpu_arrays.any_on_gpu(array):
         raise TypeError(f"array: {type(array).__name__} given, expected a NumPy or CuPy array")
@@ -50,7 +62,7 @@ def tensorflow_capsule(array: Any) -> Any:
 
 
 def why_copy(array: Any) -> str:
-    """Empty where TensorFlow can take the array's memory, else what is in the way."""
+    """Why TensorFlow cannot share the array's memory; empty where it can."""
     if not array.flags.c_contiguous:
         return "its memory is not C-contiguous"
     address = array.data.ptr if gpu_arrays.any_on_gpu(array) else array.ctypes.data
@@ -68,12 +80,22 @@ def _copied(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def to_gpu(array: npt.NDArray[Any]) -> Any:
-    """CuPy's copy of a NumPy array, on its current GPU.
+    """Copy a NumPy array to CuPy's current GPU.
+
+    Parameters
+    ----------
+    array : ndarray
+        Numbers of any shape.
+
+    Returns
+    -------
+    cupy.ndarray
+        The copy.
 
     Raises
     ------
     RuntimeError
         The backend "cuda" is not available.
     """
-    _, module = choose("cuda", on_gpu=True)
-    return module.to_gpu(array)
+    _, backend = choose("cuda", on_gpu=True)
+    return backend.resident(array)

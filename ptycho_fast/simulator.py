@@ -1,52 +1,416 @@
-"""From a scenario to a data set."""
+"""A data set as a function of an index: from an experiment to any of its frames."""
 
-import functools
-from typing import Any
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast import checks, detector, objects, probes, scaling, scans
-from ptycho_fast.backend import choose
-from ptycho_fast.backend import host_arrays as arrays
+from ptycho_fast import checks, detector
+from ptycho_fast.ahead import made_ahead
+from ptycho_fast.backend import choose, gpu_arrays, host_arrays, require_device
+from ptycho_fast.backend.protocol import Gate
+from ptycho_fast.backend.records import Array, Counting, Exposure, Sink, SinkKind
 from ptycho_fast.data.dataset import Dataset, dose_statistics
-from ptycho_fast.dose.energy import pattern_energies
 from ptycho_fast.errors import ScenarioError
+from ptycho_fast.experiment import Experiment, described_by, make_experiment
+from ptycho_fast.limits import (
+    LARGEST_RATE,
+    as_scale,
+    check_rates,
+    intensity_bound,
+    warn_of_positions,
+)
 from ptycho_fast.progress import StageClock
-from ptycho_fast.scenario import DetectorSpec, Scenario, resolve
-from ptycho_fast.stages import check_rates, intensity_bound, placed
+from ptycho_fast.rounding import default_rounding
+from ptycho_fast.scenario import DetectorSpec, Scenario
 from ptycho_fast.threads import granted, thread_count
 from ptycho_fast.version import __version__
 
-CHUNK_PIXELS = 2**20  # patterns are made in chunks, so that a run can be watched and interrupted
 
+class Simulator:
+    """Makes any patterns of one experiment: a pure function of the scenario and the pattern number.
 
-def simulate(
-    scenario: Scenario | str,
-    *,
-    backend: str = "auto",
-    seed: int | None = None,
-    noise: bool = True,
-    threads: int | None = None,
-    device: int | None = None,
-    clock: StageClock | None = None,
-) -> Dataset:
-    """Simulate the data set that a scenario describes.
+    Pattern ``b`` has the same bits whoever asks for it, in whatever batch and order. Object, probe,
+    positions and intensity scale are made and checked once, when the simulator is made.
 
     Parameters
     ----------
-    scenario : Scenario or str
-        The description, or the name of a preset, or the path of a TOML file.
-    backend : str
-        "auto" (the best there is) or a name of `ptycho_fast.backends`.
+    scenario : Scenario, str, path or Experiment, optional
+        The description, the name of a preset, the path of a TOML file, or an experiment that was
+        made before. Without it all three arrays and `nphotons` must be given.
+    object : (H, W) complex64, optional
+        In place of the scenario's object.
+    probe : (N, N) or (M, N, N) complex64, optional
+        In place of the scenario's probe, taken as it is: its power is not changed.
+    positions : (B, 2) float64, optional
+        In place of the scenario's scan: ``[x, y]`` in object pixels.
+    nphotons : float, optional
+        Mean detected photons of a pattern, instead of ``dose.nphotons``.
     seed : int, optional
-        Seed of the photon noise instead of the scenario's ``seeds.photons``.
-    noise : bool
-        Whether photons are drawn; without, the data set holds noise-free intensities.
-    threads : int, optional
-        Threads over patterns; the result does not depend on it.
+        Seed of the photon noise, instead of ``seeds.photons``.
+    noise : bool, optional
+        Whether photons are drawn, instead of the scenario's ``noise``.
+    backend : str
+        "auto" (the best one on the CPU) or a name of `ptycho_fast.backends`.
     device : int, optional
         Number of the GPU, with the backend "cuda"; by default CuPy's current.
+    threads : int, optional
+        Threads over patterns; results do not depend on it.
+    clock : StageClock, optional
+        Told of every stage as it begins.
+
+    Attributes
+    ----------
+    experiment : Experiment
+        Object, probe, positions, intensity scale: the truth.
+    backend : str
+        Name of the backend.
+    domain : str
+        What `frames` gives: "count_intensity" (photon counts, uint32) or "normalized_intensity"
+        (intensity before dose, float32).
+
+    Raises
+    ------
+    ScenarioError
+        The scenario cannot be simulated; the message names the key.
+    ValueError, TypeError, RuntimeError, OSError
+        An argument or an input file is at fault, or the backend is not available.
+
+    Examples
+    --------
+    >>> sim = Simulator("gs2_ideal", nphotons=1e6)
+    >>> some = sim.frames([900, 3])
+    >>> bool((some[1] == sim.frames(0, 4)[3]).all())
+    True
+    """
+
+    def __init__(
+        self,
+        scenario: "Scenario | Experiment | str | os.PathLike[str] | None" = None,
+        *,
+        object: npt.ArrayLike | None = None,
+        probe: npt.ArrayLike | None = None,
+        positions: npt.ArrayLike | None = None,
+        nphotons: float | None = None,
+        seed: int | None = None,
+        noise: bool | None = None,
+        backend: str = "auto",
+        device: int | None = None,
+        threads: int | None = None,
+        clock: StageClock | None = None,
+    ) -> None:
+        self.backend, self._backend = choose(backend)
+        self._device = require_device(device, self._backend)
+        self._threads = threads
+        thread_count(threads)  # an error before the work begins
+        with self._backend.place(self._device):
+            pass  # the same for the device
+        given: dict[str, Any] = {"object": object, "probe": probe, "positions": positions}
+        with default_rounding():
+            if isinstance(scenario, Experiment):
+                changes = {**given, "nphotons": nphotons, "seed": seed, "noise": noise}
+                self.experiment = scenario.changed(**changes)
+            else:
+                described = described_by(
+                    scenario, **given, nphotons=nphotons, seed=seed, noise=noise
+                )
+                self.experiment = make_experiment(described, **given, clock=clock)
+        experiment = self.experiment
+        self.scenario = experiment.scenario
+        warn_of_positions(experiment.positions, experiment.object.shape, experiment.N)
+        self.noise = self.scenario.noise
+        self.domain = "count_intensity" if self.noise else "normalized_intensity"
+        self._suspects = self._bright_patterns() if self.noise else None
+        self._detects = self.scenario.detector != DetectorSpec()
+        self._resident: dict[str, Array] = {}
+
+    def __len__(self) -> int:
+        return self.n_patterns
+
+    def __repr__(self) -> str:
+        e = self.experiment
+        return (
+            f"Simulator({self.scenario.name!r}, {e.n_patterns} patterns of {e.N} x {e.N}, "
+            f"{self.domain}, backend {self.backend!r})"
+        )
+
+    @property
+    def n_patterns(self) -> int:
+        """Number of patterns B."""
+        return self.experiment.n_patterns
+
+    @property
+    def N(self) -> int:
+        """Patch side, pixels."""
+        return self.experiment.N
+
+    @property
+    def chunk(self) -> int:
+        """Patterns that are worth a call of their own in a run that is made in pieces."""
+        return max(1, self._backend.capabilities.chunk_pixels // self.N**2)
+
+    # --- frames ---
+
+    @overload
+    def frames(
+        self, first: int, last: int, *, epoch: int = 0, out: Any = None, on_gpu: bool = False
+    ) -> Any: ...
+    @overload
+    def frames(
+        self,
+        first: npt.ArrayLike,
+        last: None = None,
+        *,
+        epoch: int = 0,
+        out: Any = None,
+        on_gpu: bool = False,
+    ) -> Any: ...
+    def frames(
+        self,
+        first: int | npt.ArrayLike,
+        last: int | None = None,
+        *,
+        epoch: int = 0,
+        out: Any = None,
+        on_gpu: bool = False,
+    ) -> Any:
+        """Observed patterns, ``frames(first, last)`` or ``frames(indices)``.
+
+        Parameters
+        ----------
+        first, last : int
+            Patterns `first` to `last`, without the last.
+        first : (n,) array of integers
+            Or any pattern numbers, in any order, also repeated.
+        epoch : int
+            Which exposure of the scan: each one has photons of its own; that of a data set is 0.
+        out : (n, N, N) array, optional
+            Array to write to; untouched if an error is raised.
+        on_gpu : bool
+            Whether the result is a CuPy array, with the backend "cuda".
+
+        Returns
+        -------
+        (n, N, N) uint32 or float32
+            Photon counts, or intensities before dose without noise, behind the detector.
+
+        Raises
+        ------
+        TypeError, ValueError, IndexError
+            An argument is at fault.
+        ScenarioError
+            A pixel expects more photons than can be counted.
+        """
+        kind: SinkKind = "counts" if self.noise else "intensity"
+        return self._made(first, last, kind, epoch, out, on_gpu)
+
+    @overload
+    def expected(self, first: int, last: int, *, out: Any = None, on_gpu: bool = False) -> Any: ...
+    @overload
+    def expected(
+        self, first: npt.ArrayLike, last: None = None, *, out: Any = None, on_gpu: bool = False
+    ) -> Any: ...
+    def expected(
+        self,
+        first: int | npt.ArrayLike,
+        last: int | None = None,
+        *,
+        out: Any = None,
+        on_gpu: bool = False,
+    ) -> Any:
+        """Expected photons before noise and detector, ``expected(first, last)`` or by indices.
+
+        Parameters
+        ----------
+        first, last, out, on_gpu
+            As for `frames`.
+
+        Returns
+        -------
+        (n, N, N) float32
+            Photons per pixel, ``s**2`` times the intensity.
+        """
+        return self._made(first, last, "expected", 0, out, on_gpu)
+
+    def stream(
+        self, chunk: int | None = None, *, first: int = 0, last: int | None = None
+    ) -> Iterator[tuple[int, Any]]:
+        """All frames in order, chunk by chunk, the next one made by a thread while one is used.
+
+        Parameters
+        ----------
+        chunk : int, optional
+            Patterns at a time; by default as many as the backend likes.
+        first, last : int
+            Patterns to begin with and to end before.
+
+        Yields
+        ------
+        first : int
+            Number of the first pattern of the chunk.
+        frames : (n, N, N) array
+            As `frames` gives them.
+        """
+        step = self.chunk if chunk is None else checks.count(chunk, "chunk")
+        indices = self._indices(first, self.n_patterns if last is None else last)
+        starts = range(0, len(indices), step)
+        made = (
+            (int(indices[start]), self.frames(indices[start : start + step])) for start in starts
+        )
+        yield from made_ahead(made, 1)
+
+    # --- how ---
+
+    def _indices(self, first: Any, last: int | None) -> npt.NDArray[np.int64]:
+        B = self.n_patterns
+        if last is not None:
+            start = checks.integer(first, "first", 0, B)
+            return np.arange(start, checks.integer(last, "last", start, B))
+        numbers = checks.array(first, "indices")
+        if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+            if numbers.ndim == 0 and numbers.dtype.kind in "iu":
+                expected = "first and last, or an array of pattern numbers"
+                raise TypeError(checks.wrong("indices", f"the integer {first}", expected))
+            if numbers.size:
+                expected = "an array (n,) of integers"
+                raise TypeError(checks.wrong("indices", checks.described(numbers), expected))
+            numbers = numbers.reshape(0).astype(np.int64)
+        wrong = (numbers < 0) | (numbers >= B)
+        if wrong.any():
+            raise IndexError(checks.wrong("indices", numbers[wrong][0], f"0 to {B - 1}"))
+        return numbers.astype(np.int64)
+
+    def _bright_patterns(self) -> npt.NDArray[np.bool_] | None:
+        """(B,) bool: patterns in which a pixel might expect too many photons; None: there are none.
+
+        No pixel has more than its whole pattern.
+        """
+        e = self.experiment
+        dose = as_scale(e.intensity_scale) ** 2
+        bound = intensity_bound(checks.largest_part(e.object), e.probe)
+        if dose * bound <= LARGEST_RATE:
+            return None
+        bright = ~(dose * e.energies * (1 + 1e-5) <= LARGEST_RATE)
+        return bright if bright.any() else None
+
+    def check_dose(self) -> None:
+        """Raise ScenarioError if a pixel of any pattern expects more photons than can be counted.
+
+        Patterns without photons are made where that is not excluded beforehand.
+        """
+        self._check_dose(np.arange(self.n_patterns))
+
+    def _check_dose(self, indices: npt.NDArray[np.int64]) -> None:
+        if self._suspects is None:
+            return
+        suspects = indices[self._suspects[indices]]
+        if not suspects.size:
+            return
+        exposure = self._exposure(suspects)
+        counting = self._counting(suspects, 0)
+        with self._at_work(exposure) as n_threads:
+            try:
+                check_rates(self._backend, exposure, counting, n_threads, suspects)
+            except ValueError as error:
+                nphotons = self.scenario.dose.nphotons
+                message = f"dose.nphotons: {nphotons} given: {error}"
+                raise ScenarioError(message, key="dose.nphotons") from None
+
+    def _exposure(self, indices: npt.NDArray[np.int64]) -> Exposure:
+        """The exposure at some positions; object and probe stay where the backend reads them."""
+        e = self.experiment
+        if not self._resident:
+            with self._backend.place(self._device):
+                self._resident = {
+                    "object": self._backend.resident(e.object),
+                    "probe": self._backend.resident(e.probe),
+                }
+        at = e.positions
+        if len(indices) and int(indices[-1]) - int(indices[0]) == len(indices) - 1:
+            run = slice(int(indices[0]), int(indices[-1]) + 1)
+            at = at[run] if (np.diff(indices) == 1).all() else at[indices]
+        else:
+            at = at[indices]
+        return Exposure(**self._resident, positions=at)
+
+    def _counting(self, indices: npt.NDArray[np.int64], epoch: int) -> Counting:
+        numbers = indices.astype(np.uint64) + np.uint64(epoch * self.n_patterns)
+        scenario = self.scenario
+        return Counting(self.experiment.intensity_scale, scenario.seeds.photons, numbers)
+
+    @contextmanager
+    def _at_work(self, exposure: Exposure) -> Iterator[int]:
+        """Threads for one call, on the right GPU, in the default floating-point mode."""
+        with (
+            default_rounding(),
+            self._backend.place(self._device),
+            granted(self._threads, exposure.n_pixels) as n_threads,
+        ):
+            yield n_threads
+
+    def _made(
+        self,
+        first: Any,
+        last: int | None,
+        kind: SinkKind,
+        epoch: int,
+        out: Any,
+        on_gpu: bool,
+    ) -> Any:
+        if on_gpu and not self._backend.capabilities.on_gpu:
+            expected = f"False with the backend {self.backend!r}"
+            raise ValueError(checks.wrong("on_gpu", on_gpu, expected))
+        indices = self._indices(first, last)
+        last_epoch = (2**64 - 1) // self.n_patterns - 1
+        epoch = checks.integer(epoch, "epoch", 0, last_epoch)
+        exposure, counting = self._exposure(indices), self._counting(indices, epoch)
+        gate: Gate = gpu_arrays if on_gpu else host_arrays
+        dtype = np.uint32 if kind == "counts" else np.float32
+        with self._backend.place(self._device):
+            inputs = (exposure.positions,) if not on_gpu else ()
+            out = gate.output(out, exposure.shape, dtype, inputs)
+            if not len(indices):
+                return out
+        if kind == "counts":
+            self._check_dose(indices)
+        with self._at_work(exposure) as n_threads:
+            self._backend.frames(exposure, counting, Sink(out, kind), n_threads)
+            if kind != "expected" and self._detects:
+                out[...] = self._detected(out)
+        return out
+
+    def _detected(self, patterns: Any) -> Any:
+        """Patterns behind the detector, whose limits are in photons."""
+        spec = self.scenario.detector
+        if self.noise:
+            return detector.apply(patterns, spec)
+        photons = self.experiment.intensity_scale**2
+        return detector.apply(patterns * np.float64(photons), spec) / photons
+
+
+def simulate(
+    scenario: "Scenario | str | os.PathLike[str] | None" = None,
+    *,
+    object: npt.ArrayLike | None = None,
+    probe: npt.ArrayLike | None = None,
+    positions: npt.ArrayLike | None = None,
+    nphotons: float | None = None,
+    seed: int | None = None,
+    noise: bool | None = None,
+    backend: str = "auto",
+    device: int | None = None,
+    threads: int | None = None,
+    clock: StageClock | None = None,
+) -> Dataset:
+    """Simulate the whole data set that a scenario describes, in memory.
+
+    Parameters
+    ----------
+    scenario, object, probe, positions, nphotons, seed, noise, backend, device, threads
+        As for `Simulator`.
     clock : StageClock, optional
         Told of every stage as it begins and goes on.
 
@@ -61,92 +425,52 @@ def simulate(
         The scenario cannot be simulated; the message names the key.
     ValueError, TypeError, RuntimeError, OSError
         An argument or an input file is at fault, or the backend is not available.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> data = simulate(
+    ...     object=np.ones((90, 90)), probe=np.ones((16, 16)), positions=[[40, 40], [50.5, 45]],
+    ...     nphotons=1e6,
+    ... )
+    >>> data.counts.shape
+    (2, 16, 16)
     """
-    if isinstance(scenario, str):
-        scenario = resolve(scenario)
-    if seed is not None:
-        scenario = scenario.replace({"seeds.photons": checks.seed(seed)})
     clock = clock or StageClock()
-    backend, module = choose(backend)
-    place = placed(backend, module, device)
-    thread_count(threads)  # an error before the work begins
+    simulator = Simulator(
+        scenario, object=object, probe=probe, positions=positions, nphotons=nphotons, seed=seed,
+        noise=noise, backend=backend, device=device, threads=threads, clock=clock,
+    )  # fmt: skip
+    return dataset_of(simulator, clock)
 
-    obj, probe, positions, scale = inputs(scenario, clock)
-    # An error of this one is the files', not the dose's.
-    bound = intensity_bound(checks.largest_part(obj), probe)
 
-    shape = (len(positions), scenario.N, scenario.N)
-    diffraction = arrays.empty_aligned(shape, np.uint32 if noise else np.float32)
-    share = granted(threads, len(probe) * diffraction.size)
-    with clock.stage("patterns", total=len(positions)), share as n_threads, place:
-        if noise:
-            try:
-                check_rates(module, obj, probe, positions, scale, bound, n_threads)
-            except ValueError as error:
-                raise ScenarioError(
-                    f"dose.nphotons: {scenario.dose.nphotons} given: {error}", key="dose.nphotons"
-                ) from None
-        here = (obj, probe)
-        chunk_pixels = CHUNK_PIXELS
-        if backend == "cuda":  # they stay there, and a round of launches wants more patterns
-            here, chunk_pixels = (module.to_gpu(obj), module.to_gpu(probe)), module.CHUNK_PIXELS
-        make = functools.partial(module.observe if noise else module.diffract, *here)
-        chunk = max(1, chunk_pixels // scenario.N**2)
-        for first in range(0, len(positions), chunk):
-            part, out = positions[first : first + chunk], diffraction[first : first + chunk]
-            if noise:
-                make(part, scale, scenario.seeds.photons, first, out, n_threads)
-            else:
-                make(part, out, n_threads)
-            if scenario.detector != DetectorSpec():
-                out[...] = _detected(out, scenario.detector, scale**2)
-            clock.advance(len(part))
-
+def dataset_of(simulator: Simulator, clock: StageClock | None = None) -> Dataset:
+    """All frames of a simulator with their truth and provenance, in memory."""
+    clock = clock or StageClock()
+    e, B = simulator.experiment, simulator.n_patterns
+    dtype = np.uint32 if simulator.noise else np.float32
+    with clock.stage("patterns", total=B):
+        diffraction = host_arrays.empty_aligned((B, e.N, e.N), dtype)
+        for first in range(0, B, simulator.chunk):  # so that a run can be watched and interrupted
+            last = min(first + simulator.chunk, B)
+            simulator.frames(first, last, out=diffraction[first:last])
+            clock.advance(last - first)
     dataset = Dataset(
-        object=obj,
-        probe=probe,
-        positions=positions,
-        positions_nominal=positions,
+        object=e.object,
+        probe=e.probe,
+        positions=e.positions,
+        positions_nominal=e.positions_nominal,
         diffraction=diffraction,
-        domain="count_intensity" if noise else "normalized_intensity",
-        intensity_scale=scale,
-        scenario=scenario,
-        provenance={"version": __version__, "backend": backend, "noise": noise},
-    )
+        domain=simulator.domain,
+        intensity_scale=e.intensity_scale,
+        scenario=e.scenario,
+        provenance={
+            "version": __version__, "backend": simulator.backend, "noise": simulator.noise
+        },
+    )  # fmt: skip
     with clock.stage("statistics"):
         dataset.provenance["dose"] = {
-            "requested": scenario.dose.nphotons,
+            "requested": e.scenario.dose.nphotons,
             **dose_statistics(dataset),
         }
     return dataset
-
-
-def inputs(
-    scenario: Scenario, clock: StageClock
-) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.complex64], npt.NDArray[np.float64], float]:
-    """Object (H, W), probe (M, N, N), positions (B, 2) and intensity scale s of a scenario."""
-    scenario.require_runnable()
-    with clock.stage("object"):
-        obj = arrays.as_object(objects.make_object(scenario.object, scenario.seeds.object))
-    with clock.stage("probe"):
-        probe = arrays.as_probe(probes.make_probe(scenario.probe, scenario.N))
-    with clock.stage("scan"):
-        positions = scans.make_scan(scenario.scan, obj.shape, scenario.seeds.scan)
-    with clock.stage("intensity scale"):
-        energy = float(pattern_energies(obj, probe, positions).mean())
-        if energy == 0:
-            raise ValueError(
-                "object, probe: no light reaches the detector at any position, so no dose can be "
-                "given; expected an object and a probe that are not zero"
-            )
-        scale = scaling.dataset_intensity_scale(scenario.dose.nphotons, energy)
-    return obj, probe, positions, scale
-
-
-def _detected(
-    patterns: npt.NDArray[Any], spec: DetectorSpec, photons_per_unit: float
-) -> npt.NDArray[Any]:
-    """Patterns behind the detector, whose limits are in photons."""
-    if patterns.dtype == np.uint32:
-        return detector.apply(patterns, spec)
-    return detector.apply(patterns * np.float64(photons_per_unit), spec) / photons_per_unit

@@ -1,4 +1,10 @@
-"""How many threads a call takes."""
+"""How many threads a call takes.
+
+The limit is the argument ``threads``, or the environment (PTYCHO_FAST_THREADS, then
+OMP_NUM_THREADS), or the CPUs that this process may use: its affinity and the CPU quota of its
+control group. Without the argument, calls that run at the same time share this number, and a call
+takes only as many threads as have enough work.
+"""
 
 import functools
 import math
@@ -12,27 +18,27 @@ from ptycho_fast import checks
 
 MOST_THREADS = 1024
 
-# Pixels of waves that take about as long as starting a thread and filling its cache; docs/speed.md.
+# Starting a thread and filling its cache takes about as long as this many pixels of waves;
+# measured in docs/speed.md.
 _WORTH_A_THREAD = 2**16
 
 
 def _asked_for() -> int | None:
-    """The environment's wish; OMP_NUM_THREADS may be a list, one number for each nesting level."""
+    """The environment's number; OMP_NUM_THREADS may be a list, one number per nesting level."""
     for variable in ("PTYCHO_FAST_THREADS", "OMP_NUM_THREADS"):
         text = os.environ.get(variable, "").split(",")[0].strip()
         if text:
             try:
                 return checks.integer(int(text), variable, 1, MOST_THREADS)
             except ValueError:
-                raise ValueError(
-                    f"{variable}: {text!r} given, expected an integer from 1 to {MOST_THREADS}"
-                ) from None
+                expected = f"an integer from 1 to {MOST_THREADS}"
+                raise ValueError(checks.wrong(variable, repr(text), expected)) from None
     return None
 
 
 @functools.cache
 def _quota() -> int:
-    """Processors that the control group grants; it does not change in a process's life."""
+    """CPUs that the control group allows; read once, as it does not change while a process runs."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
         return max(1, math.ceil(int(quota) / int(period)))
@@ -40,30 +46,39 @@ def _quota() -> int:
         return MOST_THREADS
 
 
-def _granted() -> int:
-    """Processors that this process may use: its affinity, and its control group's quota."""
+def _allowed() -> int:
+    """CPUs that this process may use: the smaller of its affinity and its control group's quota."""
     if hasattr(os, "sched_getaffinity"):
-        processors = len(os.sched_getaffinity(0))
-    else:
-        processors = os.cpu_count() or 1
-    return min(processors, _quota())
+        return min(len(os.sched_getaffinity(0)), _quota())
+    return min(os.cpu_count() or 1, _quota())
 
 
 def thread_count(threads: int | None) -> int:
-    """`threads` as given, or by default PTYCHO_FAST_THREADS, OMP_NUM_THREADS, or all processors.
+    """The largest number of threads of a call.
+
+    Parameters
+    ----------
+    threads : int, optional
+        1 to `MOST_THREADS`; by default PTYCHO_FAST_THREADS, or OMP_NUM_THREADS, or all CPUs that
+        this process may use.
 
     Raises
     ------
     TypeError, ValueError
-        `threads` or the environment variable is not an integer of at least 1.
+        `threads` or the environment variable is not an integer from 1 to `MOST_THREADS`.
+
+    Examples
+    --------
+    >>> thread_count(3)
+    3
     """
     if threads is None:
-        return _asked_for() or _granted()
+        return _asked_for() or _allowed()
     return checks.integer(threads, "threads", 1, MOST_THREADS)
 
 
 class _Busy:
-    """Threads at work in this process, so that calls at the same time share the processors."""
+    """Threads at work in this process, so that calls at the same time can share the CPUs."""
 
     def __init__(self) -> None:
         self.reset()
@@ -74,20 +89,39 @@ class _Busy:
 
 
 _busy = _Busy()
-if hasattr(os, "register_at_fork"):  # a child starts with one thread, whatever its parent was doing
+if hasattr(os, "register_at_fork"):  # a child begins with one thread, whatever its parent ran
     os.register_at_fork(after_in_child=_busy.reset)
 
 
 @contextmanager
 def granted(threads: int | None, n_pixels: int) -> Iterator[int]:
-    """Threads for one call: as many as asked for, or by default those that no other call has.
+    """Reserve threads for one call.
 
-    By default no more than help with `n_pixels`, those of all patterns, times the probe's modes.
+    Parameters
+    ----------
+    threads : int, optional
+        This number exactly. By default the CPUs that no other call uses, and at most one thread
+        for every 2**16 of `n_pixels`, but at least one.
+    n_pixels : int
+        The work: pixels of all patterns, times the probe's modes.
+
+    Yields
+    ------
+    int
+        The number of threads, which stay reserved inside the ``with`` block.
 
     Raises
     ------
     TypeError, ValueError
-        As `thread_count`.
+        As for `thread_count`.
+
+    Examples
+    --------
+    One pattern of 64 x 64 pixels is too little work for a second thread:
+
+    >>> with granted(None, 64 * 64) as n_threads:
+    ...     n_threads
+    1
     """
     count = thread_count(threads)
     with _busy.lock:

@@ -12,7 +12,8 @@ import pytest
 NAMED = os.environ.get("PTYCHO_FAST_REQUIRE", "native,numba,reference,tf").split(",")
 REQUIRED = [name for name in NAMED if name != "tf"]
 
-collect_ignore_glob = [] if "tf" in NAMED else ["tf/*", "doors/test_train.py"]
+of_tensorflow = ["tf/*", "doors/test_train.py", "docs/test_tensorflow.py"]
+collect_ignore_glob = [] if "tf" in NAMED else of_tensorflow
 
 
 def pytest_report_header():
@@ -27,8 +28,15 @@ def pytest_report_header():
     ]
 
 
+# Their positions lie beyond all edges on purpose.
+BEYOND_THE_EDGES = ("kernels", "stages", "backend")
+
+
 def pytest_collection_modifyitems(config, items):
     """Where the extension is not required, its own tests are deselected, in plain sight."""
+    for item in items:
+        if item.path.parent.name in BEYOND_THE_EDGES:
+            item.add_marker(pytest.mark.filterwarnings("ignore::ptycho_fast.DataWarning"))
     if "native" in REQUIRED:
         return
     own = [

@@ -1,18 +1,16 @@
 """As much of CuPy as the backend "cuda" uses, on the processor: kernels run in ``cuda_on_cpu.cpp``.
 
-A launch is checked against the signature in ``forward.cu``, then its blocks run one after another,
+A launch is checked against the signature in ``kernels.cu``, then its blocks run one after another,
 their threads in the order that `Gpu.order` names. New memory is filled with NaN.
 """
 
 import contextlib
 import ctypes
-import os
 import re
-import shutil
-import subprocess
 import types
 from pathlib import Path
 
+import cpp_library
 import numpy as np
 
 from ptycho_fast.backend.host_arrays import empty_aligned
@@ -25,28 +23,19 @@ _SCALARS = {
 }  # fmt: skip
 _POINTERS = {  # what an array may hold
     "float": (np.float32, np.complex64), "double": (np.float64,), "int": (np.int32,),
+    "uint64_t": (np.uint64,),
     "Pair": (np.complex64, np.float32), "void": (np.float32, np.float64, np.uint32, np.uint16),
 }  # fmt: skip
 
 
 def build(folder):
-    """The shared library, by the compiler that CXX names or that is found."""
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-    assert compiler, "the kernels' phases are tested with a C++ compiler; CXX names one"
-    library = folder / "libcuda_on_cpu.so"
-    command = [
-        compiler, "-std=c++17", "-O1", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror",
-        "-Wno-unknown-pragmas", "-Wno-psabi", "-shared", "-fPIC", "-o", library,
-        ROOT / "tests" / "kernels" / "cuda_on_cpu.cpp",
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return ctypes.CDLL(str(library))
+    """The shared library."""
+    return cpp_library.build("cuda_on_cpu.cpp", folder)
 
 
 def signatures():
     """Types of the parameters of each kernel, from its source; of families, by their prefix."""
-    text = (ROOT / "csrc" / "cuda" / "forward.cu").read_text().replace("\\\n", "\n")
+    text = (ROOT / "csrc" / "cuda" / "kernels.cu").read_text().replace("\\\n", "\n")
     found = {}
     for name, parameters in re.findall(r"PF_KERNEL\(.*?\)\s+(\w+?)(?:##\w+)?\(([^()]*)\) \{", text):
         kinds = []
@@ -135,6 +124,9 @@ class Gpu:
         array = np.empty(shape, dtype).view(ndarray)
         array.view(np.uint8)[...] = 0xFF
         return array
+
+    def arange(self, n, dtype):
+        return np.arange(n, dtype=dtype).view(ndarray)
 
     def asarray(self, array):
         return array if isinstance(array, ndarray) else np.array(array, order="C").view(ndarray)

@@ -1,20 +1,30 @@
-"""Make the coefficients of csrc/poisson.h and ptycho_fast/backend/numba_photons.py again.
+"""Make the fitted coefficients of the photon sampler, for C++ and for numba.
 
-Run ``python tools/fit_poisson.py`` (mpmath and numpy, about a minute). It prints one array per
-approximation, lowest power first, with the largest error against mpmath. What is fitted:
+Run ``python tools/fit_poisson.py`` (mpmath and numpy, half a minute). It writes
+``csrc/poisson_coefficients.h`` and ``ptycho_fast/backend/numba/poisson_coefficients.py`` and prints
+the largest error of each approximation against mpmath. ``--check`` writes nothing and fails where
+the files differ from what would be written.
 
-- ``exp(-t)``, ``|t| <= ln(2)/2``: a polynomial.
-- the normal quantile ``w = Phi^-1(u)``: in the middle ``w / (u - 1/2)`` as a ratio of polynomials
-  in ``y = sqrt(u (1 - u))``, in the tails ``|w|`` as one in ``sqrt(-log(min(u, 1 - u)))``.
-- ``h, c0, c1, c2`` of the Poisson quantile (Giles 2016, ACM Transactions on Mathematical Software
-  42, algorithm 955): the root ``x`` of ``Gamma(x, rate) / Gamma(x) = Phi(w)`` is
-  ``x = rate + sqrt(rate) w + w^2 h(s) + c0(s) + c1(s) / rate + c2(s) / rate^2 + ...`` with
+The files are in version control, because every digit decides results: another LAPACK may give the
+least-squares fits another last digit. Never replace them without a reason.
+
+What is fitted, as polynomials with the lowest power first:
+
+- ``EXP``: ``exp(-t)``, ``|t| <= ln(2)/2``.
+- ``MIDDLE``, ``TAIL``: the normal quantile ``w = Phi^-1(u)``. In the middle ``w / (u - 1/2)`` is a
+  ratio of polynomials in ``y = sqrt(u (1 - u))``, in the tails ``|w|`` is one in
+  ``sqrt(-log(min(u, 1 - u)))``.
+- ``H``, ``C0``, ``C1``, ``C2`` of the Poisson quantile (Giles 2016, ACM Transactions on
+  Mathematical Software 42, algorithm 955): the root ``x`` of ``Gamma(x, rate) / Gamma(x) = Phi(w)``
+  is ``x = rate + sqrt(rate) w + w^2 h(s) + c0(s) + c1(s) / rate + c2(s) / rate^2 + ...`` with
   ``s = w / sqrt(rate)``, and the Poisson quantile is ``floor(x)``.
-- the same, shorter, for the short cut in floats (``QUICK``).
+- ``QUICK_...``: the same, shorter, in single precision.
 """
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import mpmath as mp
@@ -22,11 +32,17 @@ import numpy as np
 
 Real = Any  # mpmath has no types
 mp.mp.dps = 50
-TAIL = mp.mpf(2) ** -9  # the tails of u
-S_LOW, S_HIGH = -1.0, 1.25  # s served by h, c0, c1, c2
-CHECKED = 640.0  # rates from here on take floor(x) unchecked
-ERROR_F, ERROR_X = 1e-12, 4e-4  # aims: unchecked error of the distribution, checked one of x
-QUICK_W = 2.67  # |w| served by the short cut, at rates from 8 on
+Coefficients = dict[str, list[float]]
+
+ROOT = Path(__file__).parents[1]
+HEADER = ROOT / "csrc" / "poisson_coefficients.h"
+MODULE = ROOT / "ptycho_fast" / "backend" / "numba" / "poisson_coefficients.py"
+
+TAIL = mp.mpf(2) ** -9  # u or 1 - u below: the tails
+S_LOW, S_HIGH = -1.0, 1.25  # range of s for h, c0, c1, c2
+CHECKED = 640.0  # from this rate on floor(x) is taken without a check
+ERROR_F, ERROR_X = 1e-12, 4e-4  # aims: error of F where it is not checked, of x where it is
+QUICK_W = 2.67  # largest |w| for single precision, at rates from 8 on
 
 
 def nodes(low: Real, high: Real, count: int) -> list[Real]:
@@ -63,7 +79,10 @@ def weighted(xs: Any, ys: Any, tolerance: Any, degree: int) -> tuple[list[float]
 
 def value(c: Sequence[float], x: Real) -> Real:
     """c[0] + c[1] x + ...."""
-    return mp.polyval([mp.mpf(v) for v in reversed(c)], x)
+    total = mp.mpf(0)
+    for v in reversed(c):
+        total = total * x + mp.mpf(v)
+    return total
 
 
 def normal_quantile(u: Real) -> Real:
@@ -115,6 +134,7 @@ def log_gamma_ratio(x: Real, rate: Real) -> Real:
     return front + mp.log(total)
 
 
+@functools.cache
 def expansion(s: Real, orders: int = 8) -> list[Real]:
     """h, c0, c1, c2 at s: exact roots x at several rates, extrapolated to large rates."""
     s = mp.mpf(s)
@@ -140,6 +160,7 @@ def expansion(s: Real, orders: int = 8) -> list[Real]:
 def exponential(half: Real, count: int) -> tuple[list[float], Real]:
     """Coefficients of exp(-t), |t| <= half, and their error."""
     c = ratio_through(lambda t: mp.exp(-t), nodes(-half, half, count), 0)[0]
+    c[0] = 1.0  # exp(0) is exactly 1, in single precision too
     return c, max(abs(value(c, t) - mp.exp(-t)) for t in mp.linspace(-half, half, 200))
 
 
@@ -156,30 +177,25 @@ def middle_ratio(count: int, bottom: int) -> tuple[list[float], list[float], Rea
     return top, below, error
 
 
-def show(name: str, c: Sequence[float], note: str = "") -> None:
-    """Print one array."""
-    if name.startswith("QUICK"):
-        c = [float(np.float32(v)) for v in c]
-    sys.stdout.write(f"{name}: {note}\n  {', '.join(repr(v) for v in c)}\n")
+def fit() -> tuple[Coefficients, dict[str, str]]:
+    """All coefficients, and a note on the error of each."""
+    found: Coefficients = {}
+    notes: dict[str, str] = {}
 
-
-def main() -> None:
-    """Fit and print everything."""
     for name, count in (("EXP", 12), ("QUICK_EXP", 6)):
-        c, error = exponential(mp.log(2) / 2, count)
-        show(name, c, f"error {mp.nstr(error, 2)}")
+        found[name], error = exponential(mp.log(2) / 2, count)
+        notes[name] = f"error {mp.nstr(error, 2)}"
 
     for name, count, degree in (("MIDDLE", 15, 7), ("QUICK_MIDDLE", 9, 4)):
-        top, bottom, error = middle_ratio(count, degree)
-        show(f"{name}_TOP", top, f"error of u {mp.nstr(error, 2)}")
-        show(f"{name}_BOTTOM", bottom)
+        found[f"{name}_TOP"], found[f"{name}_BOTTOM"], error = middle_ratio(count, degree)
+        notes[f"{name}_TOP"] = f"error of u {mp.nstr(error, 2)}"
 
     t_low, t_high = mp.sqrt(-mp.log(TAIL)), mp.sqrt(53 * mp.log(2))
     top, bottom = ratio_through(tail, nodes(t_low, t_high, 11), 5)
     ts = mp.linspace(t_low, t_high, 200)
     error = max(abs(value(top, t) / value(bottom, t) - tail(t)) for t in ts)
-    show("TAIL_TOP", top, f"error of w {mp.nstr(error, 2)}")
-    show("TAIL_BOTTOM", bottom)
+    found |= {"TAIL_TOP": top, "TAIL_BOTTOM": bottom}
+    notes["TAIL_TOP"] = f"error of w {mp.nstr(error, 2)}"
 
     s = np.array([float(v) for v in nodes(S_LOW, S_HIGH, 100)])
     targets = np.array([[float(v) for v in expansion(v)] for v in s]).T
@@ -198,10 +214,11 @@ def main() -> None:
     ]
     plan = zip(("H", "C0", "C1", "C2"), targets, tolerances, (7, 6, 5, 2), strict=True)
     for name, y, tolerance, degree in plan:
-        c, worst = weighted(s, y, tolerance, degree)
-        show(name, c, f"error / aim {worst:.2g}")
+        found[name], worst = weighted(s, y, tolerance, degree)
+        notes[name] = f"error / aim {worst:.2g}"
 
-    # The short cut may miss x by about 1e-3 (s^2 + 1 / rate); h counts rate s^2 <= QUICK_W^2 times.
+    # Single precision may miss x by about 1e-3 (s^2 + 1 / rate); h counts rate s^2 <= QUICK_W^2
+    # times.
     inside = np.abs(s) < QUICK_W / np.sqrt(8)
     s, (h, c0, c1, c2) = s[inside], targets[:, inside]
     quick = (
@@ -210,9 +227,89 @@ def main() -> None:
         ("QUICK_C1", c1 + c2 / 8, 8e-3 * s * s + 1e-3, 1),
     )
     for name, y, tolerance, degree in quick:
-        c, worst = weighted(s, y, tolerance, degree)
-        show(name, c, f"error / aim {worst:.2g}")
+        found[name], worst = weighted(s, y, tolerance, degree)
+        notes[name] = f"error / aim {worst:.2g}"
+
+    for name in [name for name in found if name.startswith("QUICK")]:
+        found[name] = [float(np.float32(v)) for v in found[name]]
+    # The kernel rounds x - 1/2 to the nearest integer; the difference is exact in single precision.
+    c0_quick = found.pop("QUICK_C0")
+    found["QUICK_C0_MINUS_HALF"] = [c0_quick[0] - 0.5, *c0_quick[1:]]
+    return found, notes
+
+
+def errors(c: Coefficients, count: int = 6) -> dict[str, tuple[float, float]]:
+    """Largest error of each approximation at `count` points, and what it may be.
+
+    Quick; independent of how the coefficients were found.
+    """
+    found: dict[str, tuple[float, float]] = {}
+    for name, bound in (("EXP", 2e-17), ("QUICK_EXP", 4e-7)):
+        ts = mp.linspace(-mp.log(2) / 2, mp.log(2) / 2, count)
+        found[name] = float(max(abs(value(c[name], t) - mp.exp(-t)) for t in ts)), bound
+    for name, bound in (("MIDDLE", 1e-13), ("QUICK_MIDDLE", 3e-8)):
+        worst = 0.0
+        for y in mp.linspace(mp.sqrt(TAIL * (1 - TAIL)), mp.mpf("0.49999"), count):
+            q = mp.sqrt(mp.mpf(0.25) - y * y)
+            ratio = value(c[f"{name}_TOP"], y) / value(c[f"{name}_BOTTOM"], y)
+            worst = max(worst, float(abs(q * (ratio - middle(y))) * mp.npdf(q * middle(y))))
+        found[name] = worst, bound
+    ts = mp.linspace(mp.sqrt(-mp.log(TAIL)), mp.sqrt(53 * mp.log(2)), count)
+    ratios = [value(c["TAIL_TOP"], t) / value(c["TAIL_BOTTOM"], t) - tail(t) for t in ts]
+    found["TAIL"] = float(max(map(abs, ratios))), 1e-13
+    bounds = {"H": ERROR_X / 16, "C0": ERROR_X, "C1": ERROR_X * 8, "C2": ERROR_X * 64}
+    at = [s for s in np.linspace(S_LOW + 0.01, S_HIGH - 0.01, count) if abs(s) > 0.01]
+    exact = {s: expansion(s) for s in at}
+    for i, (name, bound) in enumerate(bounds.items()):
+        found[name] = float(max(abs(value(c[name], s) - exact[s][i]) for s in at)), bound
+    inside = [s for s in at if abs(s) < QUICK_W / 8**0.5]
+    for name, of in (
+        ("QUICK_H", lambda e: e[0]),
+        ("QUICK_C0_MINUS_HALF", lambda e: e[1] - 0.5),
+        ("QUICK_C1", lambda e: e[2] + e[3] / 8),
+    ):
+        bound = {"QUICK_H": 2e-4, "QUICK_C0_MINUS_HALF": 1e-3, "QUICK_C1": 2e-2}[name]
+        found[name] = float(max(abs(value(c[name], s) - of(exact[s])) for s in inside)), bound
+    return found
+
+
+def as_header(c: Coefficients) -> str:
+    """Text of ``csrc/poisson_coefficients.h``."""
+    lines = [
+        "// Made by tools/fit_poisson.py, which says what they are: do not edit. They are macros,",
+        "// because a CUDA kernel cannot use constant arrays that are defined outside functions.",
+        "// clang-format off",
+        "#pragma once",
+    ]
+    for name, values in c.items():
+        suffix = "f" if name.startswith("QUICK") else ""
+        lines.append(f"#define PF_{name} {', '.join(f'{v!r}{suffix}' for v in values)}")
+    return "\n".join(lines) + "\n"
+
+
+def as_module(c: Coefficients) -> str:
+    """Text of ``ptycho_fast/backend/numba/poisson_coefficients.py``."""
+    lines = ['"""Made by ``tools/fit_poisson.py``, which says what they are: do not edit."""', ""]
+    for name, values in c.items():
+        if not name.startswith("QUICK"):
+            lines += [f"{name} = (", *(f"    {v!r}," for v in values), ")"]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Fit, and write or compare the files."""
+    found, notes = fit()
+    for name, note in notes.items():
+        sys.stdout.write(f"{name}: {note}\n")
+    status = 0
+    for path, text in ((HEADER, as_header(found)), (MODULE, as_module(found))):
+        if "--check" not in sys.argv:
+            path.write_text(text)
+        elif path.read_text() != text:
+            sys.stderr.write(f"{path}: differs from what would be written\n")
+            status = 1
+    return status
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

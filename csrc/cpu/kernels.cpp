@@ -1,8 +1,8 @@
 // The kernels for the instruction set that this file is compiled for; it is compiled once for each.
 #include "kernels.h"
 
-#include "../forward.h"
-#include "poisson_pattern.h"
+#include "pattern.h"
+#include "photons.h"
 
 #if defined(__AVX512F__)
 #define PF_LANE_WIDTH 16
@@ -26,15 +26,29 @@ static void patch_kernel(const Object& object, double x, double y, const Shape& 
   for (int r = 0; r < shape.n; r += band) patch_band<W>(object, at, shape, r, scratch.window, out);
 }
 
-static void intensity_kernel(const Object& object, double x, double y, const Probe& probe, const Shape& shape,
-                             const AxisPlan& axis, const Scratch& scratch, float dose, float* out) {
+static void expose_kernel(const Object& object, double x, double y, const ProbePanels& probe, const Shape& shape,
+                          const AxisPlan& axis, const Scratch& scratch, Result result, double scale, float* out) {
   const Placement at = place(x, y, shape.n, object.rows, object.columns);
-  intensity<W>(object, at, probe, shape, axis, scratch, dose, out);
+  expose<W>(object, at, probe, shape, axis, scratch, dose_factor(result, scale), out);
+}
+
+static void amplitude_kernel(const uint32_t* counts, int64_t n_pixels, double scale, float* out) {
+  for (int64_t i = 0; i < n_pixels; ++i) out[i] = amplitude_of(counts[i], scale);
+}
+
+static void narrow_kernel(const uint32_t* counts, int64_t n_pixels, uint16_t* out) {
+  for (int64_t i = 0; i < n_pixels; ++i) out[i] = saturated(counts[i]);
 }
 
 extern const Kernels kernels;
-const Kernels kernels = {PF_STRING(PF_ISA),         W,        patch_kernel, intensity_kernel, poisson_counts<float, W>,
-                         poisson_counts<double, W>, amplitude};
+const Kernels kernels = {PF_STRING(PF_ISA),
+                         W,
+                         patch_kernel,
+                         expose_kernel,
+                         count_photons<float, W>,
+                         count_photons<double, W>,
+                         amplitude_kernel,
+                         narrow_kernel};
 
 }  // namespace PF_ISA
 }  // namespace pf

@@ -1,6 +1,8 @@
-// The kernels of one instruction set, as the driver sees them.
+// The kernels of one instruction set, as the driver sees them. Each works on one pattern.
 #pragma once
-#include "../plan.h"
+#include "../fft_plan.h"
+#include "../model.h"
+#include "layout.h"
 
 namespace pf {
 
@@ -8,11 +10,12 @@ struct Kernels {
   const char* isa;
   int lane_width;  // floats
   void (*patch)(const Object&, double x, double y, const Shape&, const Scratch&, float* out);
-  void (*intensity)(const Object&, double x, double y, const Probe&, const Shape&, const AxisPlan&, const Scratch&,
-                    float dose, float* out);
-  void (*photons)(const float* rate, uint32_t* counts, int n_pixels, uint64_t seed, uint64_t pattern);
-  void (*photons_double)(const double* rate, uint32_t* counts, int n_pixels, uint64_t seed, uint64_t pattern);
+  void (*expose)(const Object&, double x, double y, const ProbePanels&, const Shape&, const AxisPlan&, const Scratch&,
+                 Result result, double scale, float* out);
+  void (*count)(const float* rate, uint32_t* counts, uint32_t n_pixels, uint64_t seed, uint64_t pattern);
+  void (*count_double)(const double* rate, uint32_t* counts, uint32_t n_pixels, uint64_t seed, uint64_t pattern);
   void (*amplitude)(const uint32_t* counts, int64_t n_pixels, double scale, float* out);
+  void (*narrow)(const uint32_t* counts, int64_t n_pixels, uint16_t* out);
 };
 
 }  // namespace pf

@@ -1,5 +1,5 @@
-// Patterns over threads. Threads live for one call: nothing is left behind for a fork to break or for another library's
-// threads to fight with, and starting them costs little next to a batch of patterns.
+// Patterns over threads. Threads live for one call: there is nothing that a fork could break or that competes with the
+// threads of another library, and starting them takes little time compared with a batch of patterns.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -7,18 +7,23 @@
 #include <thread>
 #include <vector>
 
+#include "float_control.h"
+
 namespace pf {
 
-// Calls work(thread, first, last) until all of [0, n) is done, on up to `threads` threads, the caller among them.
+// Calls work(thread, first, last) until all of [0, n) is done, on up to `threads` threads, one of them the caller. Each
+// thread has the default floating-point control register meanwhile.
 template <class Work>
 void for_each_block(int64_t n, int64_t block, int threads, const Work& work) {
   std::atomic<int64_t> next{0};
   const auto run = [&](int thread) {
-    for (;;) {
-      const int64_t first = next.fetch_add(block, std::memory_order_relaxed);
-      if (first >= n) return;
-      work(thread, first, first + block < n ? first + block : n);
-    }
+    with_default_float_control([&] {
+      for (;;) {
+        const int64_t first = next.fetch_add(block, std::memory_order_relaxed);
+        if (first >= n) return;
+        work(thread, first, first + block < n ? first + block : n);
+      }
+    });
   };
   std::vector<std::thread> others;
   try {

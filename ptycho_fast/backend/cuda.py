@@ -1,4 +1,4 @@
-"""NVIDIA GPUs, through CuPy: the kernels of ``csrc/cuda/forward.cu``, the same bits as ``native``.
+"""NVIDIA GPUs, through CuPy: the kernels of ``csrc/cuda/kernels.cu``, the same bits as ``native``.
 
 Arguments are CuPy's arrays on the current GPU, or NumPy's, which are moved there once a call, and
 their results back piece by piece. Work goes to CuPy's current stream, scratch comes from its pool;
@@ -14,34 +14,30 @@ import functools
 import importlib
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ptycho_fast import checks
 from ptycho_fast.backend import native
 from ptycho_fast.backend.cuda_build import binary, fits_binary, nvrtc_options, source
+from ptycho_fast.backend.protocol import Capabilities
+from ptycho_fast.backend.records import Counting, Exposure, Sink
 
 Array = Any  # CuPy's or NumPy's
 
-CHUNK_PIXELS = 2**24  # patterns that are worth a round of launches
-
-# Threads of a block by side, as in forward.cu.
-_FUSED = {32: 128, 64: 256, 96: 384, 128: 1024}
-_SPLIT = {96: 64, 128: 128, 192: 128, 256: 256, 384: 256, 512: 512}
-_PANEL = 16
-_SOME_THREADS = 128
-
-_INTENSITIES, _COUNTS, _NARROW_COUNTS, _AMPLITUDES = range(4)  # Output in forward.h
-_COUNTS_OF = {np.dtype(np.uint32): _COUNTS, np.dtype(np.uint16): _NARROW_COUNTS}
+capabilities = Capabilities(on_gpu=True, narrow=True, chunk_pixels=2**24)
 
 _SHARED_BY_DEFAULT = 48 * 1024
 _FIELD_OF_L2 = 0.5  # of the cache, for the field between two launches
 _SCRATCH_BYTES = 2**28
 _PIECE_BYTES = 2**26  # of a result on its way to NumPy
 _OLDEST = (7, 0)  # compute capability
+
+_MOST_PIXELS = 2**31 - 2**16  # of a pattern, in the kernels that count photons
 
 _NULL = np.int64(0)
 
@@ -135,14 +131,21 @@ def _attribute(device: int, name: str) -> int:
     return int(runtime.deviceGetAttribute(getattr(runtime, f"cudaDevAttr{name}"), device))
 
 
+@functools.cache
+def _shapes() -> dict[str, Any]:
+    """How the kernels are launched, see ``csrc/cuda/launch.h``."""
+    return native.core().launch_shapes()
+
+
 def _launch(name: str, blocks: int, threads: int, args: tuple[Any, ...], shared: int = 0) -> None:
     kernel = _kernel(cupy().cuda.Device().id, name, shared)
     kernel((blocks,), (threads,), args, shared_mem=shared)
 
 
 def _launch_items(name: str, n_patterns: int, items: int, args: tuple[Any, ...]) -> None:
-    """A thread has an item of a pattern; the blocks of a pattern stand next to each other."""
-    _launch(name, n_patterns * -(-items // _SOME_THREADS), _SOME_THREADS, args)
+    """A thread has an item of a pattern; the blocks of a pattern are next to each other."""
+    threads = _shapes()["item_threads"]
+    _launch(name, n_patterns * -(-items // threads), threads, args)
 
 
 def _pairs(n_pixels: int) -> int:
@@ -221,10 +224,25 @@ def _fill(out: Array, make: Callable[[int, int, Any], None]) -> None:
 # --- stages ---
 
 
-def extract_patches(obj: Array, positions: Array, out: Array, threads: int) -> None:
-    """See `ptycho_fast.extract_patches`."""
+def first_call() -> str:
+    """See `protocol.Backend`."""
+    return ""
+
+
+def place(device: int | None) -> AbstractContextManager[Any]:
+    """See `protocol.Backend`."""
+    return nullcontext() if device is None else on(device)
+
+
+def resident(array: Array) -> Array:
+    """See `protocol.Backend`."""
+    return to_gpu(array)
+
+
+def patches(object: Array, positions: Array, out: Array, threads: int) -> None:
+    """See `protocol.Backend`."""
     N = out.shape[-1]
-    obj, positions = to_gpu(obj), to_gpu(positions)
+    obj, positions = to_gpu(object), to_gpu(positions)
 
     def make(first: int, last: int, to: Any) -> None:
         args = (*_object(obj), positions[first:last], np.int32(N), to)
@@ -233,65 +251,16 @@ def extract_patches(obj: Array, positions: Array, out: Array, threads: int) -> N
     _fill(out, make)
 
 
-def diffract(obj: Array, probe: Array, positions: Array, out: Array, threads: int) -> None:
-    """See `ptycho_fast.diffract`."""
-    _expose(obj, probe, positions, _INTENSITIES, 1.0, 0, 0, out)
-
-
-def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> None:
-    """See `ptycho_fast.sample_photons`; counts in uint16 stop at 65535."""
-    n_pixels = expected[0].size
-    name = {4: "photons_float", 8: "photons_double"}[expected.dtype.itemsize]
-
-    def make(first: int, last: int, to: Any) -> None:
-        counted = (
-            np.int32(_COUNTS_OF[to.dtype]),
-            to,
-            np.uint64(seed),
-            np.uint64(first_index + first),
-        )
-        args = (to_gpu(expected[first:last]), np.int32(n_pixels), *counted)
-        _launch_items(name, last - first, _pairs(n_pixels), args)
-
-    _fill(out, make)
-
-
-def observe(
-    obj: Array,
-    probe: Array,
-    positions: Array,
-    scale: float,
-    seed: int,
-    first_index: int,
-    out: Array,
-    threads: int,
-) -> None:
-    """See `ptycho_fast.observe`; counts in uint16 stop at 65535."""
-    output = _COUNTS_OF.get(out.dtype, _AMPLITUDES)
-    _expose(obj, probe, positions, output, scale, seed, first_index, out)
-
-
-def _object(obj: Any) -> tuple[Any, ...]:
-    return obj, np.int64(obj.shape[0]), np.int64(obj.shape[1])
-
-
-def _expose(
-    obj: Array,
-    probe: Array,
-    positions: Array,
-    output: int,
-    scale: float,
-    seed: int,
-    first_index: int,
-    out: Array,
-) -> None:
-    """Patterns, in the units that `output` names."""
-    obj, probe, positions = to_gpu(obj), to_gpu(probe), to_gpu(positions)
+def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
+    """See `protocol.Backend`; counts in uint16 stop at 65535."""
+    obj, probe = to_gpu(exposure.object), to_gpu(exposure.probe)
+    positions = to_gpu(exposure.positions)
+    detector = _detector(counting, sink)
     N, device = probe.shape[-1], cupy().cuda.Device().id
     plane = 8 * N * N  # bytes of a complex one
-    if N in _FUSED and plane <= _attribute(device, "MaxSharedMemoryPerBlockOptin"):
-        method, size = _fused, len(out)
-    elif N in _SPLIT:
+    if N in _shapes()["fused"] and plane <= _attribute(device, "MaxSharedMemoryPerBlockOptin"):
+        method, size = _fused, len(sink.array)
+    elif N in _shapes()["split"]:
         cache = int(_FIELD_OF_L2 * _attribute(device, "L2CacheSize"))
         method, size = _split, cache // (len(probe) * plane)
     else:
@@ -300,25 +269,61 @@ def _expose(
     def make(first: int, last: int, to: Any) -> None:
         for begin in range(first, last, max(1, size)):
             end = min(begin + max(1, size), last)
-            part = to[begin - first : end - first]
-            index = np.uint64(first_index + begin)
-            detector = (np.int32(output), part, np.float64(scale), np.uint64(seed), index)
-            method(obj, probe, positions[begin:end], _tables(device, N), detector)
+            part = detector(begin, end, to[begin - first : end - first])
+            method(obj, probe, positions[begin:end], _tables(device, N), part)
 
-    _fill(out, make)
+    _fill(sink.array, make)
+
+
+def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
+    """See `protocol.Backend`; counts in uint16 stop at 65535."""
+    n_pixels = rates[0].size
+    if n_pixels > _MOST_PIXELS:
+        raise ValueError(checks.wrong("rates", f"{n_pixels} pixels", f"at most {_MOST_PIXELS}"))
+    name = {4: "photons_float", 8: "photons_double"}[rates.dtype.itemsize]
+    detector = _detector(counting, sink)
+
+    def make(first: int, last: int, to: Any) -> None:
+        args = (to_gpu(rates[first:last]), np.int32(n_pixels), *detector(first, last, to))
+        _launch_items(name, last - first, _pairs(n_pixels), args)
+
+    _fill(sink.array, make)
+
+
+def _detector(counting: Counting | None, sink: Sink) -> Callable[[int, int, Any], tuple[Any, ...]]:
+    """Arguments that say what to make of patterns first to last, into an array `to`."""
+    narrow = sink.kind == "counts" and sink.array.dtype == np.uint16
+    result = np.int32(_shapes()["results"]["narrow_counts" if narrow else sink.kind])
+    if counting is None:
+        return lambda first, last, to: (result, to, np.float64(1), np.uint64(0), _NULL)
+    scale, seed, indices = counting.scale, counting.seed, _on_gpu_at_once(counting.indices)
+    how = np.float64(scale), np.uint64(seed)
+    return lambda first, last, to: (result, to, *how, indices[first:last])
+
+
+def _on_gpu_at_once(indices: Array) -> Any:
+    """Pattern numbers on the GPU; successive ones are made there, because copies wait."""
+    if isinstance(indices, np.ndarray) and len(indices) and (np.diff(indices) == 1).all():
+        return cupy().arange(len(indices), dtype=np.uint64) + np.uint64(indices[0])
+    return to_gpu(indices)
+
+
+def _object(obj: Any) -> tuple[Any, ...]:
+    return obj, np.int64(obj.shape[0]), np.int64(obj.shape[1])
 
 
 def _fused(obj: Any, probe: Any, positions: Any, tables: dict[str, Any], detector: Any) -> None:
     N, modes = probe.shape[-1], np.int32(len(probe))
     axis = tables["twiddle"], tables["pixel_of_position"]
     args = (*_object(obj), positions, probe, modes, *axis, *detector)
-    _launch(f"fused_{N}", len(positions), _FUSED[N], args, 8 * N * N)
+    _launch(f"fused_{N}", len(positions), _shapes()["fused"][N], args, 8 * N * N)
 
 
 def _split(obj: Any, probe: Any, positions: Any, tables: dict[str, Any], detector: Any) -> None:
     M, N, _ = probe.shape
     twiddle, pixels, modes = tables["twiddle"], tables["pixel_of_position"], np.int32(M)
-    blocks, threads, shared = len(positions) * (N // _PANEL), _SPLIT[N], 8 * N * _PANEL
+    panel, threads = _shapes()["panel"], _shapes()["split"][N]
+    blocks, shared = len(positions) * (N // panel), 8 * N * panel
     field = empty((len(positions), M, N, N), np.complex64)
     args = (*_object(obj), positions, probe, modes, twiddle, field)
     _launch(f"columns_{N}", M * blocks, threads, args, shared)
@@ -347,7 +352,8 @@ def _chirp_length(tables: dict[str, Any]) -> int:
 
 def _lines(N: int) -> int:
     """Threads that a pattern has where each takes a line."""
-    return -(-N // _SOME_THREADS) * _SOME_THREADS
+    threads = int(_shapes()["item_threads"])
+    return -(-N // threads) * threads
 
 
 def _scratch_of_any(tables: dict[str, Any], N: int) -> int:

@@ -32,16 +32,16 @@ def _installed(name: str) -> Path | None:
 
 
 def source() -> str:
-    """``forward.cu`` with its headers in place, for NVRTC.
+    """``kernels.cu`` with its headers in place, for NVRTC.
 
     Raises
     ------
     FileNotFoundError
         It was not installed.
     """
-    path = _installed("csrc/cuda/forward.cu")
+    path = _installed("csrc/cuda/kernels.cu")
     if path is None:
-        raise FileNotFoundError("csrc/cuda/forward.cu is not installed; reinstall ptycho_fast")
+        raise FileNotFoundError("csrc/cuda/kernels.cu is not installed; reinstall ptycho_fast")
     return _with_headers(path, set())
 
 
@@ -59,12 +59,12 @@ def _with_headers(path: Path, done: set[Path]) -> str:
 
 def binary() -> Path | None:
     """The fat binary, where one was built."""
-    return _installed("csrc/cuda/forward.fatbin")
+    return _installed("csrc/cuda/kernels.fatbin")
 
 
 def architectures() -> list[int]:
     """Compute capabilities (90 for 9.0) that the fat binary has code for; PTX is of the last."""
-    path = _installed("csrc/cuda/forward.fatbin.txt")
+    path = _installed("csrc/cuda/kernels.fatbin.txt")
     return sorted(int(word) for word in path.read_text().split()) if path else []
 
 

@@ -1,7 +1,7 @@
-"""The gate for arrays that are on a GPU: CuPy's, checked as they are, never converted or moved.
+"""The gate for CuPy arrays: checked as they are, never converted or moved.
 
-The functions are those of `arrays`. Values stay unlooked at, because that would mean to wait for
-the GPU; see `ptycho_fast.observe` for what becomes of a rate that cannot be counted.
+The functions are those of `host_arrays`. Their values are not checked, because that would mean to
+wait for the GPU; `ptycho_fast.observe` says what becomes of a rate that cannot be counted.
 """
 
 import sys
@@ -10,22 +10,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast.backend import cuda
-from ptycho_fast.backend import host_arrays as arrays
+from ptycho_fast import checks
+from ptycho_fast.backend import cuda, host_arrays
+
+on_gpu = True
 
 
 def _kind() -> Any:
-    """CuPy's class of arrays; where CuPy is not loaded, nothing can be of it."""
+    """The class of CuPy arrays; empty if CuPy was never loaded, since there can be none then."""
     return getattr(sys.modules.get("cupy"), "ndarray", ())
 
 
 def any_on_gpu(*values: object) -> bool:
-    """Whether one of the values is CuPy's."""
+    """Whether one of the values is a CuPy array."""
     return any(isinstance(value, _kind()) for value in values)
 
 
 def common_device(*values: object) -> int:
-    """Number of the GPU that the first of CuPy's arrays is on; `_checked` holds all to it."""
+    """Number of the GPU that the first CuPy array is on; `_checked` wants the others there, too."""
     return next(_device(value) for value in values if isinstance(value, _kind()))
 
 
@@ -76,7 +78,7 @@ def as_object(obj: Any) -> Any:
 
 def as_probe(probe: Any) -> Any:
     """Probe (N, N) or (M, N, N), as (M, N, N) complex64."""
-    return arrays.as_modes(_checked(probe, "probe", (np.complex64,), "(N, N) or (M, N, N)"))
+    return host_arrays.as_modes(_checked(probe, "probe", (np.complex64,), "(N, N) or (M, N, N)"))
 
 
 def as_positions(positions: Any) -> Any:
@@ -93,6 +95,16 @@ def as_rates(expected: Any) -> Any:
     if array.ndim != 3 or array.shape[1] != array.shape[2]:
         raise ValueError(f"expected: shape {array.shape} given, expected (B, N, N)")
     return array
+
+
+def as_indices(value: Any, name: str, count: int) -> Any:
+    """Pattern numbers (count,) uint64; an array of them may be NumPy's, too."""
+    if isinstance(value, _kind()):
+        numbers = _checked(value, name, (np.uint64,), f"({count},)")
+        if numbers.shape != (count,):
+            raise ValueError(checks.wrong(name, f"shape {numbers.shape}", f"({count},)"))
+        return numbers
+    return cuda.to_gpu(checks.pattern_numbers(value, name, count))
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:

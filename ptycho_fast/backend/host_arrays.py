@@ -5,6 +5,7 @@ accepted and converted to what the kernels take. Values that do not fit, other k
 wrong shapes are errors that name the argument. `gpu_arrays` is the same gate for CuPy arrays.
 """
 
+import os
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ ALIGNMENT = 64  # bytes: a cache line, and what TensorFlow asks of buffers that 
 
 SMALLEST_N, LARGEST_N, MOST_MODES = 8, 2048, 16
 
-checks_values = True  # the values of these arrays can be looked at without waiting for a GPU
+on_gpu = False
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -65,11 +66,12 @@ def as_positions(positions: npt.ArrayLike) -> npt.NDArray[np.float64]:
 def as_rates(expected: npt.ArrayLike) -> npt.NDArray[Any]:
     """Expected photons (B, N, N), float32 or float64 as given; the values are checked later."""
     array = checks.array(expected, "expected")
-    if array.dtype not in (np.float32, np.float64):
+    dtype = array.dtype.newbyteorder("=")
+    if dtype not in (np.float32, np.float64):
         raise TypeError(checks.wrong("expected", checks.described(array), "float32 or float64"))
     if array.ndim != 3 or array.shape[1] != array.shape[2] or array.size == 0:
         raise ValueError(checks.wrong("expected", f"shape {array.shape}", "(B, N, N)"))
-    return np.require(array, array.dtype.newbyteorder("="), ("C", "A"))
+    return np.require(array, dtype, ("C", "A"))
 
 
 def as_indices(value: object, name: str, count: int) -> npt.NDArray[np.uint64]:
@@ -99,6 +101,28 @@ def output(
         raise ValueError(checks.wrong("out", f"shape {out.shape}", str(shape)))
     if not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
         raise ValueError("out: expected a writeable, aligned, C-contiguous array")
-    if any(np.may_share_memory(out, array) for array in inputs):
+    if any(np.may_share_memory(out, array) or _share_file(out, array) for array in inputs):
         raise ValueError("out: shares memory with an input, expected an array of its own")
     return out
+
+
+def _share_file(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    """Whether two arrays are maps of the same bytes of a file, which have different addresses."""
+    here, there = _bytes_of_file(one), _bytes_of_file(other)
+    if here is None or there is None or not os.path.samefile(here[0], there[0]):
+        return False
+    return here[1] < there[2] and there[1] < here[2]
+
+
+def _bytes_of_file(array: npt.NDArray[Any]) -> tuple[str, int, int] | None:
+    """The file that an array maps, and the first and last byte of it; None if there is no file."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap) and not isinstance(base.base, np.ndarray):
+            name = base.filename
+            if name is None or not os.path.exists(name):
+                return None
+            first = array.ctypes.data - base.ctypes.data + base.offset
+            return os.fspath(name), first, first + array.nbytes
+        base = base.base
+    return None

@@ -1,14 +1,19 @@
 """The compiled kernels: one pattern at a time in cache, threads over patterns, GIL released."""
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
 import numpy.typing as npt
 
+from ptycho_fast.backend.protocol import Capabilities
+from ptycho_fast.backend.records import Counting, Exposure, Sink
 from ptycho_fast.version import __version__
 
 Array = npt.NDArray[Any]
+
+capabilities = Capabilities(narrow=True)
 
 
 def core() -> ModuleType:
@@ -36,31 +41,31 @@ def _isa() -> str:
     return os.environ.get("PTYCHO_FAST_ISA", "")
 
 
-def extract_patches(obj: Array, positions: Array, out: Array, threads: int) -> None:
-    """See `ptycho_fast.extract_patches`."""
-    core().extract_patches(obj, positions, out, threads, _isa())
+def first_call() -> str:
+    """See `protocol.Backend`."""
+    return ""
 
 
-def diffract(obj: Array, probe: Array, positions: Array, out: Array, threads: int) -> None:
-    """See `ptycho_fast.diffract`."""
-    core().diffract(obj, probe, positions, out, threads, _isa())
+def place(device: int | None) -> AbstractContextManager[object]:
+    """See `protocol.Backend`."""
+    return nullcontext()
 
 
-def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> None:
-    """See `ptycho_fast.sample_photons`."""
-    core().sample_photons(expected, seed, first_index, out, threads, _isa())
+def resident(array: Array) -> Array:
+    """See `protocol.Backend`."""
+    return array
 
 
-def observe(
-    obj: Array,
-    probe: Array,
-    positions: Array,
-    scale: float,
-    seed: int,
-    first_index: int,
-    out: Array,
-    threads: int,
-) -> None:
-    """See `ptycho_fast.observe`."""
-    args = (obj, probe, positions, scale, seed, first_index, out, threads, _isa())
-    core().observe(*args)
+def patches(object: Array, positions: Array, out: Array, threads: int) -> None:
+    """See `protocol.Backend`."""
+    core().patches(object, positions, out, threads, _isa())
+
+
+def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
+    """See `protocol.Backend`."""
+    core().frames(exposure, counting, sink, threads, _isa())
+
+
+def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
+    """See `protocol.Backend`."""
+    core().photons(rates, counting, sink, threads, _isa())

@@ -1,24 +1,24 @@
-"""What a simulation is: arrays, the scenario they came from, and their provenance."""
+"""A data set: patterns, object, probe, positions, the scenario behind them, and provenance."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ptycho_fast import checks
 from ptycho_fast.data import grouping
 from ptycho_fast.data.split import split_on_y
+from ptycho_fast.errors import ScenarioError
+from ptycho_fast.files import check_target
+from ptycho_fast.formats import format_of, pinn_npz
+from ptycho_fast.formats.contents import DOMAINS, Contents
 from ptycho_fast.scenario import Scenario
 
-DOMAINS = {
-    "count_intensity": "photon counts, uint32",
-    "normalized_intensity": "noise-free intensity before dose, float32",
-    "normalized_amplitude": "sqrt(counts) / s, or sqrt(intensity) where there is no noise, float32",
-}
 
-
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Dataset:
     """Diffraction patterns with everything that is needed to use them and to make them again.
 
@@ -30,17 +30,29 @@ class Dataset:
         Probe modes in the object plane.
     positions, positions_nominal : (B, 2) float64
         True and intended ``[x, y]`` in object pixels.
-    diffraction : (B, N, N)
+    diffraction : (B, N, N) uint32 or float32
         The patterns, in the units that `domain` names.
     domain : str
-        A key of `DOMAINS`.
+        A key of `formats.contents.DOMAINS`.
     intensity_scale : float or None
         s: a mean pattern holds ``s**2`` times its energy before dose in photons. None where a file
         of another program does not say.
+    mask : (N, N) bool or None
+        True where a detector pixel is good; None where all are.
     scenario : Scenario or None
         The description that makes the same data again.
     provenance : dict
         Version, backend, noise, and the dose, requested and measured. Plain JSON types.
+
+    Examples
+    --------
+    >>> import ptycho_fast
+    >>> scenario = ptycho_fast.Scenario.preset("gs1_ideal").replace({"scan.n_patterns": 4})
+    >>> data = ptycho_fast.simulate(scenario, backend="reference")
+    >>> data.counts.shape, data.positions.shape, data.probe.shape
+    ((4, 64, 64), (4, 2), (1, 64, 64))
+    >>> data.photons().mean() == data.provenance["dose"]["measured"]["mean"]
+    np.True_
     """
 
     object: npt.NDArray[np.complex64]
@@ -50,8 +62,21 @@ class Dataset:
     diffraction: npt.NDArray[Any]
     domain: str
     intensity_scale: float | None = None
+    mask: npt.NDArray[np.bool_] | None = None
     scenario: Scenario | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        source = self.scenario.name if self.scenario else "no scenario"
+        size = " x ".join(map(str, self.object.shape))
+        modes = "1 probe mode" if len(self.probe) == 1 else f"{len(self.probe)} probe modes"
+        dose = self.provenance.get("dose", {}).get("measured", {}).get("mean")
+        photons = "dose unknown" if dose is None else f"{dose:.6g} photons per pattern"
+        backend = self.provenance.get("backend", "unknown")
+        return (
+            f"Dataset({source}: {self.n_patterns} patterns of {self.N} x {self.N}, {self.domain}, "
+            f"object {size}, {modes}, {photons}, backend {backend})"
+        )
 
     @property
     def n_patterns(self) -> int:
@@ -73,16 +98,26 @@ class Dataset:
             The data set holds no counts: it is noise-free, or comes from a file of amplitudes.
         """
         if self.domain != "count_intensity":
-            raise ValueError(f"counts: the data set holds {DOMAINS[self.domain]}, not counts")
+            raise ValueError(checks.wrong("counts", DOMAINS[self.domain], "photon counts"))
         return self.diffraction
 
     def amplitude(self, first: int = 0, last: int | None = None) -> npt.NDArray[np.float32]:
-        """Normalised amplitude of the patterns `first` to `last`.
+        """Normalised amplitude of the patterns from `first` to before `last`.
+
+        Parameters
+        ----------
+        first, last : int
+            Range of patterns; by default all.
 
         Returns
         -------
         (last - first, N, N) float32
             ``sqrt(counts) / s``, or ``sqrt(intensity)`` where there is no noise.
+
+        Raises
+        ------
+        ValueError
+            The data set holds counts and no intensity scale.
         """
         patterns = self.diffraction[first:last]
         if self.domain == "normalized_amplitude":
@@ -119,11 +154,23 @@ class Dataset:
         ----------
         part : {"train", "test"}
             Side of the split.
+
+        Returns
+        -------
+        Groups
+            As `grouping.make_groups` describes them.
+
+        Raises
+        ------
+        ValueError
+            The data set has no scenario, or too few patterns for the groups it asks for.
         """
-        if part not in ("train", "test"):
-            raise ValueError(f"part: {part!r} given, expected 'train' or 'test'")
+        checks.choice(part, "part", ("train", "test"))
         if self.scenario is None:
-            raise ValueError("scenario: the data set has none; use grouping.make_groups")
+            raise ValueError(
+                "scenario: none given, expected one that says how to group; "
+                "grouping.make_groups takes the values one by one"
+            )
         self.scenario.require_runnable(groups=True)
         spec = self.scenario.groups
         train, test = self.split()
@@ -138,7 +185,7 @@ class Dataset:
             indices=train if part == "train" else test,
         )
 
-    def grouped(self, part: str = "train", *, patches: bool = True) -> dict[str, npt.NDArray[Any]]:
+    def grouped(self, part: str = "train", *, patches: bool = True) -> dict[str, Any]:
         """The grouped arrays that trainers of the PtychoPINN family take.
 
         Parameters
@@ -146,46 +193,192 @@ class Dataset:
         part : {"train", "test"}
             Side of the split.
         patches : bool
-            Whether to add the true object patches, ``Y``.
+            Whether ``Y`` holds the true object patches; it is None without.
 
         Returns
         -------
         dict
             As `grouping.grouped` describes it, key by key.
-        """
-        from ptycho_fast.stages import extract_patches
 
+        Raises
+        ------
+        ValueError
+            As `groups` and `grouping.grouped`.
+        """
         return grouping.grouped(
             self.amplitude(),
             self.groups(part),
-            patches=extract_patches(self.object, self.positions, self.N) if patches else None,
+            patches=self._patches() if patches else None,
             nominal=self.positions_nominal,
             obj=self.object,
         )
 
-    def save(self, path: str | os.PathLike[str], *, force: bool = False, **options: Any) -> None:
-        """Write a PtychoPINN NPZ, profile ``pinn-amplitude``; see `formats.pinn_npz.write`."""
-        from ptycho_fast.formats import pinn_npz
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        force: bool = False,
+        patches: bool = False,
+        **options: Any,
+    ) -> None:
+        """Write the data set to a file; the suffix of its name decides the format.
 
-        pinn_npz.write(path, self, force=force, **options)
+        Parameters
+        ----------
+        path : path-like
+            The file to make. ``.npz`` is a PtychoPINN NPZ, profile ``pinn-amplitude``.
+        force : bool
+            Whether an existing file may be replaced.
+        patches : bool
+            Whether to write the true object patches too.
+        **options
+            As the format takes them: for ``.npz`` those of `formats.pinn_npz.write`, ``alias`` and
+            ``modes``.
+
+        Raises
+        ------
+        ValueError
+            No format has that suffix, the format cannot hold the data set as it is, or the scenario
+            contradicts the arrays.
+        OSError
+            The file exists, or cannot be written; nothing is left behind.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import ptycho_fast
+        >>> scenario = ptycho_fast.Scenario.preset("gs1_ideal").replace({"scan.n_patterns": 4})
+        >>> data = ptycho_fast.simulate(scenario, backend="reference")
+        >>> path = Path(tempfile.mkdtemp()) / "scan.npz"
+        >>> data.save(path)
+        >>> ptycho_fast.Dataset.load(path).scenario == scenario
+        True
+        """
+        file_format = format_of(path)
+        file_format.check_options(len(self.probe), **options)
+        if self.scenario and (wrong := _contradiction(self.scenario, self.n_patterns, self.N)):
+            raise ValueError(f"{wrong}; dataclasses.replace(data, scenario=None) drops it")
+        check_target(path, force)
+        scenario = self.scenario
+        contents = Contents(
+            object=self.object,
+            probe=self.probe,
+            positions=self.positions,
+            positions_nominal=self.positions_nominal,
+            diffraction=self.amplitude(),
+            domain=file_format.DOMAIN,
+            intensity_scale=self.intensity_scale,
+            mask=self.mask,
+            patches=self._patches() if patches else None,
+            scenario=scenario.to_dict() if scenario else None,
+            provenance=self.provenance,
+            nphotons=scenario.dose.nphotons if scenario else None,
+            gridsize=scenario.gridsize if scenario else None,
+        )
+        file_format.write(path, contents, force=force, **options)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, domain: str | None = None) -> "Dataset":
-        """Read a PtychoPINN NPZ; see `formats.pinn_npz.read`."""
-        from ptycho_fast.formats import pinn_npz
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        domain: str | None = None,
+        position_offset: float | Sequence[float] = 0.0,
+    ) -> "Dataset":
+        """Read a data set from a PtychoPINN NPZ.
 
-        return pinn_npz.read(path, domain=domain)
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        domain : {"normalized_amplitude", "count_intensity"}, optional
+            What the patterns mean, for files that do not say.
+        position_offset : float or (dx, dy)
+            Added to x and y, pixels; 0.5 for files that ptychodus 1.7 exported.
+
+        Returns
+        -------
+        Dataset
+            With the scenario and the provenance that the file holds.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As `formats.pinn_npz.read`.
+        ScenarioError
+            The scenario in the file is wrong or contradicts the arrays. The message names the file.
+        """
+        contents = pinn_npz.read(path, domain=domain, position_offset=position_offset)
+        return cls(
+            object=contents.object,
+            probe=contents.probe,
+            positions=contents.positions,
+            positions_nominal=contents.positions_nominal,
+            diffraction=contents.diffraction,
+            domain=contents.domain,
+            intensity_scale=contents.intensity_scale,
+            mask=contents.mask,
+            scenario=_scenario(path, contents),
+            provenance=dict(contents.provenance),
+        )
+
+    def _patches(self) -> npt.NDArray[np.complex64]:
+        from ptycho_fast.stages import extract_patches  # backends, which a reader does not need
+
+        return extract_patches(self.object, self.positions, self.N)
 
     def _scale(self) -> float:
         if self.intensity_scale is None:
             raise ValueError(
-                "intensity_scale: the data set does not say it, so it holds no photons"
+                "intensity_scale: none given, expected one to convert between photons and "
+                "amplitudes; dataclasses.replace(data, intensity_scale=...) sets it"
             )
         return self.intensity_scale
 
 
+def _scenario(path: str | os.PathLike[str], contents: Contents) -> Scenario | None:
+    """The scenario in a file; its errors name the file."""
+    if contents.scenario is None:
+        return None
+    try:
+        scenario = Scenario.from_dict(contents.scenario)
+    except ScenarioError as error:
+        raise ScenarioError(f"{path}: scenario: {error}", key=error.key) from error
+    except RecursionError:
+        raise ScenarioError(f"{path}: scenario: nested too deeply") from None
+    B, N = contents.diffraction.shape[:2]
+    if wrong := _contradiction(scenario, B, N):
+        raise ScenarioError(f"{path}: {wrong}")
+    return scenario
+
+
+def _contradiction(scenario: Scenario, n_patterns: int, N: int) -> str:
+    """What the scenario says otherwise than the arrays; empty if they agree."""
+    if scenario.N != N:
+        return f"scenario N: {scenario.N} given, expected {N}, the side of the patterns"
+    if scenario.scan.n_patterns != n_patterns:
+        return (
+            f"scenario scan.n_patterns: {scenario.scan.n_patterns} given, expected {n_patterns}, "
+            "the number of patterns"
+        )
+    return ""
+
+
 def dose_statistics(dataset: Dataset) -> dict[str, Any]:
-    """Photons per pattern, over all patterns and by split: mean, smallest, largest."""
+    """Photons per pattern over all patterns and by split.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data.
+
+    Returns
+    -------
+    dict
+        ``measured``, ``measured_train``, ``measured_test``, each with ``mean``, ``min``, ``max``.
+        A side of the split without patterns is left out.
+    """
     photons = dataset.photons()
     train, test = dataset.split()
     parts = {"measured": photons, "measured_train": photons[train], "measured_test": photons[test]}

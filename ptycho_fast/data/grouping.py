@@ -13,7 +13,7 @@ from ptycho_fast.scaling import amplitude_energies, normalise_gain
 _MEMBER_STRIDE = 2**20  # room for the neighbour ranks of one seed in the "members" stream
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Groups:
     """Groups of ``C = gridsize**2`` patterns; positions are ``[x, y]`` in pixels.
 
@@ -33,6 +33,9 @@ class Groups:
     coords: npt.NDArray[np.float64]
     coords_offsets: npt.NDArray[np.float64]
     coords_relative: npt.NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        return "Groups({} of {} patterns)".format(*self.nn_indices.shape)
 
     def take(self, chosen: slice | npt.NDArray[Any]) -> "Groups":
         """Some of the groups, by slice, index or mask.
@@ -77,13 +80,13 @@ def make_groups(
     n_groups : int
         Number of groups.
     neighbours : int
-        How many nearest neighbours members are drawn from; not used with `gridsize` 1.  Which of
-        several equally distant patterns are the last of them is left to the search tree.
+        Number of nearest neighbours that members are drawn from; not used with `gridsize` 1. Which
+        of several patterns at the same distance is the last of them is up to the search tree.
     seed : int
         Seed of the draw.
     order : {"fixed", "random"}
-        Channel order.  Fixed: the `gridsize` patterns of smallest y first, then the next, each of
-        these rows by x.  Random: as drawn.
+        Channel order.  Fixed: rows of `gridsize` patterns, the row of smallest y first, each row in
+        ascending x.  Random: as drawn.
     include_seed : bool
         Make the seed pattern a member, which gives tighter groups.
     indices : array of int, optional
@@ -101,11 +104,20 @@ def make_groups(
     ValueError
         If there are fewer patterns than `n_groups` or than `neighbours` + 1, fewer neighbours than
         members to draw, or an argument is malformed.
+
+    Examples
+    --------
+    >>> x, y = np.meshgrid(np.arange(5), np.arange(4))
+    >>> positions = np.stack([x.ravel(), y.ravel()], axis=1)
+    >>> groups = make_groups(positions, 2, 3, seed=1)
+    >>> groups
+    Groups(3 of 4 patterns)
+    >>> groups.coords_offsets.shape, groups.coords_relative.shape
+    ((3, 1, 2, 1), (3, 1, 2, 4))
     """
     xy = checks.positions(positions)
     g, count = checks.count(gridsize, "gridsize"), checks.count(n_groups, "n_groups")
-    if order not in ("fixed", "random"):
-        raise ValueError(f"order: {order!r} given, expected 'fixed' or 'random'")
+    checks.choice(order, "order", ("fixed", "random"))
     pool = _pool(indices, len(xy))
     if count > len(pool):
         raise ValueError(f"n_groups: {count} given, expected at most the {len(pool)} patterns")
@@ -178,7 +190,7 @@ def _draw_members(
 def _rows_by_y_then_x(
     xy: npt.NDArray[np.float64], members: npt.NDArray[np.int64], g: int
 ) -> npt.NDArray[np.int64]:
-    """Sort each group into `g` rows of `g` by y, and each row by x; ties do not recall the draw."""
+    """Sort each group into `g` rows of `g` by y, and each row by x; ties by pattern number."""
     x, y = np.moveaxis(xy[members], -1, 0)
     by_y = np.lexsort((members, x, y))
     rows = np.take_along_axis(members, by_y, axis=1).reshape(-1, g, g)
@@ -204,7 +216,7 @@ def grouped(
     patches: npt.NDArray[Any] | None = None,
     nominal: npt.ArrayLike | None = None,
     obj: npt.NDArray[Any] | None = None,
-) -> dict[str, npt.NDArray[Any]]:
+) -> dict[str, Any]:
     """Gather patterns into the grouped arrays that trainers of the PtychoPINN family take.
 
     Parameters
@@ -219,7 +231,7 @@ def grouped(
     patches : ndarray, (B, N, N), optional
         Object patches of all patterns.
     nominal : array, (B, 2), optional
-        Positions ``[x, y]`` the scan meant to visit, if they differ from the true ones.
+        Nominal positions ``[x, y]``, if they differ from the true ones.
     obj : ndarray, (H, W), optional
         The true object.
 
@@ -227,7 +239,7 @@ def grouped(
     -------
     dict
         ``diffraction`` and ``X_full = gain * diffraction``, (G, N, N, C) float32; ``Y``, the same
-        shape in complex64, if `patches` are given; ``coords_offsets`` (G, 1, 2, 1) and
+        shape in complex64, or None without `patches`; ``coords_offsets`` (G, 1, 2, 1) and
         ``coords_relative`` (G, 1, 2, C) float64 and their nominal twins ``coords_start_offsets``,
         ``coords_start_relative``; ``nn_indices`` (G, C) int64; ``objectGuess`` if `obj` is given.
 
@@ -247,14 +259,13 @@ def grouped(
     result = {
         "diffraction": diffraction,
         "X_full": np.float32(checks.positive(gain, "gain")) * diffraction,
+        "Y": None if patches is None else _gather(patches, groups, np.complex64, "patches"),
         "coords_offsets": groups.coords_offsets,
         "coords_relative": groups.coords_relative,
         "coords_start_offsets": start[0],
         "coords_start_relative": start[1],
         "nn_indices": groups.nn_indices,
     }
-    if patches is not None:
-        result["Y"] = _gather(patches, groups, np.complex64, "patches")
     if obj is not None:
         result["objectGuess"] = obj
     return result

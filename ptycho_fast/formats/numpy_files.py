@@ -1,91 +1,230 @@
-"""Read one array from a NumPy file, and bring it to the package's complex type, safely."""
+"""Read arrays from NumPy files (``.npz``, ``.npy``) safely: no pickles, and only what is needed."""
 
+import math
 import os
-from collections.abc import Collection
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
 
+_DEFLATE = 1032  # deflated data are at least 1/1032 of what they unfold to
 
-def read_arrays(
-    path: str | os.PathLike[str], keys: Collection[str] | None = None
-) -> tuple[dict[str, npt.NDArray[Any]], list[str]]:
-    """Read arrays from an ``.npz`` archive or an ``.npy`` file; pickles are refused.
+_ZIP, _NPY = (b"PK\x03\x04", b"PK\x05\x06"), b"\x93NUMPY"
+_HDF5 = b"\x89HDF\r\n\x1a\n"  # at 0 or after a user block of 512, 1024, ... bytes
+_OTHERS = {  # how files begin that are given by mistake
+    b"MATLAB": "a MATLAB file",
+    _HDF5: "an HDF5 file",
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"II*\0": "a TIFF picture",
+    b"MM\0*": "a TIFF picture",
+    b"II+\0": "a TIFF picture",
+    b"MM\0+": "a TIFF picture",
+    b"%PDF": "a PDF file",
+    b"\x1f\x8b": "a gzip file",
+    **{b"\x80" + bytes([protocol]): "a pickle, which is never opened" for protocol in range(2, 6)},
+}
 
-    The content decides which of the two it is, not the name.
+
+class Header(NamedTuple):
+    """Shape and dtype of a stored array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} array of shape {self.shape}"
+
+
+class ArrayFile:
+    """An open ``.npz`` archive or ``.npy`` file; each array is read only when it is asked for.
+
+    Attributes
+    ----------
+    path : Path
+        The file, for messages.
+    keys : tuple of str
+        Keys of the arrays; the one array of an ``.npy`` file has the key "".
+    """
+
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self.path = path
+        self._stream = stream
+        self._size = os.fstat(stream.fileno()).st_size
+        start = stream.read(8)
+        self._archive: zipfile.ZipFile | None = None
+        self.keys: tuple[str, ...] = ("",)
+        if start.startswith(_NPY):
+            return
+        if not start.startswith(_ZIP):
+            raise ValueError(self._what_it_is())
+        with self._reading(""):
+            self._archive = zipfile.ZipFile(stream)
+            names = self._archive.namelist()
+            self.keys = tuple(n.removesuffix(".npy") for n in names if n.endswith(".npy"))
+        if not self.keys:
+            raise ValueError(
+                f"{path}: is a zip archive without arrays, expected an .npz or .npy file"
+            )
+
+    def header(self, key: str) -> Header:
+        """Shape and dtype of an array, without reading it.
+
+        Raises
+        ------
+        ValueError
+            The file is damaged, claims more than it holds, or the array is pickled.
+        """
+        with self._reading(key), self._opened(key) as (stream, size):
+            return _read_header(stream, size, exactly=self._archive is not None)
+
+    def read(self, key: str) -> npt.NDArray[Any]:
+        """An array, as stored.
+
+        Raises
+        ------
+        ValueError
+            As `header`.
+        MemoryError
+            The array does not fit.
+        """
+        self.header(key)
+        with self._reading(key), self._opened(key) as (stream, _):
+            array: npt.NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+            if self._archive is not None:
+                stream.read(1)  # at the end the checksum is compared
+            return array
+
+    def _what_it_is(self) -> str:
+        self._stream.seek(0)
+        start = self._stream.read(4096 + len(_HDF5))
+        kinds = (kind for magic, kind in _OTHERS.items() if start.startswith(magic))
+        kind = next(kinds, None)
+        if kind is None and any(start[at:].startswith(_HDF5) for at in (512, 1024, 2048, 4096)):
+            kind = _OTHERS[_HDF5]
+        problem = f"is {kind}" if kind else "cannot be read (it is no NumPy file)"
+        return f"{self.path}: {problem}, expected an .npz or .npy file"
+
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[tuple[IO[bytes], int]]:
+        """A stream of an array's bytes, and how many there are."""
+        if self._archive is None:
+            self._stream.seek(0)
+            yield self._stream, self._size
+            return
+        member = self._archive.getinfo(f"{key}.npy")
+        most = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: _DEFLATE}.get(member.compress_type)
+        if most and member.file_size > most * min(member.compress_size, self._size):
+            raise ValueError(f"{member.file_size} bytes in {member.compress_size} cannot be")
+        with self._archive.open(member) as stream:
+            yield stream, member.file_size
+
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[None]:
+        """Name the file and the key in whatever the zip and header parsers raise."""
+        try:
+            yield
+        except MemoryError:
+            raise
+        except Exception as error:
+            at = f" key {key!r}:" if key else ""
+            raise ValueError(
+                f"{self.path}:{at} cannot be read ({str(error) or type(error).__name__}), expected "
+                "a whole .npz or .npy file without pickles"
+            ) from error
+
+
+def _read_header(stream: IO[bytes], size: int, *, exactly: bool) -> Header:
+    version = np.lib.format.read_magic(stream)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:  # later ones are for names of fields, which no array of numbers has
+        raise ValueError(f"version {version} of the .npy format")
+    try:
+        shape, _, dtype = readers[version](stream)
+    except MemoryError:  # from Python's parser, where brackets are nested too deeply
+        raise ValueError("its header is no description of an array") from None
+    if dtype.hasobject:
+        raise ValueError("it is pickled, which is never opened")
+    needed, held = math.prod(shape) * dtype.itemsize, size - stream.tell()
+    if needed < 0 or needed > held or (exactly and needed != held):
+        raise ValueError(f"{held} bytes for a {Header(shape, dtype)}, which takes {needed}")
+    return Header(shape, dtype)
+
+
+@contextmanager
+def open_arrays(path: str | os.PathLike[str]) -> Iterator[ArrayFile]:
+    """Open an ``.npz`` archive or an ``.npy`` file; the content decides which it is, not the name.
 
     Parameters
     ----------
-    path : str or path-like
+    path : path-like
         The file.
-    keys : collection of str, optional
-        Keys of the archive to read; by default all that are not pickled.
 
-    Returns
-    -------
-    arrays : dict of str to ndarray
-        As stored. The one array of an ``.npy`` file has the key "".
-    found : list of str
-        All keys of the archive.
+    Yields
+    ------
+    ArrayFile
+        Keys, headers and arrays.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        There is no such file.
     ValueError
-        If it is a directory, not a sound NumPy file, or a wanted array is pickled.
+        It is a folder or no sound NumPy file. What it is instead is said where that is known, for
+        example HDF5 or MATLAB.
+    OSError
+        It cannot be opened.
     """
     file = Path(path)
-    if not file.exists():
-        raise FileNotFoundError(f"{file}: no such file, expected an .npz or .npy file")
     if file.is_dir():
         raise ValueError(f"{file}: is a folder, expected an .npz or .npy file")
-    reading = ""
     try:
-        with file.open("rb") as stream:
-            content = np.load(stream, allow_pickle=False)
-            if isinstance(content, np.ndarray):
-                return {"": content}, [""]
-            arrays = {}
-            for key in content.files if keys is None else keys:
-                if key not in content.files:
-                    continue
-                reading = f" key {key!r}:"
-                try:
-                    arrays[key] = np.asarray(content[key])
-                except ValueError as error:
-                    if keys is not None or "pickle" not in str(error):
-                        raise
-            return arrays, content.files
-    except Exception as error:  # damaged files raise whatever the zip and header parsers do
-        raise ValueError(
-            f"{file}:{reading} cannot be read ({error}), expected a sound .npz or .npy file "
-            "without pickles; is it truncated?"
-        ) from error
+        stream = file.open("rb")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{file}: no such file, expected an .npz or .npy file") from None
+    with stream:
+        yield ArrayFile(file, stream)
 
 
 def read_array(path: str | os.PathLike[str], key: str) -> npt.NDArray[Any]:
     """Read an array from an ``.npz`` (under a key) or an ``.npy`` file, as stored.
 
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    key : str
+        Key of the array in an archive; an ``.npy`` file holds only one.
+
+    Returns
+    -------
+    ndarray
+        The array.
+
     Raises
     ------
     FileNotFoundError, ValueError
-        As `read_arrays`, or there is no such key.
+        As `open_arrays` and `ArrayFile.read`, or there is no such key.
     """
-    arrays, found = read_arrays(path, (key,))
-    if "" in arrays:
-        return arrays[""]
-    if key not in arrays:
-        raise ValueError(f"{path}: no key {key!r}, found {', '.join(found) or 'none'}")
-    return arrays[key]
+    with open_arrays(path) as file:
+        if file.keys == ("",):
+            return file.read("")
+        if key not in file.keys:
+            raise ValueError(f"{path}: no key {key!r}, found {', '.join(file.keys)}")
+        return file.read(key)
 
 
 def to_complex64(array: npt.ArrayLike, name: str) -> npt.NDArray[np.complex64]:
-    """Convert numbers to a C-contiguous complex64 array, refusing what would not survive.
+    """Convert numbers to a C-contiguous complex64 array; what it cannot hold is an error.
 
     Parameters
     ----------
@@ -101,11 +240,18 @@ def to_complex64(array: npt.ArrayLike, name: str) -> npt.NDArray[np.complex64]:
 
     Raises
     ------
+    TypeError
+        If it is a masked array.
     ValueError
         If the array is empty, does not hold numbers, holds NaN or infinity, or a finite value
         overflows to infinity.
+
+    Examples
+    --------
+    >>> to_complex64([[1, 2]], "object")
+    array([[1.+0.j, 2.+0.j]], dtype=complex64)
     """
-    given = np.asarray(array)
+    given = checks.array(array, name)
     if given.dtype.kind not in "iufc":
         raise ValueError(f"{name}: dtype {given.dtype} given, expected real or complex numbers")
     if given.size == 0:

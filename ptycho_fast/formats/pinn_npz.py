@@ -1,110 +1,177 @@
 """The NPZ of the PtychoPINN family ("raw data"), profile ``pinn-amplitude``.
 
-======================================  =====================================================
-``xcoords``, ``ycoords``                (B,) float64, positions in object pixels
-``xcoords_start``, ``ycoords_start``    (B,) float64, nominal positions
-``diff3d``                              (B, N, N) float32, ``sqrt(counts) / s``
-``diffraction``                         the same again, where asked for
-``probeGuess``                          (N, N) complex64
-``objectGuess``                         (H, W) complex64
-``scan_index``                          (B,) int64, zeros
-``ground_truth_patches``                (B, N, N) complex64, where asked for
-``_metadata``                           unicode scalar: JSON, never a pickle
-======================================  =====================================================
+=================================  ================================================================
+``xcoords``, ``ycoords``           (B,) float64, positions in object pixels
+``xcoords_start``, ``ycoords_..``  (B,) float64, nominal positions
+``diff3d``                         (B, N, N) float32, ``sqrt(counts) / s``
+``diffraction``                    the same again, on request
+``probeGuess``                     (N, N) complex64; read also with several modes, (M, N, N)
+``objectGuess``                    (H, W) complex64
+``scan_index``                     (B,) int64, zeros
+``bad_pixels``                     (N, N) bool, True is bad; only where the data set has a mask
+``ground_truth_patches``, ``Y``    (B, N, N) complex64, the object patches, on request
+``_metadata``                      unicode scalar: JSON, never a pickle
+=================================  ================================================================
 """
 
 import json
+import logging
 import os
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast.data.dataset import DOMAINS, Dataset
+from ptycho_fast import checks
 from ptycho_fast.files import written_aside
-from ptycho_fast.formats.numpy_files import read_arrays
-from ptycho_fast.scenario import Scenario
+from ptycho_fast.formats.contents import DOMAINS, Contents
+from ptycho_fast.formats.numpy_files import ArrayFile, open_arrays, to_complex64
 
 PROFILE = "pinn-amplitude"
 SCALE_CONTRACT = "legacy_v1"
 DOMAIN = "normalized_amplitude"
-LARGE = 2 * 2**30  # bytes; other programs of the family load the whole file into memory
+
+_LARGE = 2 * 2**30  # bytes; other programs of the family load the whole file into memory
+_LONGEST_METADATA = 2**26  # bytes
+_LARGEST_COUNT = 2**32 - 1
+
+_KINDS = {"iuf": "real numbers", "iufc": "real or complex numbers", "b": "booleans"}
+
+_log = logging.getLogger(__name__)
+
+
+# --- writing ---
+
+
+def check_options(probe_modes: int, *, alias: bool = False, modes: str | None = None) -> None:
+    """Raise ValueError where `write` would, which can be known before the patterns are made.
+
+    Parameters
+    ----------
+    probe_modes : int
+        Number of modes M of the probe.
+    alias, modes
+        As for `write`.
+    """
+    if modes is not None:
+        checks.choice(modes, "modes", ("first",))
+    if probe_modes > 1 and modes is None:
+        raise ValueError(
+            f"modes: a probe of {probe_modes} modes given, expected modes='first' to keep the "
+            "first, because the format holds one"
+        )
 
 
 def write(
     path: str | os.PathLike[str],
-    dataset: Dataset,
+    contents: Contents,
     *,
     force: bool = False,
     alias: bool = False,
     modes: str | None = None,
-    patches: bool = False,
 ) -> None:
-    """Write a data set as normalised amplitudes.
+    """Write a data set of normalised amplitudes.
 
-    The bytes are a function of the data set alone: no time, no machine, no thread count.
+    The bytes depend on the contents alone: not on the time, the machine or the number of threads.
 
     Parameters
     ----------
     path : path-like
         File to make; the name is taken as it is.
-    dataset : Dataset
-        The data.
+    contents : Contents
+        The data, with ``diffraction`` (B, N, N) float32 in the domain ``normalized_amplitude``.
+        Its ``patches``, if there are any, are written as ``ground_truth_patches`` and ``Y``.
     force : bool
         Whether an existing file may be replaced.
     alias : bool
         Write the patterns under ``diffraction`` too, for loaders that look there.
     modes : {"first"}, optional
         What to do with several probe modes, of which the format holds one: keep the first.
-    patches : bool
-        Write the object patches as ``ground_truth_patches``.
 
     Raises
     ------
     ValueError
-        The probe has several modes and `modes` does not say what to do.
+        The probe has several modes and `modes` does not say what to do; or another domain.
     OSError
         The file exists, or cannot be written; nothing is left behind.
     """
-    if modes not in (None, "first"):
-        raise ValueError(f"modes: {modes!r} given, expected 'first'")
-    if len(dataset.probe) > 1 and modes is None:
-        raise ValueError(
-            f"modes: the probe has {len(dataset.probe)} modes and the format holds one; "
-            "modes='first' (--modes first) keeps the first"
-        )
-    amplitude = dataset.amplitude()
-    contents: dict[str, npt.NDArray[Any]] = {
-        "xcoords": dataset.positions[:, 0],
-        "ycoords": dataset.positions[:, 1],
-        "xcoords_start": dataset.positions_nominal[:, 0],
-        "ycoords_start": dataset.positions_nominal[:, 1],
-        "diff3d": amplitude,
-        "probeGuess": dataset.probe[0],
-        "objectGuess": dataset.object,
-        "scan_index": np.zeros(dataset.n_patterns, np.int64),
-        "_metadata": np.array(json.dumps(_metadata(dataset))),
+    check_options(len(contents.probe), alias=alias, modes=modes)
+    checks.choice(contents.domain, "domain", (DOMAIN,))
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "xcoords": contents.positions[:, 0],
+        "ycoords": contents.positions[:, 1],
+        "xcoords_start": contents.positions_nominal[:, 0],
+        "ycoords_start": contents.positions_nominal[:, 1],
+        "diff3d": contents.diffraction,
+        "probeGuess": contents.probe[0],
+        "objectGuess": contents.object,
+        "scan_index": np.zeros(len(contents.diffraction), np.int64),
+        "_metadata": np.array(json.dumps(_metadata(contents))),
     }
     if alias:
-        contents["diffraction"] = amplitude
-    if patches:
-        from ptycho_fast.stages import extract_patches
-
-        contents["ground_truth_patches"] = extract_patches(
-            dataset.object, dataset.positions, dataset.N
+        arrays["diffraction"] = contents.diffraction
+    if contents.patches is not None:
+        arrays["ground_truth_patches"] = arrays["Y"] = contents.patches
+    if contents.mask is not None:
+        arrays["bad_pixels"] = ~contents.mask
+    size = sum(array.nbytes for array in arrays.values())
+    if size > _LARGE:
+        _log.warning(
+            "%s: %.1f GB; the programs that read this format load the whole file into memory",
+            path,
+            size / 1e9,
         )
     with written_aside(path, force=force) as file:
-        np.savez(file, allow_pickle=False, **contents)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def file_size(n_patterns: int, N: int, object_pixels: int, *, alias: bool, patches: bool) -> int:
-    """Bytes that `write` will need, but for headers of a few kilobytes."""
-    per_pattern = 5 * 8 + N**2 * (4 * (2 if alias else 1) + (8 if patches else 0))
-    return n_patterns * per_pattern + 8 * (object_pixels + N**2)
+    """Bytes that `write` will need, without headers of a few kilobytes.
+
+    Parameters
+    ----------
+    n_patterns, N, object_pixels : int
+        Number of patterns B, their side N, and the pixels H * W of the object.
+    alias, patches : bool
+        Whether the patterns are written twice, and whether there are patches (written twice too).
+    """
+    per_pixel = 4 * (2 if alias else 1) + 8 * (2 if patches else 0)
+    return n_patterns * (5 * 8 + N**2 * per_pixel) + 8 * (object_pixels + N**2)
 
 
-def read(path: str | os.PathLike[str], *, domain: str | None = None) -> Dataset:
+def _metadata(contents: Contents) -> dict[str, Any]:
+    # PtychoPINN looks for the dose here, and takes 1e9 photons where there is none.
+    physics = {
+        "N": contents.diffraction.shape[-1],
+        "nphotons": contents.nphotons,
+        "gridsize": contents.gridsize,
+    }
+    return {
+        "program": "ptycho_fast",
+        "profile": PROFILE,
+        "scale_contract_version": SCALE_CONTRACT,
+        "measurement_domain": DOMAIN,
+        "intensity_scale": contents.intensity_scale,
+        "provenance": contents.provenance,
+        "probe_modes": len(contents.probe),
+        "scenario": contents.scenario,
+        "physics_parameters": {key: value for key, value in physics.items() if value is not None},
+    }
+
+
+# --- reading ---
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    domain: str | None = None,
+    position_offset: float | Sequence[float] = 0.0,
+) -> Contents:
     """Read a file of the family.
+
+    Only the keys that are needed are read and unpacked, after all shapes and types were checked.
 
     Parameters
     ----------
@@ -112,112 +179,208 @@ def read(path: str | os.PathLike[str], *, domain: str | None = None) -> Dataset:
         The file.
     domain : {"normalized_amplitude", "count_intensity"}, optional
         What ``diff3d`` means, for files that do not say; a file that says otherwise is an error.
+    position_offset : float or (dx, dy)
+        Added to x and y, pixels. Files of ptychodus 1.7 need 0.5: there a position points half a
+        pixel lower than here.
 
     Returns
     -------
-    Dataset
-        With the scenario and the provenance that the file carries.
+    Contents
+        ``diffraction`` is uint32 for counts, else float32; ``patches`` are left in the file.
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        No such file; or it is truncated, lacks a key, has inconsistent shapes, or does not say what
-        its patterns mean.
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It is damaged, lacks a key, holds arrays or metadata that cannot be right, or does not say
+        what its patterns mean. The message names the file and the key.
     """
-    arrays, _ = read_arrays(path)
-    if "" in arrays:
-        raise ValueError(f"{path}: a single array, expected an .npz archive")
-    metadata = _read_metadata(path, arrays)
-    stated = metadata.get("measurement_domain")
-    if stated is None and domain is None:
-        raise ValueError(
-            f"{path}: the file does not say what its patterns mean; give domain="
-            "'normalized_amplitude' (sqrt(counts) / s) or 'count_intensity' (photon counts)"
-        )
-    if None not in (stated, domain) and stated != domain:
-        raise ValueError(f"{path}: domain {domain!r} given, but the file says {stated!r}")
-    meaning = stated or domain
-    if meaning not in DOMAINS:
-        raise ValueError(
-            f"{path}: measurement domain {meaning!r}, expected one of {', '.join(DOMAINS)}"
+    offset = _offset(position_offset)
+    with open_arrays(path) as file:
+        if file.keys == ("",):
+            raise ValueError(f"{path}: a single array, expected an .npz archive")
+        metadata = _read_metadata(file)
+        meaning = _domain(file, metadata, domain)
+        aliased = "diff3d" not in file.keys and "diffraction" in file.keys
+        pattern_key = "diffraction" if aliased else "diff3d"
+        keys = _checked_headers(file, pattern_key)
+
+        positions = nominal = _positions(file, "coords", offset)
+        if "xcoords_start" in keys:
+            nominal = _positions(file, "coords_start", offset)
+        probe = to_complex64(file.read("probeGuess"), f"{path}: probeGuess")
+        return Contents(
+            object=to_complex64(file.read("objectGuess"), f"{path}: objectGuess"),
+            probe=probe.reshape(-1, *probe.shape[-2:]),
+            positions=positions,
+            positions_nominal=nominal,
+            diffraction=_patterns(file, pattern_key, meaning),
+            domain=meaning,
+            mask=_mask(file) if "bad_pixels" in keys else None,
+            intensity_scale=_intensity_scale(file, metadata),
+            scenario=_table(file, metadata, "scenario"),
+            provenance=_table(file, metadata, "provenance") or {},
         )
 
-    key = "diffraction" if "diff3d" not in arrays and "diffraction" in arrays else "diff3d"
-    diffraction = _get(path, arrays, key, 3)
-    B, N = len(diffraction), diffraction.shape[-1]
-    probe = _get(path, arrays, "probeGuess", 2)
-    if diffraction.shape[1:] != (N, N) or probe.shape != (N, N):
+
+def _offset(given: float | Sequence[float]) -> tuple[float, float]:
+    pair = given if isinstance(given, Sequence | np.ndarray) else (given, given)
+    if isinstance(given, str) or len(pair) != 2:
         raise ValueError(
-            f"{path}: {key} has shape {diffraction.shape} and probeGuess {probe.shape}, expected "
-            "(B, N, N) and (N, N)"
+            checks.wrong("position_offset", repr(given), "a number or a pair (dx, dy), pixels")
         )
-    positions = np.stack([_coordinate(path, arrays, f"{axis}coords", B) for axis in "xy"], axis=1)
-    nominal = positions
-    if "xcoords_start" in arrays and "ycoords_start" in arrays:
-        starts = [_coordinate(path, arrays, f"{axis}coords_start", B) for axis in "xy"]
-        nominal = np.stack(starts, axis=1)
-    scenario = metadata.get("scenario")
-    return Dataset(
-        object=np.ascontiguousarray(_get(path, arrays, "objectGuess", 2), np.complex64),
-        probe=np.ascontiguousarray(probe[np.newaxis], np.complex64),
-        positions=positions,
-        positions_nominal=nominal,
-        diffraction=diffraction,
-        domain=meaning,
-        intensity_scale=metadata.get("intensity_scale"),
-        scenario=Scenario.from_dict(scenario) if scenario else None,
-        provenance=metadata.get("provenance", {}),
+    dx, dy = (checks.number(value, "position_offset") for value in pair)
+    return dx, dy
+
+
+class _Rule(NamedTuple):
+    """What the array under a key has to be."""
+
+    kinds: str  # of its dtype, as NumPy's letters
+    expected: str
+    fits: Callable[[tuple[int, ...]], bool]
+
+
+def _checked_headers(file: ArrayFile, pattern_key: str) -> set[str]:
+    """Check shapes and types of all arrays that will be read; return their keys."""
+    square = _Rule(
+        "iuf", "(B, N, N), a square for each position", lambda s: len(s) == 3 and s[1] == s[2]
     )
-
-
-def _metadata(dataset: Dataset) -> dict[str, Any]:
-    scenario = dataset.scenario
-    physics: dict[str, Any] = {"N": dataset.N}  # where PtychoPINN looks, or takes 1e9 photons
-    if scenario:
-        physics |= {"nphotons": scenario.dose.nphotons, "gridsize": scenario.gridsize}
-    return {
-        "program": "ptycho_fast",
-        "profile": PROFILE,
-        "scale_contract_version": SCALE_CONTRACT,
-        "measurement_domain": DOMAIN,
-        "intensity_scale": dataset.intensity_scale,
-        "provenance": dataset.provenance,
-        "probe_modes": len(dataset.probe),
-        "scenario": scenario.to_dict() if scenario else None,
-        "physics_parameters": physics,
+    B, N, _ = _checked_shape(file, pattern_key, square)
+    these = f"as the patterns of {pattern_key}"
+    number = _Rule(
+        "iuf", f"({B},), a number for each pattern of {pattern_key}", lambda s: s == (B,)
+    )
+    rules = {
+        "xcoords": number,
+        "ycoords": number,
+        "probeGuess": _Rule(
+            "iufc",
+            f"({N}, {N}) or (M, {N}, {N}), {these}",
+            lambda s: len(s) in (2, 3) and s[-2:] == (N, N),
+        ),
+        "objectGuess": _Rule("iufc", "(H, W)", lambda s: len(s) == 2),
     }
+    starts = ("xcoords_start", "ycoords_start")
+    if set(starts) <= set(file.keys):
+        rules |= dict.fromkeys(starts, number)
+    if "bad_pixels" in file.keys:
+        rules["bad_pixels"] = _Rule("b", f"({N}, {N}), {these}", lambda s: s == (N, N))
+    for key, rule in rules.items():
+        _checked_shape(file, key, rule)
+    return set(rules)
 
 
-def _read_metadata(
-    path: str | os.PathLike[str], arrays: dict[str, npt.NDArray[Any]]
-) -> dict[str, Any]:
-    text = arrays.get("_metadata")
-    if text is None or text.dtype.kind != "U":
+def _checked_shape(file: ArrayFile, key: str, rule: _Rule) -> tuple[int, ...]:
+    if key not in file.keys:
+        raise ValueError(f"{file.path}: no key {key!r}, found {', '.join(sorted(file.keys))}")
+    header = file.header(key)
+    if header.dtype.kind not in rule.kinds:
+        raise _wrong(file, key, header, f"{_KINDS[rule.kinds]} of shape {rule.expected}")
+    if 0 in header.shape or not rule.fits(header.shape):
+        raise _wrong(file, key, f"shape {header.shape}", rule.expected)
+    return header.shape
+
+
+def _wrong(file: ArrayFile, key: str, given: object, expected: str) -> ValueError:
+    return ValueError(checks.wrong(f"{file.path}: {key}", given, expected))
+
+
+def _positions(file: ArrayFile, name: str, offset: tuple[float, float]) -> npt.NDArray[np.float64]:
+    """Positions (B, 2), ``[x, y]``."""
+    axes = []
+    for axis, shift in zip("xy", offset, strict=True):
+        key = f"{axis}{name}"
+        along = checks.floating(file.read(key), f"{file.path}: {key}", np.float64, integers=True)
+        axes.append(along + shift if shift else along)
+    return np.stack(axes, axis=1)
+
+
+def _mask(file: ArrayFile) -> npt.NDArray[np.bool_]:
+    """The detector's good pixels; in the file True is bad."""
+    return np.ascontiguousarray(~file.read("bad_pixels"))
+
+
+def _patterns(file: ArrayFile, key: str, domain: str) -> npt.NDArray[Any]:
+    """The patterns as uint32 counts or float32, none of them negative."""
+    name, stored = f"{file.path}: {key}", file.read(key)
+    if domain == "count_intensity":
+        patterns = _counts(stored, name)
+    else:
+        patterns = checks.floating(stored, name, np.float32, integers=True)
+    if (least := stored.min()) < 0:
+        raise ValueError(checks.wrong(name, least, "no negative pixels"))
+    return patterns
+
+
+def _counts(stored: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint32]:
+    if stored.dtype == np.uint32 and stored.dtype.isnative:
+        return np.ascontiguousarray(stored)
+    expected = f"photon counts, whole numbers from 0 to {_LARGEST_COUNT}"
+    counts = np.empty(stored.shape, np.uint32)
+    for number, (pattern, out) in enumerate(zip(stored, counts, strict=True)):
+        least, most = pattern.min().item(), pattern.max().item()
+        if not (least >= 0 and most <= _LARGEST_COUNT):  # NaN passes neither comparison
+            given = f"{least} to {most} in pattern {number}"
+            raise ValueError(checks.wrong(name, given, expected))
+        out[...] = pattern
+        if stored.dtype.kind == "f" and not np.array_equal(out, pattern):
+            odd = pattern[out != pattern][0]
+            raise ValueError(checks.wrong(name, f"{odd} in pattern {number}", expected))
+    return counts
+
+
+# --- metadata ---
+
+
+def _read_metadata(file: ArrayFile) -> dict[str, Any]:
+    """What ``_metadata`` says; nothing where it is missing or in another program's form."""
+    if "_metadata" not in file.keys:
         return {}
+    name = f"{file.path}: _metadata"
     try:
-        metadata = json.loads(str(text))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: _metadata is not JSON ({error})") from None
+        header = file.header("_metadata")
+    except ValueError as error:
+        if "pickled" in str(error):  # as PtychoPINN itself writes it; never opened
+            return {}
+        raise
+    if header.dtype.kind != "U":
+        return {}
+    size = header.dtype.itemsize
+    if header.shape not in ((), (1,)) or size > _LONGEST_METADATA:
+        raise ValueError(checks.wrong(name, header, "one JSON text"))
+    try:
+        metadata = json.loads(file.read("_metadata").item())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name}: no JSON ({str(error) or 'nested too deeply'})") from None
     return metadata if isinstance(metadata, dict) else {}
 
 
-def _get(
-    path: str | os.PathLike[str], arrays: dict[str, npt.NDArray[Any]], key: str, rank: int
-) -> npt.NDArray[Any]:
-    if key not in arrays:
-        raise ValueError(f"{path}: no key {key!r}, found {', '.join(sorted(arrays)) or 'none'}")
-    array = arrays[key]
-    if array.ndim != rank or array.size == 0:
-        raise ValueError(f"{path}: {key} has shape {array.shape}, expected {rank} dimensions")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{path}: {key} holds NaN or infinity, expected finite numbers")
-    return array
+def _domain(file: ArrayFile, metadata: dict[str, Any], domain: str | None) -> str:
+    stated = metadata.get("measurement_domain")
+    if domain is not None:
+        checks.choice(domain, "domain", DOMAINS)
+    if stated is None and domain is None:
+        raise ValueError(
+            f"{file.path}: the file does not say what its patterns mean; give domain="
+            "'normalized_amplitude' (sqrt(counts) / s) or 'count_intensity' (photon counts)"
+        )
+    if None not in (stated, domain) and stated != domain:
+        raise ValueError(f"{file.path}: domain {domain!r} given, but the file says {stated!r}")
+    return checks.choice(stated or domain, f"{file.path}: measurement_domain", DOMAINS)
 
 
-def _coordinate(
-    path: str | os.PathLike[str], arrays: dict[str, npt.NDArray[Any]], key: str, B: int
-) -> npt.NDArray[np.float64]:
-    values = _get(path, arrays, key, 1)
-    if len(values) != B:
-        raise ValueError(f"{path}: {key} has {len(values)} entries for {B} patterns")
-    return values.astype(np.float64)
+def _intensity_scale(file: ArrayFile, metadata: dict[str, Any]) -> float | None:
+    scale = metadata.get("intensity_scale")
+    try:
+        return None if scale is None else checks.positive(scale, f"{file.path}: intensity_scale")
+    except TypeError as error:  # what a file holds is a wrong value
+        raise ValueError(str(error)) from None
+
+
+def _table(file: ArrayFile, metadata: dict[str, Any], key: str) -> dict[str, Any] | None:
+    value = metadata.get(key)
+    if value is None or isinstance(value, dict):
+        return value
+    raise _wrong(file, key, repr(value)[:40], "a table")

@@ -25,15 +25,15 @@ if keras.backend.backend() != "tensorflow":
     )
 
 from .diagnostics import diagnose as diagnose
-from .feed import Feed as Feed
-from .feed import dataset as dataset
-from .feed import prepare as prepare
 from .inference import predict as predict
 from .inference import stitch as stitch
 from .losses import LossWeights as LossWeights
 from .model import PtychoNet as PtychoNet
 from .model import canvas_side as canvas_side
 from .model import load_model as load_model
+from .streams import Feed as Feed
+from .streams import dataset as dataset
+from .streams import prepare as prepare
 from .train import Trainer as Trainer
 from .train import TrainSpec as TrainSpec
 

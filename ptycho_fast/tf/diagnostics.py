@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast import scaling
+from ptycho_fast import scale_report
 
-from .feed import Feed
 from .inference import Prediction, stitch_groups, stitch_patches, window_side
 from .losses import saturated_likelihood
 from .model import PtychoNet
+from .streams import Feed
 
 SCORES = {"groups": stitch_groups, "patches": stitch_patches}
 
@@ -31,13 +31,13 @@ def forward_pass(
     return {
         "external_intensity_scale": external,
         "model_exp_log_scale": model,
-        "scale_match_pct": scaling.match_percent(external, model),
-        "scale_discrepancy_flag": scaling.discrepancy(external, model),
+        "scale_match_pct": scale_report.match_percent(external, model),
+        "scale_discrepancy_flag": scale_report.discrepancy(external, model),
         "input_mean": input_mean,
         "output_mean": output_mean,
-        "amplification_ratio": scaling.amplification_ratio(output_mean, input_mean),
+        "amplification_ratio": scale_report.amplification_ratio(output_mean, input_mean),
         "ground_truth_mean": truth_mean,
-        "output_vs_truth_ratio": scaling.output_vs_truth_ratio(output_mean, truth_mean),
+        "output_vs_truth_ratio": scale_report.output_vs_truth_ratio(output_mean, truth_mean),
     }
 
 
@@ -52,7 +52,7 @@ def prediction_scale(
     if mode != "least_squares":
         raise ValueError(f"mode: {mode!r} given, expected none, recorded or least_squares")
     numerator, denominator = float((truth * predicted).sum()), float(np.square(predicted).sum())
-    value = scaling.least_squares_scale(numerator, denominator)
+    value = scale_report.least_squares_scale(numerator, denominator)
     return {"mode": mode, "numerator": numerator, "denominator": denominator, "value": value}
 
 
@@ -247,24 +247,26 @@ def diagnose(
     divisor = gain if undo_gain else 1.0
     output_mean = float(np.abs(prediction.objects).mean()) / divisor
     border_mean = float(np.abs(windowed_truth(model, feed)).mean()) / gain
-    state = scaling.scaler_state(s, model.scaler.trainable, float(model.scaler.log_scale.numpy()))
+    state = scale_report.scaler_state(
+        s, model.scaler.trainable, float(model.scaler.log_scale.numpy())
+    )
     stitched = {how: by(feed, prediction) for how, by in SCORES.items()}
     object_of_groups, covered = stitched["groups"]
     photons = feed.effective_photons
     saturated = float(saturated_likelihood((feed.intensity_scale * X.astype(np.float64)) ** 2))
     return {
         "forward_pass_diagnostics": forward_pass(
-            scaling.external_intensity_scale(s),
+            scale_report.external_intensity_scale(s),
             state["exp_log_scale"],
             float(X.mean()),
             output_mean,
             float(truth.mean()),
         ),
         "intensity_scaler_state": state,
-        "dataset_scale_info": scaling.dataset_scale_info(
+        "dataset_scale_info": scale_report.dataset_scale_info(
             feed.nphotons, feed.N, float(energies[test].mean())
         ),
-        "split_intensity_stats": scaling.split_statistics(
+        "split_intensity_stats": scale_report.split_statistics(
             energies[train], energies[test], feed.nphotons
         ),
         "stage_means": {

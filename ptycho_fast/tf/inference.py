@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from .feed import Feed, require_same_shape
+from ptycho_fast.data.symmetry import HALF_TURN, UPRIGHT, Symmetry, require_symmetric
+
 from .losses import published_likelihood
 from .model import PtychoNet
-from .symmetry import HALF_TURN, UPRIGHT, Symmetry, require_symmetric
+from .streams import Feed, require_same_shape
 
 WINDOW = 20  # side of the central window of a prediction that is stitched, pixels
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ptycho_fast import checks, scaling
+from ptycho_fast import checks, scale_report
 
 registered = keras.saving.register_keras_serializable(package="ptycho_fast")
 
@@ -35,7 +35,7 @@ class IntensityScaler(keras.layers.Layer):
             name="log_scale",
             shape=(),
             dtype="float32",
-            initializer=keras.initializers.Constant(float(scaling.log_scale(self.scale))),
+            initializer=keras.initializers.Constant(float(scale_report.log_scale(self.scale))),
         )
         self.built = True
 

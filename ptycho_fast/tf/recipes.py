@@ -5,8 +5,8 @@ from typing import Any
 
 from ptycho_fast.scenario import Scenario
 
-from .feed import Feed, prepare
 from .model import PtychoNet, canvas_side
+from .streams import Feed, prepare
 from .train import TrainSpec
 
 # Groups in a step, of the published runs.
@@ -30,7 +30,7 @@ class Recipe:
     all_groups : bool
         Every pattern seeds a group, with itself as a member; otherwise as the scenario says.
     noise, augment
-        As for `feed.prepare`.
+        As for `data.feed.Feed.prepare`.
     both_twins : bool
         As for `inference.predict`.
     stitch : {"groups", "patches"}

@@ -30,10 +30,10 @@ from ptycho_fast.tf import pictures, summary
 from ptycho_fast.version import __version__
 
 from .diagnostics import SCORES, diagnose, score, training_summary
-from .feed import Feed
 from .inference import predict
 from .model import PtychoNet
 from .recipes import Recipe
+from .streams import Feed
 from .train import Trainer, Watcher
 
 _REQUEST, _SCORES = "request.json", "scores.json"

@@ -20,9 +20,9 @@ import tensorflow as tf
 from ptycho_fast import checks
 from ptycho_fast.files import written_aside
 
-from .feed import Feed, require_same_shape
 from .losses import LossWeights, loss_terms, published_likelihood, saturated_likelihood
 from .model import PtychoNet, load_model
+from .streams import Feed, require_same_shape
 
 SCHEDULES = ("plateau", "cosine", "constant")
 _STATE = "state.json"

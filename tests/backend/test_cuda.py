@@ -113,12 +113,12 @@ def test_more_than_2_to_the_31_elements(cupy):
     counts = ptycho_fast.observe(*arrays, scale=3.0, seed=5)
     for first in (0, 2**30 // 64**2 - 3, B - 8):
         part = many[first : first + 8]
-        few = ptycho_fast.observe(obj, probe, part, scale=3.0, seed=5, first_index=first)
+        few = ptycho_fast.observe(obj, probe, part, scale=3.0, seed=5, index=first)
         assert cupy.asnumpy(counts[first : first + 8]).tobytes() == few.tobytes()
     del counts
     rates = cupy.full((B, 64, 64), 3, np.float32)
     sampled = ptycho_fast.sample_photons(rates, seed=1)
-    few = ptycho_fast.sample_photons(np.full((8, 64, 64), 3, "f4"), seed=1, first_index=B - 8)
+    few = ptycho_fast.sample_photons(np.full((8, 64, 64), 3, "f4"), seed=1, index=B - 8)
     assert cupy.asnumpy(sampled[-8:]).tobytes() == few.tobytes()
 
 

@@ -1,5 +1,6 @@
 """Why there is no GPU: the reason, never an exception, whatever state CuPy is in."""
 
+import os
 import re
 import subprocess
 import sys
@@ -72,7 +73,7 @@ def test_broken_cupy(tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        env={"PYTHONPATH": str(tmp_path), "PATH": ""},
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
     )  # fmt: skip
     assert "CuPy cannot be imported (OSError: libcudart.so.13" in done.stdout
     assert not done.stderr

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import ptycho_fast
+from ptycho_fast.backend import choose
 from ptycho_fast.threads import thread_count
 
 
@@ -94,11 +95,9 @@ def test_modes_are_work(monkeypatch, modes):
     """Eight patterns of 64 x 64 are worth one thread, with four modes two."""
     obj, probe, positions = cases.Case(64, modes).inputs()
     given = []
-    stages = ptycho_fast.stages
-    backend = stages.choose("reference")[1]
+    backend = choose("reference")[1]
     monkeypatch.setenv("PTYCHO_FAST_THREADS", "4")
-    for name in ("diffract", "observe"):
-        monkeypatch.setattr(backend, name, lambda *arguments: given.append(arguments[-1]))
+    monkeypatch.setattr(backend, "frames", lambda *arguments: given.append(arguments[-1]))
     ptycho_fast.diffract(obj, probe, positions[:8], backend="reference")
     ptycho_fast.observe(obj, probe, positions[:8], scale=0.1, seed=1, backend="reference")
     assert given == [max(1, modes // 2)] * 2

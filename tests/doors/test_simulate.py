@@ -88,7 +88,7 @@ def test_the_same_bytes_whatever_the_threads(monkeypatch):
     assert run(*arguments, "--threads", 2, "--out", "two.npz") == 0
     from ptycho_fast import simulator
 
-    monkeypatch.setattr(simulator, "CHUNK_PIXELS", 7 * 64**2)
+    monkeypatch.setattr(simulator.Simulator, "chunk", 7)
     assert run(*arguments, "--out", "chunks.npz") == 0
     contents = {Path(f).read_bytes() for f in ("one.npz", "two.npz", "chunks.npz")}
     assert len(contents) == 1

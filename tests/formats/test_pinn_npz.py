@@ -1,15 +1,17 @@
-"""The PtychoPINN NPZ: what stands in it, what comes back, and what happens when things go wrong."""
+"""The PtychoPINN NPZ: what it holds, what comes back, and what is refused."""
 
 import errno
 import json
+import tracemalloc
+import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import ptycho_fast
-from ptycho_fast import files as aside
-from ptycho_fast.data.dataset import Dataset
-from ptycho_fast.formats import pinn_npz
+from ptycho_fast.data.dataset import Dataset, dose_statistics
+from ptycho_fast.formats import format_of, pinn_npz
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,9 @@ def test_round_trip(dataset, tmp_path):
     assert back.provenance == dataset.provenance
     np.testing.assert_allclose(back.photons(), dataset.photons(), rtol=1e-6)
     np.testing.assert_allclose(back.energies(), dataset.energies(), rtol=1e-6)
-    with pytest.raises(ValueError, match="counts: the data set holds sqrt"):
+    with pytest.raises(
+        ValueError, match=r"counts: sqrt\(counts\) / s, .* given, expected photon counts"
+    ):
         _ = back.counts
     with np.load(path) as file:
         np.testing.assert_array_equal(file["diffraction"], file["diff3d"])
@@ -87,10 +91,8 @@ def test_noise_free_amplitude_is_the_root_of_the_intensity(tmp_path):
 
 
 def test_several_modes_need_a_policy(dataset, tmp_path):
-    import dataclasses
-
-    two = dataclasses.replace(dataset, probe=np.concatenate([dataset.probe, dataset.probe]))
-    with pytest.raises(ValueError, match="modes: the probe has 2 modes.*--modes first"):
+    two = replace(dataset, probe=np.concatenate([dataset.probe, dataset.probe]))
+    with pytest.raises(ValueError, match="modes: a probe of 2 modes given, expected modes='first'"):
         two.save(tmp_path / "two.npz")
     with pytest.raises(ValueError, match="modes: 'sum' given"):
         two.save(tmp_path / "two.npz", modes="sum")
@@ -120,9 +122,9 @@ def test_a_file_that_does_not_say_what_it_means(dataset, tmp_path):
     back = Dataset.load(path, domain="normalized_amplitude")
     np.testing.assert_array_equal(back.diffraction, dataset.amplitude())
     assert back.scenario is None
-    with pytest.raises(ValueError, match="intensity_scale: the data set does not say it"):
+    with pytest.raises(ValueError, match="intensity_scale: none given, expected one"):
         back.photons()
-    with pytest.raises(ValueError, match="measurement domain 'volts'"):
+    with pytest.raises(ValueError, match="domain: 'volts' given, expected one of count_intensity"):
         Dataset.load(path, domain="volts")
     dataset.save(tmp_path / "ours.npz")
     with pytest.raises(ValueError, match="domain 'count_intensity' given, but the file says"):
@@ -134,16 +136,223 @@ def test_pickled_metadata_is_never_opened(dataset, tmp_path):
     assert Dataset.load(path, domain="normalized_amplitude").n_patterns == 12
 
 
+def test_patches_are_written_under_both_keys(dataset, tmp_path):
+    path = tmp_path / "set.npz"
+    dataset.save(path, patches=True)
+    with np.load(path) as file:
+        patches = ptycho_fast.extract_patches(dataset.object, dataset.positions, 64)
+        np.testing.assert_array_equal(file["Y"], patches)
+        np.testing.assert_array_equal(file["ground_truth_patches"], patches)
+
+
+# --- files of other programs ---
+
+
+def test_a_probe_with_several_modes(dataset, tmp_path):
+    probe = np.stack([dataset.probe[0], 2 * dataset.probe[0]]).astype(np.complex128)
+    back = Dataset.load(foreign(tmp_path, dataset, probeGuess=probe), domain="normalized_amplitude")
+    assert back.probe.dtype == np.complex64
+    np.testing.assert_array_equal(back.probe, probe.astype(np.complex64))
+
+
+def test_bad_pixels(dataset, tmp_path):
+    """True is bad in the file, and False is bad in the mask; it is written again."""
+    bad = np.zeros((64, 64), bool)
+    bad[3, 5] = True
+    assert dataset.mask is None
+    back = Dataset.load(foreign(tmp_path, dataset, bad_pixels=bad), domain="normalized_amplitude")
+    np.testing.assert_array_equal(back.mask, ~bad)
+    back.save(tmp_path / "again.npz")
+    with np.load(tmp_path / "again.npz") as file:
+        np.testing.assert_array_equal(file["bad_pixels"], bad)
+    np.testing.assert_array_equal(Dataset.load(tmp_path / "again.npz").mask, ~bad)
+
+
+@pytest.mark.parametrize(("offset", "shift"), [(0.5, (0.5, 0.5)), ((0.5, -1), (0.5, -1)), (0, 0)])
+def test_an_offset_of_the_positions(dataset, tmp_path, offset, shift):
+    dataset.save(tmp_path / "set.npz")
+    back = Dataset.load(tmp_path / "set.npz", position_offset=offset)
+    np.testing.assert_array_equal(back.positions, dataset.positions + shift)
+    np.testing.assert_array_equal(back.positions_nominal, dataset.positions + shift)
+
+
+@pytest.mark.parametrize("offset", ["half", (1, 2, 3), np.nan, True, [1, "a"]])
+def test_wrong_offsets(dataset, tmp_path, offset):
+    dataset.save(tmp_path / "set.npz")
+    with pytest.raises((TypeError, ValueError), match="position_offset: "):
+        Dataset.load(tmp_path / "set.npz", position_offset=offset)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", ">u4", "u4", "i8", "u8", "f2", "f4", "f8"])
+def test_counts_of_all_types(dataset, tmp_path, dtype):
+    counts = (dataset.counts % 100).astype(dtype)
+    path = foreign(tmp_path, dataset, diffraction=counts)
+    back = Dataset.load(path, domain="count_intensity")
+    assert back.counts.dtype == np.uint32
+    assert back.counts.dtype.isnative
+    np.testing.assert_array_equal(back.counts, dataset.counts % 100)
+    assert back.photons()[3] == counts[3].sum(dtype=float)
+
+
+# --- data sets without light ---
+
+
+def test_a_data_set_without_photons(dataset, tmp_path):
+    dark = replace(dataset, diffraction=np.zeros_like(dataset.diffraction))
+    dark.save(tmp_path / "dark.npz")
+    back = Dataset.load(tmp_path / "dark.npz")
+    for data in (dark, back):
+        assert (data.photons() == 0).all()
+        assert (data.energies() == 0).all()
+        assert dose_statistics(data)["measured"] == {"mean": 0, "min": 0, "max": 0}
+        assert "12 patterns" in repr(data)
+
+
+# --- what is refused ---
+
+
+def test_suffixes_without_a_format(dataset, tmp_path):
+    for name in ("a.h5", "a.cxi", "a.unknown", "a", "a.npz.gz"):
+        with pytest.raises(ValueError, match=f"{name}: .* given, expected .npz$"):
+            dataset.save(tmp_path / name)
+        with pytest.raises(ValueError, match=f"{name}: .* given, expected .npz$"):
+            format_of(name)
+    assert list(tmp_path.iterdir()) == []
+    assert format_of("A.NPZ") is pinn_npz
+
+
+def with_pixel(dataset, value, dtype="f4"):
+    patterns = (dataset.counts % 100).astype(dtype)
+    patterns[7, 1, 2] = value
+    return patterns
+
+
+@pytest.mark.parametrize(
+    ("domain", "patterns", "message"),
+    [
+        ("normalized_amplitude", lambda d: d.amplitude() + 1j, "complex64 array of shape"),
+        ("normalized_amplitude", lambda d: d.amplitude() > 1, "bool array of shape"),
+        ("normalized_amplitude", lambda d: d.counts.astype("M8[s]"), r"datetime64\[s\] array"),
+        ("normalized_amplitude", lambda d: d.counts.astype(str), "<U10 array of shape"),
+        ("normalized_amplitude", lambda d: d.counts.astype(object), "pickled"),
+        ("normalized_amplitude", lambda d: with_pixel(d, -1), r"-1\.0 given, expected no negative"),
+        ("normalized_amplitude", lambda d: with_pixel(d, np.nan), "nan at index"),
+        ("normalized_amplitude", lambda d: with_pixel(d, 1e300, "f8"), "overflows float32"),
+        ("normalized_amplitude", lambda d: d.amplitude()[:0], r"shape \(0, 64, 64\) given"),
+        ("count_intensity", lambda d: with_pixel(d, 0.5), r"0\.5 in pattern 7 given, expected ph"),
+        ("count_intensity", lambda d: with_pixel(d, -1), r"-1\.0 to .* in pattern 7 given"),
+        ("count_intensity", lambda d: with_pixel(d, -1, "i4"), "-1 to .* in pattern 7 given"),
+        ("count_intensity", lambda d: with_pixel(d, 2**32), "to 4294967296.0 in pattern 7"),
+        ("count_intensity", lambda d: with_pixel(d, 2**32, "i8"), "to 4294967296 in pattern 7"),
+        ("count_intensity", lambda d: with_pixel(d, np.nan), "nan to nan in pattern 7"),
+        ("count_intensity", lambda d: with_pixel(d, np.inf), "to inf in pattern 7"),
+    ],
+)
+def test_patterns_that_cannot_be(dataset, tmp_path, domain, patterns, message):
+    path = foreign(tmp_path, dataset, diffraction=patterns(dataset))
+    with pytest.raises(ValueError, match=f"foreign.npz: .*diffraction.*{message}"):
+        Dataset.load(path, domain=domain)
+
+
+def rewritten(dataset, tmp_path, **changes):
+    """A file of ours with other metadata."""
+    path = tmp_path / "set.npz"
+    dataset.save(path, force=True)
+    with np.load(path) as file:
+        contents = dict(file)
+    metadata = json.loads(str(contents["_metadata"])) | changes
+    np.savez(path, **contents | {"_metadata": np.array(json.dumps(metadata))})
+    return path
+
+
+@pytest.mark.parametrize("scale", [np.nan, -1, 0, np.inf, "abc", True, [1], 10**400])
+def test_scales_that_cannot_be(dataset, tmp_path, scale):
+    path = rewritten(dataset, tmp_path, intensity_scale=scale)
+    with pytest.raises(ValueError, match=r"set.npz: intensity_scale: .* given, expected a"):
+        Dataset.load(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scan.n_patterns": 13}, "scan.n_patterns: 13 given, expected 12"),
+        ({"N": 32}, "N: 32 given, expected 64"),
+    ],
+)
+def test_a_scenario_that_contradicts_the_arrays(dataset, tmp_path, changes, message):
+    other = dataset.scenario.replace(changes)
+    path = rewritten(dataset, tmp_path, scenario=other.to_dict())
+    with pytest.raises(ptycho_fast.ScenarioError, match=f"set.npz: scenario {message}"):
+        Dataset.load(path)
+    with pytest.raises(ValueError, match=f"scenario {message}.*scenario=None"):
+        replace(dataset, scenario=other).save(tmp_path / "new.npz")
+
+
+def nested(depth):
+    table = {}
+    for _ in range(depth):
+        table = {"a": table}
+    return table
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scenario": {"dose.nphotons": -1}}, "scenario: dose.nphotons: -1 given"),
+        ({"scenario": {"colour": 1}}, "scenario: colour: unknown key"),
+        ({"scenario": [1]}, r"scenario: \[1\] given, expected a table"),
+        ({"scenario": nested(900)}, "scenario: "),
+        ({"provenance": "us"}, "provenance: 'us' given, expected a table"),
+        ({"measurement_domain": ["counts"]}, "measurement_domain: .* given, expected one of"),
+    ],
+)
+def test_metadata_that_cannot_be(dataset, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=f"set.npz: {message}"):
+        Dataset.load(rewritten(dataset, tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (np.array("{" * 4), "no JSON"),
+        (np.array("[" * 200_000), "no JSON"),
+        (np.array('{"a":' * 50_000), "no JSON"),
+        (np.array(["{}", "{}"]), r"<U2 array of shape \(2,\) given, expected one JSON text"),
+    ],
+    ids=range(4),
+)
+def test_metadata_that_are_no_metadata(dataset, tmp_path, metadata, message):
+    path = foreign(tmp_path, dataset, _metadata=metadata)
+    with pytest.raises(ValueError, match=f"foreign.npz: _metadata: {message}"):
+        Dataset.load(path, domain="normalized_amplitude")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"xcoords": None}, "no key 'xcoords', found diffraction"),
         ({"probeGuess": None}, "no key 'probeGuess'"),
         ({"diffraction": None}, "no key 'diff3d'"),
-        ({"xcoords": np.zeros(3)}, "xcoords has 3 entries for 12 patterns"),
-        ({"probeGuess": np.ones((8, 8))}, r"probeGuess \(8, 8\), expected"),
-        ({"objectGuess": np.ones(8)}, r"objectGuess has shape \(8,\), expected 2 dimensions"),
-        ({"ycoords": np.full(12, np.nan)}, "ycoords holds NaN"),
+        (
+            {"xcoords": np.zeros(3)},
+            r"xcoords: shape \(3,\) given, expected \(12,\), a number for each",
+        ),
+        (
+            {"probeGuess": np.ones((8, 8))},
+            r"probeGuess: shape \(8, 8\) given, expected \(64, 64\) or \(M, 64, 64\)",
+        ),
+        ({"objectGuess": np.ones(8)}, r"objectGuess: shape \(8,\) given, expected \(H, W\)"),
+        ({"ycoords": np.full(12, np.nan)}, "ycoords: nan at index"),
+        ({"ycoords": np.full(12, "1")}, "ycoords: <U1 array .* given, expected real numbers"),
+        ({"xcoords": np.ones(12, bool)}, "xcoords: bool array .* given, expected real numbers"),
+        (
+            {"objectGuess": np.full((80, 80), 1e300)},
+            "objectGuess: 1e\\+300 at .* overflows complex64",
+        ),
+        ({"probeGuess": np.full((64, 64), "a")}, "probeGuess: <U1 array"),
+        ({"probeGuess": np.full((0, 64, 64), 1)}, r"probeGuess: shape \(0, 64, 64\) given"),
+        ({"bad_pixels": np.ones((64, 64))}, "bad_pixels: float64 array .* expected booleans"),
+        ({"bad_pixels": np.ones((4, 4), bool)}, r"bad_pixels: shape \(4, 4\) given"),
     ],
 )
 def test_inconsistent_files(dataset, tmp_path, changes, message):
@@ -171,41 +380,44 @@ def test_unreadable_files(dataset, tmp_path):
         Dataset.load(tmp_path / "none.npz")
 
 
-def test_files_are_written_aside(dataset, tmp_path, monkeypatch):
+def test_only_what_is_needed_is_unpacked(dataset, tmp_path):
+    path = tmp_path / "set.npz"
+    dataset.save(path)
+    with np.load(path) as file:
+        contents = dict(file)
+    unused = np.zeros(2**22)  # 32 MiB, 32 kB when compressed
+    np.savez_compressed(path, **contents, unused=unused, Y=unused, ground_truth_patches=unused)
+    tracemalloc.start()
+    Dataset.load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**24
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_small_file_that_claims_much(dataset, tmp_path, compression):
+    path = foreign(tmp_path, dataset, diffraction=None)
+    header = {"descr": "<f4", "fortran_order": False, "shape": (10**12, 64, 64)}
+    with zipfile.ZipFile(path, "a", compression) as archive, archive.open("diff3d.npy", "w") as to:
+        np.lib.format.write_array_header_1_0(to, header)
+    with pytest.raises(
+        ValueError, match=r"foreign.npz: key 'diff3d': cannot be read \(0 bytes for"
+    ):
+        Dataset.load(path, domain="normalized_amplitude")
+
+
+def test_a_save_that_fails_changes_nothing(dataset, tmp_path, monkeypatch):
     path = tmp_path / "set.npz"
     path.write_text("old")
-    with pytest.raises(FileExistsError, match="set.npz: exists; --force"):
-        dataset.save(path)
-    assert path.read_text() == "old"
 
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(pinn_npz.np, "savez", full)
-        with pytest.raises(OSError, match="No space left"):
-            dataset.save(path, force=True)
+    monkeypatch.setattr(pinn_npz.np, "savez", full)
+    with pytest.raises(OSError, match="No space left"):
+        dataset.save(path, force=True)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["set.npz"]
-
-    def interrupted(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(aside.os, "fsync", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            dataset.save(path, force=True)
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["set.npz"]
-    dataset.save(path, force=True)
-    assert Dataset.load(path).n_patterns == 12
-
-
-def test_targets_that_cannot_be(dataset, tmp_path):
-    with pytest.raises(IsADirectoryError, match="is a folder"):
-        dataset.save(tmp_path)
-    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
-        dataset.save(tmp_path / "nowhere" / "set.npz")
 
 
 def test_the_predicted_size_is_the_size(dataset, tmp_path):
@@ -215,3 +427,11 @@ def test_the_predicted_size_is_the_size(dataset, tmp_path):
             dataset.save(path, alias=alias, patches=patches)
             size = pinn_npz.file_size(12, 64, 392**2, alias=alias, patches=patches)
             assert 0 <= path.stat().st_size - size < 10_000
+
+
+def test_a_large_file_is_remarked(dataset, tmp_path, monkeypatch, caplog):
+    dataset.save(tmp_path / "a.npz")
+    assert not caplog.messages
+    monkeypatch.setattr(pinn_npz, "_LARGE", 10**6)
+    dataset.save(tmp_path / "b.npz")
+    assert "b.npz: 0.0 GB; the programs that read this format load the whole" in caplog.messages[0]

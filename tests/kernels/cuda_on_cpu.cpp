@@ -1,4 +1,4 @@
-// The kernels of csrc/cuda/forward.cu on the processor. A call runs one block, phase by phase, its threads one after
+// The kernels of csrc/cuda/kernels.cu on the processor. A call runs one block, phase by phase, its threads one after
 // another in the order that the test asks for. Memory that a GPU leaves undefined is filled with NaN, and what lies
 // behind the shared memory is watched.
 #include <algorithm>
@@ -10,7 +10,7 @@
 #include "../../csrc/portable.h"
 #undef PF_UNROLL  // what must dissolve on a GPU need not here
 #define PF_UNROLL
-#include "../../csrc/cuda/forward.h"
+#include "../../csrc/cuda/pattern.h"
 
 namespace {
 
@@ -59,7 +59,7 @@ struct Block {
 }  // namespace PF_ISA
 }  // namespace pf
 
-#include "../../csrc/cuda/forward.cu"
+#include "../../csrc/cuda/kernels.cu"
 
 extern "C" void begin_block(unsigned block, unsigned blocks, unsigned threads, size_t shared_bytes, int how) {
   blockIdx.x = block;

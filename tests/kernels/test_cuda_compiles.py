@@ -97,8 +97,8 @@ def test_every_operation_is_rounded_as_it_stands():
 def test_nvcc(architecture, tmp_path):
     command = [
         "nvcc", *cuda_build.FLAGS, "-Werror=all-warnings", "-Xptxas=-v", "-cubin",
-        f"-arch=sm_{architecture}", "-o", tmp_path / "forward.cubin",
-        ROOT / "csrc" / "cuda" / "forward.cu",
+        f"-arch=sm_{architecture}", "-o", tmp_path / "kernels.cubin",
+        ROOT / "csrc" / "cuda" / "kernels.cu",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -24,7 +24,7 @@ def everything(case, backend, threads=1, parts=1):
     for indices in np.array_split(np.arange(len(positions)), parts):
         at = positions[indices]
         options = {"backend": backend, "threads": threads}
-        photons = {"scale": 3.5, "seed": 2**63 + 5, "first_index": int(indices[0]) + 10, **options}
+        photons = {"scale": 3.5, "seed": 2**63 + 5, "index": int(indices[0]) + 10, **options}
         done.append(
             (
                 ptycho_fast.extract_patches(obj, at, case.N, **options),
@@ -67,7 +67,7 @@ def test_golden_hashes(N, instruction_sets, monkeypatch):
             ptycho_fast.diffract(obj, probe, positions, backend="native"),
         ]
         for scale in (0.1, 3.0, 1000.0):
-            options = {"scale": scale, "seed": 2026, "first_index": 5, "backend": "native"}
+            options = {"scale": scale, "seed": 2026, "index": 5, "backend": "native"}
             for output in ("counts", "amplitude"):
                 made.append(ptycho_fast.observe(obj, probe, positions, output=output, **options))
         assert digest(*made)[:16] == GOLDEN[N], isa
@@ -93,12 +93,12 @@ def test_instruction_sets(case, instruction_sets, monkeypatch):
 def test_counts_belong_to_seed_pattern_and_pixel(backend):
     rates = np.full((4, 16, 16), 50, np.float32)
     counts = ptycho_fast.sample_photons(rates, seed=1, backend=backend)
-    later = ptycho_fast.sample_photons(rates[:2], seed=1, first_index=2, backend=backend)
+    later = ptycho_fast.sample_photons(rates[:2], seed=1, index=2, backend=backend)
     np.testing.assert_array_equal(counts[2:], later)
     other = ptycho_fast.sample_photons(rates, seed=2, backend=backend)
     assert (counts != other).mean() > 0.8
     assert (counts[0] != counts[1]).mean() > 0.8
-    wrapped = ptycho_fast.sample_photons(rates[:1], seed=1, first_index=2**64 - 1, backend=backend)
+    wrapped = ptycho_fast.sample_photons(rates[:1], seed=1, index=2**64 - 1, backend=backend)
     assert (wrapped != counts[:1]).mean() > 0.8
 
 

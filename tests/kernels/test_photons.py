@@ -5,16 +5,16 @@ import pytest
 from scipy import stats
 
 import ptycho_fast
-from ptycho_fast.backend.numba.photons import poisson_quantile as numba_quantile
-from ptycho_fast.backend.reference.photons import poisson_cdf, poisson_quantile
+from ptycho_fast.backend.numba.poisson import poisson_quantile as numba_quantile
+from ptycho_fast.backend.reference.poisson import poisson_cdf, poisson_quantile
 from ptycho_fast.rng import photon_uniforms
 
 RATES = [1e-3, 0.1, 1, 5, 9.9, 12, 30, 100, 639, 641, 999, 1001, 1e4, 1e6, 1e9]
 LARGEST = 2.0**31
 
 
-def sample(backend, rate, seed=5, first_index=0):
-    return ptycho_fast.sample_photons(rate, seed=seed, first_index=first_index, backend=backend)
+def sample(backend, rate, seed=5, index=0):
+    return ptycho_fast.sample_photons(rate, seed=seed, index=index, backend=backend)
 
 
 def mixed_rates(dtype, patterns=4, n=64):
@@ -77,7 +77,7 @@ def test_every_instruction_set_gives_the_same_counts(instruction_sets, monkeypat
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_counts_are_quantiles(backend, dtype):
     rate = mixed_rates(dtype)
-    count = sample(backend, rate, seed=9, first_index=3)
+    count = sample(backend, rate, seed=9, index=3)
     assert count.dtype == np.uint32
     assert np.all(count[rate == 0] == 0)
     u = np.stack([photon_uniforms(9, 3 + b, rate[0].size).reshape(rate[0].shape) for b in range(4)])
@@ -202,7 +202,7 @@ def test_counts_depend_on_seed_pattern_and_pixel_alone(backend):
     whole = sample(backend, rate)
     np.testing.assert_array_equal(whole, sample(backend, rate))
     for b in range(len(rate)):
-        np.testing.assert_array_equal(whole[b], sample(backend, rate[b : b + 1], first_index=b)[0])
+        np.testing.assert_array_equal(whole[b], sample(backend, rate[b : b + 1], index=b)[0])
     changed = rate.copy()
     changed[:, ::2] = 3.0  # the rates of other pixels do not matter
     np.testing.assert_array_equal(whole[:, 1::2], sample(backend, changed)[:, 1::2])

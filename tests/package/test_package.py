@@ -29,27 +29,35 @@ def test_import_is_light():
 
 
 def test_import_is_quick():
+    """In CPU time, which other programs on the machine do not change."""
     code = (
-        "import time; t = time.perf_counter(); import ptycho_fast; print(time.perf_counter() - t)"
+        "import time; t = time.process_time(); import ptycho_fast; print(time.process_time() - t)"
     )
     assert min(float(python(code)) for _ in range(3)) < 0.3
 
 
-@pytest.mark.parametrize("name", ["simulate", "backends"])
-def test_functions_keep_their_names(name):
+def test_functions_keep_their_names():
     """Importing a submodule must not hide the function of the same name."""
-    python(
-        "import ptycho_fast, ptycho_fast.simulate, ptycho_fast.simulation, ptycho_fast.stages\n"
-        f"assert callable(ptycho_fast.{name})"
+    called = python(
+        "import importlib, pkgutil, ptycho_fast\n"
+        "for module in pkgutil.iter_modules(ptycho_fast.__path__, 'ptycho_fast.'):\n"
+        "    if module.name not in ('ptycho_fast.tf', 'ptycho_fast._core'):\n"
+        "        if not module.name.endswith('__main__'):\n"
+        "            importlib.import_module(module.name)\n"
+        "import ptycho_fast.simulate\n"
+        "print(ptycho_fast.simulate('gs2_ideal', noise=False, backend='reference').n_patterns)\n"
+        "print(*(name for name in ptycho_fast.__all__\n"
+        "        if not callable(getattr(ptycho_fast, name))))"
     )
+    assert called.splitlines() == ["1024", "scaling __version__"]
 
 
 def test_public_names():
     for name in ptycho_fast.__all__:
         assert getattr(ptycho_fast, name) is not None
     assert set(ptycho_fast.__all__) == set(dir(ptycho_fast))
-    with pytest.raises(AttributeError, match="no attribute 'simulator'"):
-        _ = ptycho_fast.simulator
+    with pytest.raises(AttributeError, match="no attribute 'simulatr'"):
+        _ = ptycho_fast.simulatr
 
 
 def test_one_version():
@@ -60,7 +68,7 @@ def test_one_version():
 def test_marked_as_typed():
     files = importlib.resources.files("ptycho_fast")
     assert files.joinpath("py.typed").is_file()
-    assert files.joinpath("presets/gs2_ideal.toml").is_file()
+    assert files.joinpath("scenario/presets/gs2_ideal.toml").is_file()
 
 
 def test_backends_say_why():
@@ -124,23 +132,8 @@ class TestExtension:
                 built[name] = re.findall(r"(\w+):", signature.split("->")[0])
         assert stub == built
 
-    def test_wrong_arrays_are_refused(self):
-        """The gate of the extension itself, behind Python's conversions."""
-        import numpy as np
 
-        obj, at = np.ones((32, 32), "c8"), np.zeros((1, 2))
-        probe, out = np.ones((1, 8, 8), "c8"), np.empty((1, 8, 8), "f4")
-        diffract = self.core.diffract
-        with pytest.raises(TypeError, match="obj: dtype complex128 given, expected complex64"):
-            diffract(obj.astype("c16"), probe, at, out, 1)
-        with pytest.raises(
-            ValueError, match=r"probe: shape \(8, 8\) given, expected \(any, 8, 8\)"
-        ):
-            diffract(obj, probe[0], at, out, 1)
-        with pytest.raises(ValueError, match="obj: expected a C-contiguous array"):
-            diffract(np.asfortranarray(np.ones((32, 31), "c8")), probe, at, out, 1)
-        with pytest.raises(ValueError, match="positions: shape"):
-            diffract(obj, probe, at.T, out, 1)
-        out.flags.writeable = False
-        with pytest.raises(ValueError, match="out: expected a writeable array"):
-            diffract(obj, probe, at, out, 1)
+def test_moved_modules_are_found_for_one_release():
+    with pytest.warns(DeprecationWarning, match="ptycho_fast.grouping is now ptycho_fast.data.g"):
+        from ptycho_fast import grouping
+    assert grouping.make_groups

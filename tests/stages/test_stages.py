@@ -75,10 +75,10 @@ def test_fused_is_the_stages_one_by_one(backend, case, output):
     scale, seed, first = 7.25, 99, 2**40
     intensity = ptycho_fast.diffract(obj, probe, positions, backend=backend)
     expected = np.float32(scale**2) * intensity
-    counts = ptycho_fast.sample_photons(expected, seed=seed, first_index=first, backend=backend)
+    counts = ptycho_fast.sample_photons(expected, seed=seed, index=first, backend=backend)
     apart = counts if output == "counts" else (np.sqrt(counts) / scale).astype(np.float32)
     fused = ptycho_fast.observe(
-        obj, probe, positions, scale=scale, seed=seed, first_index=first, output=output,
+        obj, probe, positions, scale=scale, seed=seed, index=first, output=output,
         backend=backend,
     )  # fmt: skip
     assert fused.dtype == apart.dtype

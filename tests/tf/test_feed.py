@@ -16,7 +16,6 @@ import ptycho_fast
 from ptycho_fast import scaling
 from ptycho_fast.ahead import made_ahead
 from ptycho_fast.data.grouping import grouped
-from ptycho_fast.formats import pinn_npz
 from ptycho_fast.tf import dataset, prepare
 from ptycho_fast.tf.feed import require_same_shape
 from ptycho_fast.tf.symmetry import SYMMETRIES, channel_order
@@ -347,7 +346,7 @@ def test_files_that_do_not_say(data, tmp_path):
 
 
 def _saved(data, folder):
-    pinn_npz.write(folder / "whole.npz", data)
+    data.save(folder / "whole.npz")
     return folder / "whole.npz"
 
 

@@ -1,20 +1,27 @@
-"""The fallback without a compiler: numba kernels, and SciPy's FFT for sides with large factors.
+"""The backend without a compiler: numba kernels, SciPy's FFT for sides with large factors.
 
-Kernels are serial and hold no GIL; the threads are this module's own and live for one call. So
-results cannot depend on how patterns are batched, and callers may come from many threads at once.
-Every kernel repeats the operations of ``csrc/`` in float32.
+Kernels are serial and release the GIL; this module starts its own threads for each call. So results
+cannot depend on how patterns are batched, and many threads may call at the same time. Every kernel
+repeats the operations of ``csrc/`` in float32.
 """
 
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ptycho_fast.backend.protocol import Capabilities
+from ptycho_fast.backend.records import Counting, Exposure, Sink
+
 Array = npt.NDArray[Any]
+
+capabilities = Capabilities()
 
 _CHUNK = 2**16  # pixels that one call of a kernel works on: a pattern or more
 
@@ -28,15 +35,33 @@ def why_not() -> str:
     return ""
 
 
+def first_call() -> str:
+    """See `protocol.Backend`."""
+    folder = _kernels().intensities.stats.cache_path
+    if folder and any(Path(folder).glob("kernels.intensities-*.nbi")):
+        return ""
+    return "numba compiles its kernels at the first call, which takes about ten seconds"
+
+
+def place(device: int | None) -> AbstractContextManager[object]:
+    """See `protocol.Backend`."""
+    return nullcontext()
+
+
+def resident(array: Array) -> Array:
+    """See `protocol.Backend`."""
+    return array
+
+
 @functools.cache
 def _kernels() -> ModuleType:
-    from ptycho_fast.backend.numba import kernels as kernels
+    from ptycho_fast.backend.numba import kernels
 
     return kernels
 
 
 def _for_each_chunk(out: Array, threads: int, work: Callable[[slice], Any]) -> list[Any]:
-    """Results of `work` on slices of patterns; which of them share one depends on `out` alone."""
+    """Results of `work` on slices of patterns; the slices depend on the shape of `out` alone."""
     size = max(1, _CHUNK // out[0].size)
     chunks = [slice(b, min(b + size, len(out))) for b in range(0, len(out), size)]
     if threads == 1 or len(chunks) == 1:
@@ -46,7 +71,7 @@ def _for_each_chunk(out: Array, threads: int, work: Callable[[slice], Any]) -> l
 
 
 def _read_only(array: Array) -> Array:
-    """Flat. A writable array would be another type to numba, and compiled for once more."""
+    """Flat and read-only: a writable array is another type to numba, which compiles once more."""
     flat = array.reshape(-1)
     flat.flags.writeable = False
     return flat
@@ -78,24 +103,25 @@ def _plan(N: int) -> tuple[Array, ...] | None:
     )
 
 
-def extract_patches(obj: Array, positions: Array, out: Array, threads: int) -> None:
-    """See `ptycho_fast.extract_patches`."""
-    kernels, flat, at = _kernels(), _read_only(obj), _read_only(positions).reshape(-1, 2)
+def patches(object: Array, positions: Array, out: Array, threads: int) -> None:
+    """See `protocol.Backend`."""
+    kernels, flat, at = _kernels(), _read_only(object), _read_only(positions).reshape(-1, 2)
     _for_each_chunk(
         out,
         threads,
         lambda chunk: kernels.patches(
-            flat, obj.shape, at[chunk], out.shape[-1], out[chunk].reshape(-1)
+            flat, object.shape, at[chunk], out.shape[-1], out[chunk].reshape(-1)
         ),
     )
 
 
-def _far_field(obj: Array, probe: Array, positions: Array) -> Callable[[slice, Array], None]:
+def _far_field(exposure: Exposure) -> Callable[[slice, Array], None]:
     """Function that writes the intensities of a slice of patterns."""
     kernels = _kernels()
+    obj, probe = exposure.object, exposure.probe
     modes, N, _ = probe.shape
     flat, illumination = _read_only(obj), _read_only(probe)
-    at, plan = _read_only(positions).reshape(-1, 2), _plan(N)
+    at, plan = _read_only(exposure.positions).reshape(-1, 2), _plan(N)
 
     def planned(chunk: slice, out: Array) -> None:
         kernels.intensities(
@@ -119,49 +145,41 @@ def _far_field(obj: Array, probe: Array, positions: Array) -> Callable[[slice, A
     return planned if plan else general
 
 
-def diffract(obj: Array, probe: Array, positions: Array, out: Array, threads: int) -> None:
-    """See `ptycho_fast.diffract`."""
-    far_field = _far_field(obj, probe, positions)
-    _for_each_chunk(out, threads, lambda chunk: far_field(chunk, out[chunk]))
-
-
-def _count(rates: Array, seed: int, first_index: int, out: Array) -> None:
+def _count(rates: Array, counting: Counting, out: Array) -> None:
     """Photons of some patterns."""
     flat = _read_only(rates).reshape(len(rates), -1)
     counts = out.reshape(flat.shape)
-    _kernels().poisson_counts(flat, counts, np.uint64(seed), np.uint64(first_index))
+    _kernels().poisson_counts(flat, counts, np.uint64(counting.seed), _read_only(counting.indices))
 
 
-def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> None:
-    """See `ptycho_fast.sample_photons`."""
-
-    def work(chunk: slice) -> None:
-        _count(expected[chunk], seed, first_index + chunk.start, out[chunk])
-
-    _for_each_chunk(out, threads, work)
-
-
-def observe(
-    obj: Array,
-    probe: Array,
-    positions: Array,
-    scale: float,
-    seed: int,
-    first_index: int,
-    out: Array,
-    threads: int,
-) -> None:
-    """See `ptycho_fast.observe`."""
-    far_field = _far_field(obj, probe, positions)
+def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
+    """See `protocol.Backend`."""
+    far_field = _far_field(exposure)
 
     def work(chunk: slice) -> None:
-        part = out[chunk]
-        rates = np.empty(part.shape, np.float32)
+        out = sink.array[chunk]
+        if sink.kind == "intensity" or counting is None:
+            far_field(chunk, out)
+            return
+        rates = out if sink.kind == "expected" else np.empty(out.shape, np.float32)
         far_field(chunk, rates)
-        rates *= np.float32(scale**2)
-        counts = part if out.dtype == np.uint32 else np.empty(part.shape, np.uint32)
-        _count(rates, seed, first_index + chunk.start, counts)
-        if counts is not part:
-            np.divide(np.sqrt(counts, dtype=np.float64), scale, out=part, casting="same_kind")
+        with np.errstate(over="ignore"):  # infinite photons are found by whoever counts them
+            rates *= np.float32(counting.scale**2)
+        if sink.kind == "counts":
+            _count(rates, counting.part(chunk), out)
+        elif sink.kind == "amplitude":
+            counts = np.empty(out.shape, np.uint32)
+            _count(rates, counting.part(chunk), counts)
+            roots = np.sqrt(counts, dtype=np.float64)
+            np.divide(roots, counting.scale, out=out, casting="same_kind")
 
-    _for_each_chunk(out, threads, work)
+    _for_each_chunk(sink.array, threads, work)
+
+
+def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
+    """See `protocol.Backend`."""
+
+    def work(chunk: slice) -> None:
+        _count(rates[chunk], counting.part(chunk), sink.array[chunk])
+
+    _for_each_chunk(sink.array, threads, work)

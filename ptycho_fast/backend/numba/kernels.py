@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic, models, overload, register_model
 
-from ptycho_fast.backend.numba.photons import poisson_counts as poisson_counts
+from ptycho_fast.backend.numba.compiled import inline, kernel
+from ptycho_fast.backend.numba.poisson import poisson_counts as poisson_counts
 
-_kernel: Any = njit(nogil=True, error_model="numpy", boundscheck=False)
-_inline: Any = njit(nogil=True, error_model="numpy", boundscheck=False, forceinline=True)
 _intrinsic: Any = intrinsic
 
 _WIDTH = 8
@@ -126,12 +125,12 @@ _low = _shuffle(*(i + j for h in (0, 8) for i in range(h, h + 4) for j in (0, 16
 _high = _shuffle(*(i + j for h in (4, 12) for i in range(h, h + 4) for j in (0, 16)))
 
 
-@_inline
+@inline
 def _minus_i(x):  # type: ignore[no-untyped-def]
     return _second_first(x, x * np.float32(-1))
 
 
-@_inline
+@inline
 def _times(x, re, im):  # type: ignore[no-untyped-def]
     return x * re - _minus_i(x) * im
 
@@ -139,13 +138,13 @@ def _times(x, re, im):  # type: ignore[no-untyped-def]
 # --- transforms of a few numbers that stand `step` apart, in natural order ---
 
 
-@_inline
+@inline
 def _dft2(plane, at, step):  # type: ignore[no-untyped-def]
     a, b = _load(plane, at), _load(plane, at + step)
     return a + b, a - b
 
 
-@_inline
+@inline
 def _dft3(plane, at, step):  # type: ignore[no-untyped-def]
     a, b, c = _load(plane, at), _load(plane, at + step), _load(plane, at + 2 * step)
     total, turned = b + c, _minus_i(b - c) * np.float32(0.86602540378443864676)
@@ -153,7 +152,7 @@ def _dft3(plane, at, step):  # type: ignore[no-untyped-def]
     return a + total, middle + turned, middle - turned
 
 
-@_inline
+@inline
 def _dft4(plane, at, step):  # type: ignore[no-untyped-def]
     a, b = _dft2(plane, at, 2 * step)
     c, d = _dft2(plane, at + step, 2 * step)
@@ -161,7 +160,7 @@ def _dft4(plane, at, step):  # type: ignore[no-untyped-def]
     return a + c, b + d, a - c, b - d
 
 
-@_inline
+@inline
 def _dft5(plane, at, step):  # type: ignore[no-untyped-def]
     cos72, cos144 = np.float32(0.30901699437494742410), np.float32(-0.80901699437494742410)
     sin72, sin144 = np.float32(0.95105651629515357212), np.float32(0.58778525229247312917)
@@ -173,7 +172,7 @@ def _dft5(plane, at, step):  # type: ignore[no-untyped-def]
     return x + (s + t), e + g, f + h, f - h, e - g
 
 
-@_inline
+@inline
 def _dft8(plane, at, step):  # type: ignore[no-untyped-def]
     cos45 = np.float32(0.70710678118654752440)
     a, b, c, d = _dft4(plane, at, 2 * step)
@@ -183,7 +182,7 @@ def _dft8(plane, at, step):  # type: ignore[no-untyped-def]
 
 
 def _pass(dft: Any, radix: int) -> Any:
-    @_kernel
+    @kernel
     def run(plane, first, n, span, cosines, sines):  # type: ignore[no-untyped-def]
         for block in range(0, n, radix * span):
             for j in range(span):
@@ -206,7 +205,7 @@ _pass2, _pass3, _pass4 = _pass(_dft2, 2), _pass(_dft3, 3), _pass(_dft4, 4)
 _pass5, _pass8 = _pass(_dft5, 5), _pass(_dft8, 8)
 
 
-@_kernel
+@kernel
 def _transform_rows(plane, n, radices, cosines, sines):  # type: ignore[no-untyped-def]
     """In place, along the rows of a plane, by decimation in frequency."""
     for column in range((n + 7) // 8):
@@ -225,7 +224,7 @@ def _transform_rows(plane, n, radices, cosines, sines):  # type: ignore[no-untyp
                 _pass2(plane, first, n, span, cosines, sines)
 
 
-@_inline
+@inline
 def _zipped(x):  # type: ignore[no-untyped-def]
     a, b, c, d, e, f, g, h = x
     return (
@@ -234,7 +233,7 @@ def _zipped(x):  # type: ignore[no-untyped-def]
     )
 
 
-@_kernel
+@kernel
 def _transpose(plane, at):  # type: ignore[no-untyped-def]
     """Eight lanes from `at` on become those of the other axis: three perfect shuffles."""
     x = (
@@ -250,7 +249,7 @@ def _transpose(plane, at):  # type: ignore[no-untyped-def]
 # --- stages ---
 
 
-@_kernel
+@kernel
 def _split(x, low, high):  # type: ignore[no-untyped-def]
     if not x > low:
         return int(low), 0.0
@@ -260,7 +259,7 @@ def _split(x, low, high):  # type: ignore[no-untyped-def]
     return int(whole), x - whole
 
 
-@_kernel
+@kernel
 def _open_window(obj, H, W, N, position, copy):  # type: ignore[no-untyped-def]
     """The N + 1 by N + 1 taps as (array, offset, stride) and the weights.
 
@@ -279,13 +278,13 @@ def _open_window(obj, H, W, N, position, copy):  # type: ignore[no-untyped-def]
     return copy, 0, N + 1, weights
 
 
-@_inline
+@inline
 def _across(taps, at, weights):  # type: ignore[no-untyped-def]
     """Eight neighbours, interpolated along the columns, as pairs."""
     return _load(taps, at) * weights[0] + _load(taps, at + 1) * weights[1]
 
 
-@_kernel
+@kernel
 def patches(obj, shape, positions, N, out):  # type: ignore[no-untyped-def]
     """Samples of the flat `obj` around each position, to the flat `out`."""
     H, W = shape
@@ -300,7 +299,7 @@ def patches(obj, shape, positions, N, out):  # type: ignore[no-untyped-def]
                 _store(out, (b * N + r) * N + c, upper * weights[2] + lower * weights[3])
 
 
-@_kernel
+@kernel
 def _exit_wave(taps, first, stride, weights, probe, N, waves):  # type: ignore[no-untyped-def]
     """One mode's wave, transposed: the columns are the rows of `waves`."""
     for row in range(0, N, 8):
@@ -318,7 +317,7 @@ def _exit_wave(taps, first, stride, weights, probe, N, waves):  # type: ignore[n
             _transpose(waves, at)
 
 
-@_kernel
+@kernel
 def intensities(obj, shape, probe, modes, positions, N, plan, out):  # type: ignore[no-untyped-def]
     """Far-field intensities around each position, to the flat `out`."""
     H, W = shape

@@ -1,18 +1,38 @@
 """The definition: NumPy in float64, plain, pattern by pattern. Results are rounded at the end."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast.backend.reference import photons
+from ptycho_fast.backend.protocol import Capabilities
+from ptycho_fast.backend.records import Counting, Exposure, Sink
+from ptycho_fast.backend.reference.poisson import counts as photons_of
 
 Array = npt.NDArray[Any]
 
+capabilities = Capabilities()
+
 
 def why_not() -> str:
-    """Needs NumPy and SciPy alone."""
+    """Empty: NumPy and SciPy are all that it needs."""
     return ""
+
+
+def first_call() -> str:
+    """See `protocol.Backend`."""
+    return ""
+
+
+def place(device: int | None) -> AbstractContextManager[object]:
+    """See `protocol.Backend`."""
+    return nullcontext()
+
+
+def resident(array: Array) -> Array:
+    """See `protocol.Backend`."""
+    return array
 
 
 def patch(obj: Array, position: Array, N: int) -> Array:
@@ -53,7 +73,8 @@ def intensity(far_field: Array) -> Array:
 
 def expected_photons(intensity: Array, scale: float) -> Array:
     """Float32 photons per pixel, from float32 intensities, as conventions have it."""
-    return np.float32(scale**2) * intensity.astype(np.float32)
+    with np.errstate(over="ignore"):  # infinite photons are found by whoever counts them
+        return np.float32(scale**2) * intensity.astype(np.float32)
 
 
 def amplitude(counts: Array, scale: float) -> Array:
@@ -61,39 +82,32 @@ def amplitude(counts: Array, scale: float) -> Array:
     return (np.sqrt(counts.astype(np.float64)) / scale).astype(np.float32)
 
 
-def extract_patches(obj: Array, positions: Array, out: Array, threads: int) -> None:
-    """See `ptycho_fast.extract_patches`."""
+def patches(object: Array, positions: Array, out: Array, threads: int) -> None:
+    """See `protocol.Backend`."""
     for b, position in enumerate(positions):
-        out[b] = patch(obj, position, out.shape[-1])
+        out[b] = patch(object, position, out.shape[-1])
 
 
-def diffract(obj: Array, probe: Array, positions: Array, out: Array, threads: int) -> None:
-    """See `ptycho_fast.diffract`."""
-    for b, position in enumerate(positions):
-        psi = exit_wave(probe, patch(obj, position, probe.shape[-1]))
-        out[b] = intensity(far_field(psi))
+def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
+    """See `protocol.Backend`."""
+    N = exposure.probe.shape[-1]
+    for b, position in enumerate(exposure.positions):
+        psi = exit_wave(exposure.probe, patch(exposure.object, position, N))
+        sink.array[b] = _observed(intensity(far_field(psi)), counting, sink, b)
 
 
-def sample_photons(expected: Array, seed: int, first_index: int, out: Array, threads: int) -> None:
-    """See `ptycho_fast.sample_photons`."""
-    for b, rate in enumerate(expected):
-        out[b] = photons.counts(rate, seed, first_index + b)
+def _observed(intensity: Array, counting: Counting | None, sink: Sink, b: int) -> Array:
+    """One pattern, as the sink wants it."""
+    if sink.kind == "intensity" or counting is None:
+        return intensity
+    expected = expected_photons(intensity, counting.scale)
+    if sink.kind == "expected":
+        return expected
+    counts = photons_of(expected, counting.seed, int(counting.indices[b]))
+    return counts if sink.kind == "counts" else amplitude(counts, counting.scale)
 
 
-def observe(
-    obj: Array,
-    probe: Array,
-    positions: Array,
-    scale: float,
-    seed: int,
-    first_index: int,
-    out: Array,
-    threads: int,
-) -> None:
-    """See `ptycho_fast.observe`."""
-    intensities = np.empty(out.shape, np.float32)
-    diffract(obj, probe, positions, intensities, threads)
-    counts = np.empty(out.shape, np.uint32) if out.dtype == np.float32 else out
-    sample_photons(expected_photons(intensities, scale), seed, first_index, counts, threads)
-    if out.dtype == np.float32:
-        out[...] = amplitude(counts, scale)
+def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
+    """See `protocol.Backend`."""
+    for b, rate in enumerate(rates):
+        sink.array[b] = photons_of(rate, counting.seed, int(counting.indices[b]))

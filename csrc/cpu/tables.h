@@ -1,11 +1,11 @@
-// Tables for the transforms: made once per call, in double, from IEEE-exact operations only, so that they are the same
-// on every machine.
+// Tables for the transforms. They are made once per call, in double precision, with correctly rounded operations only,
+// so that they are the same on every machine.
 #pragma once
 #include <cstdint>
 #include <memory>
 #include <vector>
 
-#include "../plan.h"
+#include "../fft_plan.h"
 
 namespace pf {
 
@@ -17,7 +17,7 @@ struct FftTables {
   explicit FftTables(int n);
 };
 
-// Everything an AxisPlan points to.
+// Everything that an AxisPlan points to; n is 1 to 2048.
 class AxisTables {
  public:
   explicit AxisTables(int n);
@@ -26,6 +26,7 @@ class AxisTables {
   AxisPlan plan;
 
  private:
+  void fill(int n);
   std::unique_ptr<FftTables<float>> fft_;
   std::unique_ptr<FftTables<double>> chirp_fft_;
   std::vector<double> chirp_, filter_;

@@ -1,20 +1,21 @@
-// One pattern, from the object under the probe to what the detector counts: the only place where the stages meet.
+// One pattern on a CPU, from the object to the intensity or the expected photons; cuda/pattern.h is the same for a GPU.
 //
-//   patch      o[r, c]     bilinear sample of the object
-//   exit wave  psi = probe[m] o
-//   far field  F   = FFT2(psi) / N
-//   intensity  I   = sum_m |F|^2, zero frequency at (N/2, N/2)
-//   dose       lam = s^2 I
-//   photons    k   ~ Poisson(lam)
-//   amplitude  A   = sqrt(k) / s
+//   patch      o[r, c]     bilinear sample of the object                patch.h
+//   exit wave  psi = probe[m] o                                         exit_wave.h
+//   far field  F   = FFT2(psi)                                          fft.h
+//   intensity  I   = sum_m |F|^2 / N^2, zero frequency at (N/2, N/2)    dose.h
+//   dose       lam = s^2 I                                              dose.h
 //
-// Small structures are passed by value: a store through a float pointer might else be taken to change them.
+// A pattern is worked on in phases. All work of a phase is done before the next phase begins. Within a phase the items
+// (a panel of columns or of rows) may be done in any order, with the same bits.
 //
-// A pattern is worked on in phases; between two phases all work of the first is done. Within a phase the items (a lane
-// of columns, a tile) touch disjoint data and may run in any order or at once.
+// Small structures are passed by value: otherwise the compiler must assume that a store through a float pointer changes
+// them.
 #pragma once
+#include "../dose.h"
+#include "../exit_wave.h"
+#include "../fft.h"
 #include "patch.h"
-#include "poisson.h"
 
 namespace pf {
 inline namespace PF_ISA {
@@ -29,29 +30,29 @@ inline void transform_panel(const AxisPlan& axis, float* rows, const Scratch& sc
       chirp_line<W>(axis.chirp, axis.n, re, im, c, panel_row, scratch.chirp_re, scratch.chirp_im, W, out);
 }
 
-// Phase 1, item = a panel of columns: exit wave of a mode, and its transform along the rows' index. The padding becomes
+// Phase 1, item = a panel of columns: exit wave of a mode, and its transform along the row index. The padding becomes
 // zero: in columns because the padded probe is zero there, in rows so that the next phase reads nothing undefined.
 template <int W>
-inline void transform_columns(const Object& object, const Placement& place, const Probe& probe, int mode, Shape shape,
-                              const AxisPlan& axis, int column, const Scratch& scratch) {
+inline void transform_columns(const Object& object, const Placement& place, const ProbePanels& probe, int mode,
+                              Shape shape, const AxisPlan& axis, int column, const Scratch& scratch) {
   constexpr int lanes = lane_padding / W;
   const Window window = open_window(object, place, 0, column, shape.n + 1, lane_padding + 1, scratch.window);
-  const float* probe_rows = probe.panels + 2 * (ptrdiff_t(mode) * shape.padded + column) * shape.n;
+  const float* probe_rows = probe.data + 2 * (ptrdiff_t(mode) * shape.padded + column) * shape.n;
   float* rows = scratch.field + 2 * ptrdiff_t(column) * shape.padded;
   Pairs<W> upper[lanes];
   for (int k = 0; k < lanes; ++k) upper[k] = tap_row<W>(window, 0, k * W);
   for (int r = 0; r < shape.n; ++r) {
-    // The object's rows lie too far apart for the processor to see them coming.
+    // The rows of the object are too far apart for the CPU's own prefetching.
     const float* ahead = window.origin + (r + band) * window.stride;
     for (int k = 0; k <= 2 * lane_padding; k += lane_padding) PF_PREFETCH(ahead + k);
 #pragma GCC unroll 4
     for (int k = 0; k < lanes; ++k) {
       const auto lower = tap_row<W>(window, r + 1, k * W);
-      const auto o = separated<W>(patch_value<W>(window, upper[k], lower));
+      const auto patch = separated<W>(patch_value<W>(window, upper[k], lower));
       const ptrdiff_t re = r * panel_row + k * W, im = re + lane_padding;
-      const auto p_re = load<float, W>(probe_rows + re), p_im = load<float, W>(probe_rows + im);
-      store<float, W>(rows + re, p_re * o.re - p_im * o.im);
-      store<float, W>(rows + im, p_re * o.im + p_im * o.re);
+      const auto wave = exit_wave(patch, load<float, W>(probe_rows + re), load<float, W>(probe_rows + im));
+      store<float, W>(rows + re, wave.re);
+      store<float, W>(rows + im, wave.im);
       upper[k] = lower;
     }
   }
@@ -59,27 +60,7 @@ inline void transform_columns(const Object& object, const Placement& place, cons
   transform_panel<W>(axis, rows, scratch, Keep<float, W>{rows, rows + lane_padding});
 }
 
-template <int W, int H, int... I>
-PF_HD void swap_halves(lane<float, W>& a, lane<float, W>& b, Indices<I...>) {
-  const lane<float, W> x = a, y = b;
-  a = PF_SHUFFLE(x, y, float, W, ((I & H) ? W + I - H : I)...);
-  b = PF_SHUFFLE(x, y, float, W, ((I & H) ? W + I : I + H)...);
-}
-
-template <int W, int H>
-PF_HD void transpose_step(lane<float, W> (&rows)[W]) {
-  for (int r = 0; r < W; ++r)
-    if (!(r & H)) swap_halves<W, H>(rows[r], rows[r | H], typename make_indices<W>::type());
-  if constexpr (H > 1) transpose_step<W, H / 2>(rows);
-}
-
-// A W x W tile in registers.
-template <int W>
-PF_HD void transpose(lane<float, W> (&rows)[W]) {
-  if constexpr (W > 1) transpose_step<W, W / 2>(rows);
-}
-
-// From the columns' panels of the field to a panel of rows.
+// From the panels of columns of the field to one panel of rows.
 template <int W>
 inline void transpose_panel(const float* field, Shape shape, int row, float* line) {
   for (int c = 0; c < shape.padded; c += W) {
@@ -95,40 +76,29 @@ inline void transpose_panel(const float* field, Shape shape, int row, float* lin
   }
 }
 
-// |x|^2, on top of what there is or, for the first mode, of nothing.
-template <int W>
-struct AddIntensity {
-  float* sum;
-  bool first;
-  PF_HD void operator()(ptrdiff_t at, Complex<lane<float, W>> x) const {
-    auto intensity = squared_modulus(x);
-    if (!first) intensity = load<float, W>(sum + at) + intensity;
-    store<float, W>(sum + at, intensity);
-  }
-};
-
-// From positions back to detector pixels, rows of detector; the transform's 1 / N^2, then the dose (1 for none).
+// From the order of the transform to that of the detector, for a panel of rows; the dose is applied on the way.
 template <int W>
 inline void write_rows(const float* sum, Shape shape, const AxisPlan& axis, int row, float dose, float* out) {
   const int n = shape.n, *position = axis.position_of_pixel, *pixel = axis.pixel_of_position;
-  const float unitary = 1 / (float(n) * float(n));
+  const float unitary = unitary_factor(n);
   for (int r = 0; r < lane_padding && row + r < n; r += W) {
     const int height = n - row - r < W ? n - row - r : W;
     for (int c = 0; c < n; c += W) {
       const int width = n - c < W ? n - c : W;
       lane<float, W> tile[W];
       for (int i = 0; i < W; ++i)
-        tile[i] = load<float, W>(sum + position[i < width ? c + i : c] * panel_row + r) * unitary * dose;
+        tile[i] =
+            expected_photons(load<float, W>(sum + position[i < width ? c + i : c] * panel_row + r), unitary, dose);
       transpose<W>(tile);
       for (int i = 0; i < height; ++i) store_first<W>(out + int64_t(pixel[row + r + i]) * n + c, tile[i], width);
     }
   }
 }
 
-// Phase 2, item = a panel of rows: the transform along the columns' index, intensity, and after the last mode the rows
-// of the detector.
+// Phase 2, item = a panel of rows: the transform along the column index, the intensity, and after the last mode the
+// rows of the result (n, n).
 template <int W>
-inline void transform_rows(const Probe& probe, int mode, Shape shape, const AxisPlan& axis, int row,
+inline void transform_rows(const ProbePanels& probe, int mode, Shape shape, const AxisPlan& axis, int row,
                            const Scratch& scratch, float dose, float* out) {
   float* sum = scratch.line;
   if (probe.modes > 1) sum = scratch.sum + ptrdiff_t(row / panel_row * panel_row) * shape.padded + row % panel_row;
@@ -137,20 +107,15 @@ inline void transform_rows(const Probe& probe, int mode, Shape shape, const Axis
   if (mode == probe.modes - 1) write_rows<W>(sum, shape, axis, row, dose, out);
 }
 
-// The phases of one pattern in turn: (n, n) intensities times dose = s^2, or before dose where that is 1.
+// All phases of one pattern: (n, n) expected photons, or intensities if the dose factor is 1.
 template <int W>
-inline void intensity(const Object& object, const Placement& place, const Probe& probe, const Shape& shape,
-                      const AxisPlan& axis, const Scratch& scratch, float dose, float* out) {
+inline void expose(const Object& object, const Placement& place, const ProbePanels& probe, const Shape& shape,
+                   const AxisPlan& axis, const Scratch& scratch, float dose, float* out) {
   for (int mode = 0; mode < probe.modes; ++mode) {
     for (int c = 0; c < shape.n; c += lane_padding)
       transform_columns<W>(object, place, probe, mode, shape, axis, c, scratch);
     for (int r = 0; r < shape.n; r += lane_padding) transform_rows<W>(probe, mode, shape, axis, r, scratch, dose, out);
   }
-}
-
-// sqrt is exact to the last bit by IEEE 754, in a vector as in a scalar.
-PF_HD void amplitude(const uint32_t* counts, int64_t n_pixels, double scale, float* out) {
-  for (int64_t i = 0; i < n_pixels; ++i) out[i] = float(root(double(counts[i])) / scale);
 }
 
 }  // namespace PF_ISA

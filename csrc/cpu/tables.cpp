@@ -1,6 +1,7 @@
-#include "plans.h"
+#include "tables.h"
 
 #include "../fft.h"
+#include "float_control.h"
 
 namespace pf {
 namespace {
@@ -9,7 +10,8 @@ struct Rotation {
   double re, im;
 };
 
-// exp(-2 pi i t / n), reduced to the first octant by integers, then by Taylor series (error below 1e-16 there).
+// exp(-2 pi i t / n): the angle is reduced to the first octant in integers; there a Taylor series has an error below
+// 1e-16.
 Rotation rotation(int64_t t, int64_t n) {
   t %= n;
   const int64_t octant = 8 * t / n;
@@ -28,19 +30,6 @@ Rotation rotation(int64_t t, int64_t n) {
   return {left ? -c : c, below ? s : -s};
 }
 
-// The radices of the passes, or none where n has a prime factor above 5. Large ones first: fewer passes.
-std::vector<int> radices(int n) {
-  std::vector<int> result;
-  int twos = 0;
-  while (n % 2 == 0) n /= 2, ++twos;
-  while (twos >= 5 || twos == 3) result.push_back(8), twos -= 3;
-  while (twos >= 2) result.push_back(4), twos -= 2;
-  if (twos == 1) result.push_back(2);
-  while (n % 5 == 0) result.push_back(5), n /= 5;
-  while (n % 3 == 0) result.push_back(3), n /= 3;
-  return n == 1 ? result : std::vector<int>();
-}
-
 int power_of_two_from(int n) {
   int power = 1;
   while (power < n) power *= 2;
@@ -51,13 +40,14 @@ int power_of_two_from(int n) {
 
 template <class T>
 FftTables<T>::FftTables(int n) : plan{}, twiddle(2 * size_t(n)), at(size_t(n)) {
-  const std::vector<int> passes = radices(n);
+  const Radices passes = radices_of(n);
   plan.n = n;
+  plan.n_passes = passes.count;
   int span = n;
-  for (const int radix : passes) {
-    span /= radix;
-    plan.radix[plan.n_passes] = radix;
-    plan.span[plan.n_passes++] = span;
+  for (int p = 0; p < passes.count; ++p) {
+    span /= passes.radix[p];
+    plan.radix[p] = passes.radix[p];
+    plan.span[p] = span;
   }
   for (int k = 0; k < n; ++k) {
     int rest = k, position = 0;
@@ -78,8 +68,12 @@ template struct FftTables<float>;
 template struct FftTables<double>;
 
 AxisTables::AxisTables(int n) : plan{}, position_of_pixel_(size_t(n)), pixel_of_position_(size_t(n)) {
+  with_default_float_control([&] { fill(n); });
+}
+
+void AxisTables::fill(int n) {
   plan.n = n;
-  plan.mixed_radix = !radices(n).empty();
+  plan.mixed_radix = radices_of(n).count > 0;
   if (plan.mixed_radix) {
     fft_ = std::make_unique<FftTables<float>>(n);
     plan.fft = fft_->plan;

@@ -1,39 +1,14 @@
-// Photon counts of a whole pattern on the lanes of a processor: pixels are put together by the way they are counted.
+// Photon counts of a pattern on the lanes of a CPU. poisson.h counts pixels in two ways, depending on the rate; here
+// the pixels are sorted by the way they are counted, so that whole lanes go the same way. cuda/photons.h needs none of
+// this: a GPU thread counts its pixel alone.
 #pragma once
+#include "../lane_shuffle.h"
 #include "../poisson.h"
 
 namespace pf {
 inline namespace PF_ISA {
 
-constexpr int kManyToSum = 24;  // of 32: fewer are gathered, which costs less than idle lanes
-
-// Stores the numbers whose bits are set side by side; what follows them, up to a whole lane, is undefined.
-#if defined(__AVX2__) && !defined(__CUDACC__)
-constexpr bool packs_lanes(int w) { return w >= 8; }
-
-// The numbers of the set bits of every byte.
-struct SetBits {
-  uint8_t of[256][8] = {};
-  constexpr SetBits() {
-    for (int byte = 0; byte < 256; ++byte)
-      for (int i = 0, n = 0; i < 8; ++i)
-        if (byte >> i & 1) of[byte][n++] = uint8_t(i);
-  }
-};
-constexpr SetBits kSetBits;
-
-PF_HD void store_packed(void* to, lane<uint32_t, 8> x, uint32_t chosen) {
-  const __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)kSetBits.of[chosen]));
-  _mm256_storeu_si256((__m256i*)to, _mm256_permutevar8x32_epi32((__m256i)x, order));
-}
-#else
-constexpr bool packs_lanes(int) { return false; }
-#endif
-#if defined(__AVX512F__) && !defined(__CUDACC__)
-PF_HD void store_packed(void* to, lane<uint32_t, 16> x, uint32_t chosen) {
-  _mm512_mask_compressstoreu_epi32(to, __mmask16(chosen), (__m512i)x);
-}
-#endif
+constexpr int kManyToSum = 24;  // of 32 pixels; fewer than that are collected first, which is faster than idle lanes
 
 template <int D, class T>
 PF_HD lane<double, D> load_rates(const T* from) {
@@ -56,12 +31,12 @@ PF_HD void store_counts(uint32_t* to, lane<uint64_t, D> count) {
   }
 }
 
-// Lanes of D doubles, or of W floats, that are worked on together: a few, so that none waits for the result of the last
-// operation.
+// Lanes of D doubles, or of W floats, that are worked on together: several, because each operation has to wait for the
+// result of the one before.
 constexpr int lanes_together(int d) { return d < 4 ? 4 : 16 / d; }
 constexpr int quick_lanes_together(int w) { return w < 8 ? 4 : 32 / w; }
 
-// Counts of 16 pixels, all with rates below 8 (`sum`) or none. D doubles make a lane.
+// Counts of 16 pixels, with rates that are all below 8 (`sum`) or all not. A lane is D doubles.
 template <int D, class T>
 inline void count_sixteen(bool sum, const T* rate, const uint64_t* bits, uint32_t* count) {
   constexpr int K = lanes_together(D);
@@ -91,7 +66,8 @@ inline void count_sixteen(bool sum, const T* rate, const uint64_t* bits, uint32_
   }
 }
 
-// Counts of 32 pixels in floats, all with rates below 8 (`sum`) or none. A set bit of the result marks one in doubt.
+// Counts of 32 pixels in single precision, with rates that are all below 8 (`sum`) or all not. A set bit of the result
+// marks a count in doubt.
 template <int W>
 PF_HD uint32_t count_quickly(bool sum, const float* rate, const uint32_t* high, uint32_t* count) {
   constexpr int K = quick_lanes_together(W);
@@ -103,13 +79,13 @@ PF_HD uint32_t count_quickly(bool sum, const float* rate, const uint32_t* high, 
   return doubtful;
 }
 
-// Pixels of a kind that wait until they are 16: up to 15, and 32 that come.
+// Pixels of one kind, collected until there are 16: up to 15 are left over, and 32 are added at a time.
 struct WaitingPixels {
   uint32_t pixel[48];
   uint64_t bits[48];
   int length;
 
-  // Adds first + i, with its random bits if there are any, for every set bit i.
+  // Adds pixel first + i for every set bit i of `chosen`, with its random bits if they are given.
   void add(uint32_t chosen, uint32_t first, const uint64_t* random = nullptr) {
     int n = length;
     for (; chosen; chosen &= chosen - 1, ++n) {
@@ -120,7 +96,7 @@ struct WaitingPixels {
     length = n;
   }
 
-  // Takes the last 16, and returns where they begin; where there are fewer, the first stands in for the rest.
+  // Removes the last 16 and returns where they begin. If there are fewer, the first is repeated.
   int take() {
     for (int i = length; i < 16; ++i) {
       pixel[i] = pixel[0];
@@ -130,7 +106,7 @@ struct WaitingPixels {
   }
 };
 
-// The same until they are 32, with what `count_quickly` needs; the last lane that is stored may lie beyond 63.
+// The same for 32 pixels, with what `count_quickly` needs. Whole lanes are stored, so they may go beyond element 63.
 struct QuickWaitingPixels {
   uint32_t pixel[80], high[80];
   float rate[80];
@@ -170,8 +146,8 @@ struct QuickWaitingPixels {
   }
 };
 
-// One pattern on its way from rate (n_pixels) to count (n_pixels), in doubles. Sixteen pixels in a row that are of one
-// kind go straight through; others wait for more of their kind.
+// One pattern, from rate (n_pixels) to count (n_pixels), in double precision. Sixteen neighbouring pixels of one kind
+// are counted at once; others are collected until there are sixteen of their kind.
 template <class T, int W>
 struct PatternCounts {
   static constexpr int D = W / 2;
@@ -186,7 +162,7 @@ struct PatternCounts {
     to_expand.length = to_sum.length = 0;
   }
 
-  // Random bits of the first and of the second pixels of 16 blocks, block_at(i) those from i on.
+  // Random bits of the first and second pixels of 16 blocks; block_at(i) is a lane of blocks from block i on.
   template <class F>
   void random_bits(F block_at, uint64_t* first, uint64_t* second) const {
     constexpr int K = lanes_together(D);
@@ -203,16 +179,16 @@ struct PatternCounts {
     }
   }
 
-  // Counts 16 that wait; in floats their random bits are made again.
+  // Counts 16 collected pixels. With rates in single precision their random bits were not kept, and are made again.
   void settle(bool sum, WaitingPixels& waiting) const {
     const int from = waiting.take();
     const uint32_t* pixel = waiting.pixel + from;
     uint64_t* bits = waiting.bits + from;
     if constexpr (sizeof(T) == sizeof(float)) {
       uint64_t block[16], second[16];
-      for (int i = 0; i < 16; ++i) block[i] = pixel[i] / 32 * 16 + pixel[i] % 16;
+      for (int i = 0; i < 16; ++i) block[i] = photon_block(pixel[i]);
       random_bits([&](int i) { return load<uint64_t, D>(block + i); }, bits, second);
-      for (int i = 0; i < 16; ++i) bits[i] = pixel[i] / 16 % 2 ? second[i] : bits[i];
+      for (int i = 0; i < 16; ++i) bits[i] = is_second(pixel[i]) ? second[i] : bits[i];
     }
     T rates[16];
     uint32_t counts[16];
@@ -221,13 +197,13 @@ struct PatternCounts {
     for (int i = 0; i < 16; ++i) count[pixel[i]] = counts[i];
   }
 
-  // Counts those that wait, until fewer than `below` of a kind are left.
+  // Counts collected pixels until fewer than `below` of each kind are left.
   void settle_waiting(int below) {
     while (to_expand.length >= below) settle(false, to_expand);
     while (to_sum.length >= below) settle(true, to_sum);
   }
 
-  // Sixteen pixels in a row.
+  // Sixteen neighbouring pixels.
   void run_16(const uint64_t* bits, uint32_t first) {
     uint32_t large = 0, zero = 0;
     PF_UNROLL
@@ -266,7 +242,7 @@ struct PatternCounts {
   }
 };
 
-// The same in floats, 32 pixels at a time. Those in doubt wait for the doubles.
+// The same in single precision, 32 pixels at a time. Counts in doubt are made again in double precision.
 template <int W>
 struct QuickPatternCounts : PatternCounts<float, W> {
   using Exact = PatternCounts<float, W>;
@@ -295,7 +271,7 @@ struct QuickPatternCounts : PatternCounts<float, W> {
     for (int i = 0; i < 32; i += W) large |= mask_bits(load<float, W>(rates + i) >= float(kSumBelow)) << i;
     if (large == ~0u) return to_expand.add(count_quickly<W>(false, rates, high, count + first), first);
     PF_UNROLL
-    for (int i = 0; i < 32; i += W) {  // as in doubles
+    for (int i = 0; i < 32; i += W) {  // as in double precision
       zero |= mask_bits(quick_uniform<W>(load<uint32_t, W>(high + i)) + load<float, W>(rates + i) < 1 - 0x1p-20f) << i;
       store<uint32_t, W>(count + first + i, lane<uint32_t, W>{});
     }
@@ -309,7 +285,7 @@ struct QuickPatternCounts : PatternCounts<float, W> {
   }
 
   void run(uint32_t n_pixels) {
-    uint32_t first = 0, high[128];  // a few times 32, so that the loops over them overlap
+    uint32_t first = 0, high[128];  // several times 32, so that the CPU can overlap the loops over them
     while (first + 32 <= n_pixels) {
       uint32_t n = 0;
       for (; n < 128 && first + n + 32 <= n_pixels; n += 32)
@@ -327,13 +303,14 @@ struct QuickPatternCounts : PatternCounts<float, W> {
   }
 };
 
-// Counts of one pattern. rate (n_pixels), in photons, 0 to 2^31; W = 4, 8 or 16 numbers of 32 bits make a lane.
+// Counts of one pattern. rate: (n_pixels) expected photons, 0 to 2^31; n_pixels: at most most_pixels. A lane is W = 4,
+// 8 or 16 numbers of 32 bits.
 template <class T, int W>
-inline void poisson_counts(const T* rate, uint32_t* count, int n_pixels, uint64_t seed, uint64_t pattern) {
+inline void count_photons(const T* rate, uint32_t* count, uint32_t n_pixels, uint64_t seed, uint64_t pattern) {
   if constexpr (sizeof(T) == sizeof(float))
-    QuickPatternCounts<W>(rate, count, seed, pattern).run(uint32_t(n_pixels));
+    QuickPatternCounts<W>(rate, count, seed, pattern).run(n_pixels);
   else
-    PatternCounts<T, W>(rate, count, seed, pattern).run(uint32_t(n_pixels));
+    PatternCounts<T, W>(rate, count, seed, pattern).run(n_pixels);
 }
 
 }  // namespace PF_ISA

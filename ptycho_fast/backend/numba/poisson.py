@@ -1,7 +1,6 @@
 """Photon counts in numba: csrc/philox.h and csrc/poisson.h, operation by operation, same bits.
 
-The approximations, their sources and error bounds are described there; tools/fit_poisson.py makes
-the coefficients.
+The approximations, their sources and error bounds are described there.
 """
 
 import math
@@ -9,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-_kernel: Any = njit(nogil=True, error_model="numpy", boundscheck=False)
+from ptycho_fast.backend.numba import poisson_coefficients as fitted
+from ptycho_fast.backend.numba.compiled import inline, kernel
+
 _intrinsic: Any = intrinsic
-_inline: Any = njit(nogil=True, error_model="numpy", boundscheck=False, forceinline=True)
 
 _SUM_BELOW = 8.0
 _CHECK_BELOW = 640.0
@@ -22,88 +22,6 @@ _ROUND = 1.5 * 2.0**52
 _TAIL = 0.5 - 2.0**-9
 _PIXELS = 1024  # worked on together: a multiple of 32
 _LN2_HIGH, _LN2_LOW = float.fromhex("0x1.62e42fee00000p-1"), float.fromhex("0x1.a39ef35793c76p-33")
-_EXP = (
-    1.0,
-    -1.0,
-    0.5000000000000019,
-    -0.1666666666666668,
-    0.0416666666664881,
-    -0.008333333333319601,
-    0.0013888888952314775,
-    -0.00019841269890047113,
-    2.4801485482328494e-05,
-    -2.755724091857897e-06,
-    2.763263963904103e-07,
-    -2.5110037605963777e-08,
-)
-_MIDDLE_TOP = (
-    9.756146817600342,
-    2588.9497162787434,
-    129592.17254363374,
-    1916245.586744359,
-    9362741.973840222,
-    14063073.226342535,
-    4791151.363090953,
-    48016.940668974894,
-)
-_MIDDLE_BOTTOM = (
-    1.0,
-    334.19218558255267,
-    20510.112068762046,
-    384755.04410366074,
-    2626178.2558271154,
-    6874010.689283602,
-    6589782.616309797,
-    1598489.8369068222,
-)
-_TAIL_TOP = (
-    -3.13933621351649,
-    -10.24424555074286,
-    5.130096154498292,
-    11.420697628441708,
-    3.0276263864565984,
-    0.16804217478002534,
-)
-_TAIL_BOTTOM = (
-    1.0,
-    7.213755584019673,
-    8.379184303226353,
-    2.142428173211188,
-    0.1188043934207987,
-    1.7680089760545202e-07,
-)
-_H = (
-    0.1666666665899598,
-    -0.013888889378767307,
-    0.0037037480008599967,
-    -0.0013308775604660445,
-    0.0005536737153098066,
-    -0.0002659987678104228,
-    0.0001845061200611569,
-    -7.963210787660384e-05,
-)
-_C0 = (
-    0.3333333333108005,
-    -0.027777782382521134,
-    0.00864198923888887,
-    -0.0035206869854893445,
-    0.0016514303805582168,
-    -0.0011679973550574045,
-    0.0005821177338244275,
-)
-_C1 = (
-    -0.019753106745094846,
-    0.017259085303882284,
-    -0.01267449239886369,
-    0.008602712845063476,
-    -0.012307779853886003,
-    0.00788243314417186,
-)
-_C2 = (
-    -0.0006152707318792817,
-    0.0024700169399524464,
-    -0.010960702368633246,
-)
 _ARTANH = tuple(2.0 / k for k in range(1, 20, 2))
 
 _LOW = np.uint64(0xFFFFFFFF)
@@ -121,7 +39,7 @@ def _double(_: Any, bits: Any) -> Any:
     return types.float64(types.uint64), emit
 
 
-@_inline  # type: ignore[untyped-decorator]
+@inline
 def _polynomial(c: Any, x: Any) -> Any:
     n = len(c)
     square = x * x
@@ -133,14 +51,14 @@ def _polynomial(c: Any, x: Any) -> Any:
     return total * x + c[0] if n % 2 else total
 
 
-@_inline  # type: ignore[untyped-decorator]
+@inline
 def _exp_minus(x: Any) -> Any:
     n = (x * 1.4426950408889634 + _ROUND) - _ROUND
     t = (x - n * _LN2_HIGH) - n * _LN2_LOW
-    return _polynomial(_EXP, t) * _double(np.uint64(1023 - int(n)) << np.uint64(52))
+    return _polynomial(fitted.EXP, t) * _double(np.uint64(1023 - int(n)) << np.uint64(52))
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@kernel
 def _log(x: Any) -> Any:
     m, e = math.frexp(x)
     if m < 0.7071067811865476:
@@ -149,7 +67,7 @@ def _log(x: Any) -> Any:
     return e * 0.6931471805599453 + f * _polynomial(_ARTANH, f * f)
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@kernel
 def _sum_quantile(rate: Any, u: Any) -> Any:
     goal = min(u, 1.0 - (rate + 32.0) * 2.0**-51)
     p = total = _exp_minus(rate)
@@ -161,24 +79,25 @@ def _sum_quantile(rate: Any, u: Any) -> Any:
     return count
 
 
-@_inline  # type: ignore[untyped-decorator]
+@inline
 def _middle(u: Any, rate: Any) -> tuple[Any, Any, Any]:
     """Normal quantile between the tails, root of the rate and its inverse."""
     deviation = math.sqrt(rate)
     q = u - 0.5
     y = math.sqrt(u * (1.0 - u))
-    bottom = _polynomial(_MIDDLE_BOTTOM, y)
+    bottom = _polynomial(fitted.MIDDLE_BOTTOM, y)
     common = 1.0 / (bottom * deviation)
-    return q * _polynomial(_MIDDLE_TOP, y) * (common * deviation), deviation, common * bottom
+    return q * _polynomial(fitted.MIDDLE_TOP, y) * (common * deviation), deviation, common * bottom
 
 
-@_inline  # type: ignore[untyped-decorator]
+@inline
 def _expand(rate: Any, w: Any, deviation: Any, inverse_deviation: Any) -> tuple[Any, bool]:
     """Count at a normal quantile, and whether it is in doubt."""
     s = w * inverse_deviation
     inverse = inverse_deviation * inverse_deviation
-    small = _polynomial(_C0, s) + inverse * (_polynomial(_C1, s) + inverse * _polynomial(_C2, s))
-    offset = deviation * w + (w * w * _polynomial(_H, s) + small)
+    higher = _polynomial(fitted.C1, s) + inverse * _polynomial(fitted.C2, s)
+    small = _polynomial(fitted.C0, s) + inverse * higher
+    offset = deviation * w + (w * w * _polynomial(fitted.H, s) + small)
     whole = (rate + _ROUND) - _ROUND
     x = (rate - whole) - 0.5 + offset
     nearest = (x + _ROUND) - _ROUND
@@ -187,7 +106,7 @@ def _expand(rate: Any, w: Any, deviation: Any, inverse_deviation: Any) -> tuple[
     return whole + nearest, (rate < _CHECK_BELOW) & far
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@kernel
 def poisson_quantile(u: Any, rate: Any) -> Any:
     """Smallest integer ``k >= 0`` with ``F(k; rate) >= u``, u in (0, 1), rate in [0, 2**31]."""
     if rate < _SUM_BELOW:
@@ -196,19 +115,19 @@ def poisson_quantile(u: Any, rate: Any) -> Any:
     q = u - 0.5
     if abs(q) > _TAIL:
         t = math.sqrt(-_log(0.5 - abs(q)))
-        tail = _polynomial(_TAIL_TOP, t) / _polynomial(_TAIL_BOTTOM, t)
+        tail = _polynomial(fitted.TAIL_TOP, t) / _polynomial(fitted.TAIL_BOTTOM, t)
         w = tail if q > 0.0 else -tail
     count, doubtful = _expand(rate, w, deviation, inverse_deviation)
     return _sum_quantile(rate, u) if doubtful else int(count)
 
 
-@_inline  # type: ignore[untyped-decorator]
+@inline
 def _uniform(bits: Any) -> Any:
     """The upper 52 bits, as the middle of their interval of (0, 1)."""
     return ((_double(bits >> np.uint64(12) | _TWO_TO_52) - 2.0**52) + 0.5) * 2.0**-52
 
 
-@_inline  # type: ignore[untyped-decorator]
+@inline
 def _philox_pair(block: int, seed: int, pattern: int) -> tuple[float, float]:
     """The two uniforms of one block of the photon stream."""
     c0, c1 = np.uint64(block), np.uint64(0)
@@ -225,7 +144,7 @@ def _philox_pair(block: int, seed: int, pattern: int) -> tuple[float, float]:
     return _uniform(c0 | (c1 << _HALF)), _uniform(c2 | (c3 << _HALF))
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@kernel
 def _uniforms(first_block: int, seed: int, pattern: int, u: Any) -> None:
     """Uniforms of the pixels from block `first_block` on; 16 blocks serve 32 pixels."""
     for row in range(u.size // 32):
@@ -234,7 +153,7 @@ def _uniforms(first_block: int, seed: int, pattern: int, u: Any) -> None:
             u[32 * row + i], u[32 * row + 16 + i] = pair
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@kernel
 def _expand_all(rate: Any, u: Any, count: Any) -> None:
     """Counts, or -1 where `poisson_quantile` has to see to it."""
     for i in range(rate.size):
@@ -244,7 +163,7 @@ def _expand_all(rate: Any, u: Any, count: Any) -> None:
 
 
 def _sum_all(steps: int) -> Any:
-    @_kernel  # type: ignore[untyped-decorator]
+    @kernel
     def run(rate: Any, u: Any, count: Any) -> None:
         """Counts as `_sum_quantile` has them, or -1 where they exceed `steps`."""
         for i in range(rate.size):
@@ -263,7 +182,7 @@ def _sum_all(steps: int) -> Any:
 _sum_few, _sum_many = _sum_all(6), _sum_all(20)
 
 
-@_inline  # type: ignore[untyped-decorator]
+@inline
 def _settle(n: int, pixels: Any, rates: Any, us: Any, counts: Any, count: Any) -> int:
     """Hand the counts of `n` pixels out; those that have none yet move up. How many they are."""
     left = 0
@@ -275,14 +194,14 @@ def _settle(n: int, pixels: Any, rates: Any, us: Any, counts: Any, count: Any) -
     return left
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@kernel
 def poisson_counts(
     rates_of: npt.NDArray[np.floating[Any]],
     counts_of: npt.NDArray[np.uint32],
     seed: int,
-    first_index: int,
+    indices: npt.NDArray[np.uint64],
 ) -> None:
-    """Photon counts of successive patterns, into `counts_of`.
+    """Photon counts of patterns, into `counts_of`.
 
     Every pixel gets its `poisson_quantile`. Pixels of a kind are gathered first, so that the loops
     over them have no branches and LLVM can vectorise them.
@@ -293,13 +212,15 @@ def poisson_counts(
         Expected photons per pixel, 0 to 2**31.
     counts_of : (B, n_pixels) uint32
         Result.
-    seed, first_index : int
-        As uint64.
+    seed : uint64
+        Seed of the noise.
+    indices : (B,) uint64
+        Pattern numbers.
     """
     u, rates, us = np.empty(_PIXELS), np.empty(_PIXELS), np.empty(_PIXELS)
     counts, pixels = np.empty(_PIXELS), np.empty(_PIXELS, np.int64)
     for b in range(len(rates_of)):
-        rate, count, pattern = rates_of[b], counts_of[b], first_index + np.uint64(b)
+        rate, count, pattern = rates_of[b], counts_of[b], indices[b]
         for first in range(0, rate.size, _PIXELS):
             here = min(_PIXELS, rate.size - first)
             _uniforms(first // 2, seed, pattern, u[: (here + 31) // 32 * 32])

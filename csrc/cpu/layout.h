@@ -1,0 +1,37 @@
+// How a pattern is laid out in memory while a CPU works on it: plain data, no functions (see fft_plan.h).
+//
+// Complex planes are stored in panels of lane_padding columns (or rows). A row of a panel is lane_padding real parts,
+// followed by as many imaginary parts. So going down a column reads memory without gaps, whatever the size.
+#pragma once
+
+namespace pf {
+
+constexpr int band = 8;                      // rows of a patch that are made together
+constexpr int lane_padding = 16;             // floats: the widest lane, and a cache line
+constexpr int panel_row = 2 * lane_padding;  // floats
+
+// Sizes of a pattern.
+struct Shape {
+  int n;       // patch side
+  int padded;  // n rounded up to a multiple of lane_padding
+};
+
+// The probe modes in panels, zero-padded to `padded` columns.
+struct ProbePanels {
+  const float* data;  // (modes, padded / lane_padding, n, 2, lane_padding)
+  int modes;
+};
+
+// Working memory of one thread.
+struct Scratch {
+  float* field;   // (padded / lane_padding, padded, panel_row): exit wave, then its transform along the row index
+  float* line;    // (padded, panel_row): the rows of one panel, transposed
+  float* sum;     // (padded / panel_row rounded up, padded, panel_row): intensity so far, for pairs of panels of rows;
+                  // only with several modes
+  float* rate;    // (n, n): expected photons, only if they are not first written to the result
+  float* window;  // a piece of the object with zeros around it, see open_window
+  double* chirp_re;  // (2, chirp length, lane_padding), only if the axis needs it
+  double* chirp_im;
+};
+
+}  // namespace pf

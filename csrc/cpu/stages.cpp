@@ -1,0 +1,187 @@
+#include "stages.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "tables.h"
+#include "threads.h"
+
+namespace pf {
+namespace {
+
+Shape shape_of(int n) {
+  const int padded = (n + lane_padding - 1) / lane_padding * lane_padding;
+  return {n, padded};
+}
+
+// What a thread's working memory must have room for.
+struct Needs {
+  const AxisPlan* axis = nullptr;  // of the transforms; none for patches
+  int modes = 0;
+  bool rate = false;
+};
+
+// The working memory of one thread, in one aligned piece.
+class Workspace {
+ public:
+  Workspace(const Shape& shape, const Needs& needs) {
+    const size_t n = size_t(shape.n), padded = size_t(shape.padded), panel = lane_padding;
+    const size_t line = needs.axis ? padded * panel_row * sizeof(float) : 0;
+    const size_t field = line * (padded / panel);
+    const size_t sum = needs.modes > 1 ? line * ((padded + panel_row - 1) / panel_row) : 0;
+    const size_t rate = needs.rate ? n * n * sizeof(float) : 0;
+    const size_t window = 2 * sizeof(float) * (needs.axis ? (n + 1) * (panel + 1) : (band + 1) * (padded + 1));
+    const bool chirps = needs.axis && !needs.axis->mixed_radix;
+    const size_t chirp = chirps ? size_t(needs.axis->chirp.fft.n) * 2 * panel * sizeof(double) : 0;
+    // The first pass adds up the sizes, the second hands out the memory.
+    for (const bool counting : {true, false}) {
+      size_t used = 0;
+      const auto take = [&](size_t bytes) -> void* {
+        void* at = counting || bytes == 0 ? nullptr : memory_.get() + used;
+        used += (bytes + 63) / 64 * 64;
+        return at;
+      };
+      scratch.field = static_cast<float*>(take(field));
+      scratch.line = static_cast<float*>(take(line));
+      scratch.sum = static_cast<float*>(take(sum));
+      scratch.rate = static_cast<float*>(take(rate));
+      scratch.window = static_cast<float*>(take(window));
+      scratch.chirp_re = static_cast<double*>(take(chirp));
+      scratch.chirp_im = static_cast<double*>(take(chirp));
+      if (counting) {
+        memory_.reset(static_cast<char*>(std::aligned_alloc(64, used)));
+        if (!memory_) throw std::bad_alloc();
+        std::memset(memory_.get(), 0, used);
+      }
+    }
+  }
+  Scratch scratch{};
+
+ private:
+  struct Free {
+    void operator()(char* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<char, Free> memory_;
+};
+
+int useful_threads(int threads, int64_t n_patterns) { return int(std::min<int64_t>(threads, n_patterns)); }
+
+// Working memory is allocated before the threads start, so that the caller gets the exception if there is too little.
+std::vector<Workspace> workspaces(int threads, const Shape& shape, const Needs& needs) {
+  std::vector<Workspace> result;
+  result.reserve(size_t(threads));
+  for (int thread = 0; thread < threads; ++thread) result.emplace_back(shape, needs);
+  return result;
+}
+
+// The memory of ProbePanels.
+class ProbeInPanels {
+ public:
+  ProbeInPanels(const Probe& probe, const Shape& shape)
+      : data_(2 * size_t(probe.modes) * size_t(shape.n) * size_t(shape.padded)) {
+    const int n = shape.n, panel = lane_padding;
+    for (int mode = 0; mode < probe.modes; ++mode)
+      for (int r = 0; r < n; ++r)
+        for (int c = 0; c < n; ++c) {
+          const float* from = probe.data + 2 * ((size_t(mode) * size_t(n) + size_t(r)) * size_t(n) + size_t(c));
+          const size_t column = size_t(mode) * size_t(shape.padded) + size_t(c / panel * panel);
+          float* to = data_.data() + 2 * column * size_t(n) + size_t(r * panel_row + c % panel);
+          to[0] = from[0];
+          to[panel] = from[1];
+        }
+    panels = {data_.data(), probe.modes};
+  }
+  ProbePanels panels;
+
+ private:
+  std::vector<float> data_;
+};
+
+// Patterns that a thread takes at a time: enough pixels to be worth it, few enough to share evenly.
+int64_t block_of(int64_t n_pixels) { return n_pixels >= 4096 ? 1 : 1 + 4096 / n_pixels; }
+
+// Pattern b of an array.
+template <class T>
+T* at(const Sink& sink, int64_t b) {
+  return static_cast<T*>(sink.data) + b * sink.rows * sink.columns;
+}
+
+// Photons of pattern b into the sink. `made` has room for its counts, unless the sink takes them as they are; it may be
+// where the rates were before.
+template <class T>
+void count_into(const Kernels& kernels, const T* rate, const Counting& counting, const Sink& sink, int64_t b,
+                uint32_t* made) {
+  const int64_t n_pixels = sink.rows * sink.columns;
+  const uint64_t number = counting.indices.data[b];
+  if constexpr (sizeof(T) == sizeof(float))
+    kernels.count(rate, made, uint32_t(n_pixels), counting.seed, number);
+  else
+    kernels.count_double(rate, made, uint32_t(n_pixels), counting.seed, number);
+  if (sink.result == Result::amplitude)
+    kernels.amplitude(made, n_pixels, counting.scale, at<float>(sink, b));
+  else if (sink.result == Result::narrow_counts)
+    kernels.narrow(made, n_pixels, at<uint16_t>(sink, b));
+  else if (made != at<uint32_t>(sink, b))
+    std::memcpy(at<uint32_t>(sink, b), made, sizeof(uint32_t) * size_t(n_pixels));
+}
+
+}  // namespace
+
+void patches(const Kernels& kernels, const Object& object, const Array<double, 2>& positions, int n, int threads,
+             float* out) {
+  const Shape shape = shape_of(n);
+  const int64_t n_pixels = int64_t(n) * n, n_patterns = positions.shape[0];
+  threads = useful_threads(threads, n_patterns);
+  const auto spaces = workspaces(threads, shape, Needs());
+  for_each_block(n_patterns, block_of(n_pixels), threads, [&](int thread, int64_t first, int64_t last) {
+    for (int64_t b = first; b < last; ++b)
+      kernels.patch(object, positions.data[2 * b], positions.data[2 * b + 1], shape, spaces[size_t(thread)].scratch,
+                    out + 2 * b * n_pixels);
+  });
+}
+
+void frames(const Kernels& kernels, const Exposure& exposure, const Counting& counting, const Sink& sink, int threads) {
+  const Shape shape = shape_of(exposure.probe.n);
+  const AxisTables axis(exposure.probe.n);
+  const ProbeInPanels probe(exposure.probe, shape);
+  const double* positions = exposure.positions.data;
+  // Rates are first written to the result, if it has room for them, and from there counted into the field, which is no
+  // longer needed by then.
+  const bool apart = sink.result == Result::narrow_counts;
+  threads = useful_threads(threads, sink.patterns);
+  const auto spaces = workspaces(threads, shape, {&axis.plan, exposure.probe.modes, apart});
+  const int64_t block = block_of(sink.rows * sink.columns);
+  for_each_block(sink.patterns, block, threads, [&](int thread, int64_t first, int64_t last) {
+    const Scratch& scratch = spaces[size_t(thread)].scratch;
+    for (int64_t b = first; b < last; ++b) {
+      float* rate = apart ? scratch.rate : at<float>(sink, b);
+      kernels.expose(exposure.object, positions[2 * b], positions[2 * b + 1], probe.panels, shape, axis.plan, scratch,
+                     sink.result, counting.scale, rate);
+      if (is_counted(sink.result))
+        count_into(kernels, rate, counting, sink, b, reinterpret_cast<uint32_t*>(scratch.field));
+    }
+  });
+}
+
+template <class T>
+void photons(const Kernels& kernels, const T* rates, const Counting& counting, const Sink& sink, int threads) {
+  const int64_t n_pixels = sink.rows * sink.columns;
+  threads = useful_threads(threads, sink.patterns);
+  const bool direct = sink.result == Result::counts;
+  std::vector<std::vector<uint32_t>> made(size_t(direct ? 0 : threads));
+  for (auto& one : made) one.resize(size_t(n_pixels));
+  for_each_block(sink.patterns, block_of(n_pixels), threads, [&](int thread, int64_t first, int64_t last) {
+    for (int64_t b = first; b < last; ++b)
+      count_into(kernels, rates + b * n_pixels, counting, sink, b,
+                 direct ? at<uint32_t>(sink, b) : made[size_t(thread)].data());
+  });
+}
+
+template void photons(const Kernels&, const float*, const Counting&, const Sink&, int);
+template void photons(const Kernels&, const double*, const Counting&, const Sink&, int);
+
+}  // namespace pf

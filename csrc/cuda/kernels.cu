@@ -1,0 +1,206 @@
+// The CUDA kernels. The caller (backend/cuda.py) checks the arguments and allocates all memory. Arrays are
+// C-contiguous, complex numbers are pairs of floats, positions are [x, y]. `result` is a number of Result (model.h).
+// The grid has one axis; the blocks of a pattern are next to each other.
+#include "launch.h"
+#include "pattern.h"
+
+#if defined(__CUDACC__)
+#define PF_KERNEL(threads, blocks_at_once) extern "C" __global__ void __launch_bounds__(threads, blocks_at_once)
+#define PF_SHARED_BY_BLOCK __shared__
+#define PF_DYNAMIC_SHARED(name) extern __shared__ Pair name[]
+
+namespace pf {
+inline namespace PF_ISA {
+
+// A block, as each of its threads uses it.
+template <class R, int threads>
+struct Block {
+  R mine;
+  template <class F>
+  PF_DEVICE void phase(const F& f) {
+    f(int(untraced(threadIdx.x)), mine);
+    __syncthreads();
+  }
+};
+
+}  // namespace PF_ISA
+}  // namespace pf
+#endif
+
+namespace pf {
+inline namespace PF_ISA {
+
+struct NoRegisters {};
+
+// Calls f(pattern, item), with an item for each thread; the blocks of a pattern share its items.
+template <class F>
+PF_DEVICE void for_items(int items, const F& f) {
+  const int blocks = (items + item_threads - 1) / item_threads;
+  const int64_t pattern = blockIdx.x / blocks;
+  const int first = int(blockIdx.x % blocks) * item_threads;
+  Block<NoRegisters, item_threads> block;
+  block.phase([&](int thread, NoRegisters&) {
+    if (first + thread < items) f(pattern, first + thread);
+  });
+}
+
+// Tables of an axis, as cpu/tables.cpp makes them: `passes` are (radix, span), up to span 1. With a chirp, of length
+// `chirp_length`, they belong to its transform, in double precision.
+struct Tables {
+  int n, chirp_length;
+  const int* passes;
+  const void* twiddle;
+  const int* at;
+  const double *chirp, *filter;
+
+  template <class T>
+  PF_DEVICE void make(FftPlan<T>& plan, int length) const {
+    plan.n = length;
+    plan.n_passes = 0;
+    do {
+      plan.radix[plan.n_passes] = passes[2 * plan.n_passes];
+      plan.span[plan.n_passes] = passes[2 * plan.n_passes + 1];
+    } while (plan.span[plan.n_passes++] > 1);
+    plan.twiddle = static_cast<const T*>(twiddle);
+    plan.at = at;
+  }
+
+  PF_DEVICE void make(AxisPlan& axis) const {
+    axis.n = n;
+    axis.mixed_radix = chirp_length == 0;
+    if (axis.mixed_radix) {
+      make(axis.fft, n);
+    } else {
+      make(axis.chirp.fft, chirp_length);
+      axis.chirp.chirp = chirp;
+      axis.chirp.filter = filter;
+    }
+  }
+};
+
+// Working memory of the chirps: an element of a line for all threads of the grid, then the next element.
+struct Workspace {
+  double *re, *im;
+  ptrdiff_t step;
+};
+PF_DEVICE Workspace workspace(double* memory, int chirp_length, int64_t thread_of_grid) {
+  const ptrdiff_t step = ptrdiff_t(gridDim.x) * item_threads;
+  return {memory + thread_of_grid, memory + 2 * chirp_length * step + thread_of_grid, step};
+}
+
+}  // namespace PF_ISA
+}  // namespace pf
+
+using namespace pf;
+
+// --- fused: grid = patterns ---
+
+#define PF_FUSED(side, threads, blocks_at_once)                                                                    \
+  PF_KERNEL(threads, blocks_at_once)                                                                               \
+  fused_##side(const float* object, int64_t rows, int64_t columns, const double* positions, const Pair* probe,     \
+               int modes, const Pair* twiddle, const int* pixel_of_position, int result, void* out, double scale,  \
+               uint64_t seed, const uint64_t* indices) {                                                           \
+    PF_DYNAMIC_SHARED(shared);                                                                                     \
+    using Line = Lines<side, side, threads>;                                                                       \
+    Block<Sums<Line>, threads> block;                                                                              \
+    fused<Line>(block, {{object, rows, columns}, positions}, blockIdx.x, probe, modes, twiddle, pixel_of_position, \
+                {Result(result), out, scale, seed, indices}, shared);                                              \
+  }
+
+PF_FOR_FUSED(PF_FUSED)
+
+// --- split: grid = patterns * modes * panels, then patterns * panels ---
+
+#define PF_SPLIT(side, threads, blocks_at_once)                                                                       \
+  PF_KERNEL(threads, blocks_at_once)                                                                                  \
+  columns_##side(const float* object, int64_t rows, int64_t columns, const double* positions, const Pair* probe,      \
+                 int modes, const Pair* twiddle, Pair* field) {                                                       \
+    PF_DYNAMIC_SHARED(shared);                                                                                        \
+    using Line = Lines<side, panel_lines, threads>;                                                                   \
+    constexpr unsigned panels = side / panel_lines;                                                                   \
+    const int plane = int(blockIdx.x / panels % unsigned(modes));                                                     \
+    Block<NoRegisters, threads> block;                                                                                \
+    split_columns<Line>(block, {{object, rows, columns}, positions}, blockIdx.x / panels / unsigned(modes), plane,    \
+                        int(blockIdx.x % panels) * panel_lines, probe, modes, twiddle, field, shared);                \
+  }                                                                                                                   \
+  PF_KERNEL(threads, blocks_at_once)                                                                                  \
+  rows_##side(const Pair* field, int modes, const Pair* twiddle, const int* pixel_of_position, int result, void* out, \
+              double scale, uint64_t seed, const uint64_t* indices) {                                                 \
+    PF_DYNAMIC_SHARED(shared);                                                                                        \
+    using Line = Lines<side, panel_lines, threads>;                                                                   \
+    constexpr unsigned panels = side / panel_lines;                                                                   \
+    Block<Sums<Line>, threads> block;                                                                                 \
+    split_rows<Line>(block, blockIdx.x / panels, int(blockIdx.x % panels) * panel_lines, modes, twiddle,              \
+                     pixel_of_position, field, {Result(result), out, scale, seed, indices}, shared);                  \
+  }
+
+PF_FOR_SPLIT(PF_SPLIT)
+
+// --- any: grid = patterns * blocks for the lines of a pattern, or for its pairs of pixels; one mode at a time ---
+
+// The planes are (patterns, n, n); `memory` has 4 * chirp_length doubles for each thread of the grid.
+PF_KERNEL(item_threads, 2)
+any_columns(const float* object, int64_t rows, int64_t columns, const double* positions, const Pair* probe, int n,
+            int chirp_length, const int* passes, const void* twiddle, const int* at, const double* chirp,
+            const double* filter, float* re, float* im, float* turned_re, float* turned_im, double* memory) {
+  PF_SHARED_BY_BLOCK AxisPlan axis;
+  Block<NoRegisters, item_threads> block;
+  block.phase([&](int thread, NoRegisters&) {
+    if (thread == 0) Tables{n, chirp_length, passes, twiddle, at, chirp, filter}.make(axis);
+  });
+  for_items(n, [&](int64_t pattern, int column) {
+    const Workspace work = workspace(memory, chirp_length, pattern * n + column);
+    const int64_t plane = pattern * n * n;
+    any_column({{object, rows, columns}, positions}, pattern, probe, column, axis, re + plane, im + plane,
+               turned_re + plane, turned_im + plane, work.re, work.im, work.step);
+  });
+}
+
+PF_KERNEL(item_threads, 2)
+any_rows(int n, int chirp_length, const int* passes, const void* twiddle, const int* at, const double* chirp,
+         const double* filter, float* turned_re, float* turned_im, double* memory, float* sum, int mode) {
+  PF_SHARED_BY_BLOCK AxisPlan axis;
+  Block<NoRegisters, item_threads> block;
+  block.phase([&](int thread, NoRegisters&) {
+    if (thread == 0) Tables{n, chirp_length, passes, twiddle, at, chirp, filter}.make(axis);
+  });
+  for_items(n, [&](int64_t pattern, int row) {
+    const Workspace work = workspace(memory, chirp_length, pattern * n + row);
+    const int64_t plane = pattern * n * n;
+    any_row(row, axis, turned_re + plane, turned_im + plane, work.re, work.im, work.step, sum + plane, mode == 0);
+  });
+}
+
+PF_KERNEL(item_threads, 4)
+any_pixels(int n, const int* position_of_pixel, const float* sum, int result, void* out, double scale, uint64_t seed,
+           const uint64_t* indices) {
+  for_items(pairs_of(n * n), [&](int64_t pattern, int pair) {
+    any_detect(n, pair_pixel(pair), position_of_pixel, sum + pattern * n * n,
+               {Result(result), out, scale, seed, indices}, pattern);
+  });
+}
+
+// --- single stages: grid = patterns * blocks for the pixels, or the pairs of pixels, of a pattern ---
+
+PF_KERNEL(item_threads, 4)
+patches(const float* object, int64_t rows, int64_t columns, const double* positions, int n, Pair* out) {
+  const Scan scan = {{object, rows, columns}, positions};
+  for_items(n * n, [&](int64_t pattern, int pixel) {
+    out[pattern * n * n + pixel] = pair_of(scan.any(scan.placement(pattern, n))(pixel / n, pixel % n));
+  });
+}
+
+#define PF_PHOTONS(type)                                                                                       \
+  PF_KERNEL(item_threads, 4)                                                                                   \
+  photons_##type(const type* rate, int n_pixels, int result, void* out, double scale, uint64_t seed,           \
+                 const uint64_t* indices) {                                                                    \
+    for_items(pairs_of(n_pixels), [&](int64_t pattern, int pair) {                                             \
+      const int pixel = pair_pixel(pair);                                                                      \
+      const type* at = rate + pattern * n_pixels + pixel;                                                      \
+      const type here = pixel < n_pixels ? at[0] : type(0), beyond = pixel + 16 < n_pixels ? at[16] : type(0); \
+      count_two({Result(result), out, scale, seed, indices}, pattern, n_pixels, pixel, here, beyond);          \
+    });                                                                                                        \
+  }
+
+PF_PHOTONS(float)
+PF_PHOTONS(double)

@@ -1,0 +1,168 @@
+// The extension module: records in, interpreter lock released, kernels called. Conversions, defaults and messages for
+// users are Python's.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "../cpu/dispatch.h"
+#include "../cpu/stages.h"
+#include "../cpu/tables.h"
+#include "../cuda/launch.h"
+#include "array_gate.h"
+
+namespace py = pybind11;
+
+namespace {
+
+constexpr int most_threads = 4096;
+
+void check_threads(int threads) { pf::check_range("threads", threads, 1, most_threads); }
+
+void patches(const py::object& object, const py::object& positions, py::array out, int threads,
+             const std::string& isa) {
+  const pf::Kernels& kernels = pf::choose_kernels(isa);
+  check_threads(threads);
+  pf::Object from{};
+  pf::Array<double, 2> at{};
+  pf::read(object, "object", from);
+  pf::read(positions, "positions", at);
+  if (at.shape[1] != 2) pf::check_range("positions: columns", at.shape[1], 2, 2);
+  const int64_t n = out.ndim() == 3 ? out.shape(2) : pf::any;
+  float* to = reinterpret_cast<float*>(pf::output<std::complex<float>>(out, "out", {at.shape[0], n, n}));
+  const int side = pf::side(n);
+  py::gil_scoped_release release;
+  pf::patches(kernels, from, at, side, threads, to);
+}
+
+void frames(const py::object& exposure, const py::object& counting, const py::object& sink, int threads,
+            const std::string& isa) {
+  const pf::Kernels& kernels = pf::choose_kernels(isa);
+  check_threads(threads);
+  const pf::Exposure from = pf::exposure_of(exposure);
+  const int64_t patterns = from.positions.shape[0];
+  const pf::Sink to = pf::sink_of(sink, patterns, from.probe.n, from.probe.n);
+  if (counting.is_none() && to.result != pf::Result::intensity)
+    throw py::value_error("counting: None given, expected a scale, a seed and indices, unless intensities are made");
+  const pf::Counting how = counting.is_none() ? pf::Counting{} : pf::counting_of(counting, patterns);
+  py::gil_scoped_release release;
+  pf::frames(kernels, from, how, to, threads);
+}
+
+template <class T>
+void photons_of(const pf::Kernels& kernels, const py::array& rates, const py::object& counting, const py::object& sink,
+                int threads) {
+  const T* rate = pf::input<T>(rates, "rates", {pf::any, pf::any, pf::any});
+  const int64_t patterns = rates.shape(0), rows = rates.shape(1), columns = rates.shape(2);
+  if (rows == 0 || columns == 0 || rows > pf::most_pixels / columns)
+    throw py::value_error("rates: patterns of " + std::to_string(rows) + " x " + std::to_string(columns) +
+                          " pixels given, expected 1 to 2**32 - 2**16 pixels");
+  const pf::Sink to = pf::sink_of(sink, patterns, rows, columns);
+  if (!pf::is_counted(to.result))
+    throw py::value_error(std::string("kind: '") + pf::result_names[int(to.result)] +
+                          "' given, expected counts or amplitude");
+  const pf::Counting how = pf::counting_of(counting, patterns);
+  py::gil_scoped_release release;
+  pf::photons<T>(kernels, rate, how, to, threads);
+}
+
+void photons(const py::array& rates, const py::object& counting, const py::object& sink, int threads,
+             const std::string& isa) {
+  const pf::Kernels& kernels = pf::choose_kernels(isa);
+  check_threads(threads);
+  if (py::isinstance<py::array_t<double>>(rates))
+    photons_of<double>(kernels, rates, counting, sink, threads);
+  else
+    photons_of<float>(kernels, rates, counting, sink, threads);
+}
+
+std::vector<std::string> names_of(const std::vector<const pf::Kernels*>& all) {
+  std::vector<std::string> names;
+  for (const pf::Kernels* kernels : all) names.push_back(kernels->isa);
+  return names;
+}
+
+py::dict build_facts() {
+  py::dict facts;
+  facts["version"] = PF_VERSION;
+  facts["compiler"] = PF_COMPILER;
+  facts["flags"] = PF_FLAGS;
+  facts["build_type"] = PF_BUILD_TYPE;
+  facts["instruction_sets"] = names_of(pf::built_kernels());
+  return facts;
+}
+
+template <class T>
+py::array_t<T> table(const T* from, std::vector<py::ssize_t> shape) {
+  return py::array_t<T>(std::move(shape), from);
+}
+
+template <class T>
+void put_fft(py::dict& tables, const pf::FftPlan<T>& plan) {
+  py::array_t<int32_t> passes(std::vector<py::ssize_t>{plan.n_passes, 2});
+  for (int p = 0; p < plan.n_passes; ++p) {
+    passes.mutable_at(p, 0) = plan.radix[p];
+    passes.mutable_at(p, 1) = plan.span[p];
+  }
+  tables["passes"] = passes;
+  tables["twiddle"] = table(plan.twiddle, {plan.n, 2});
+  tables["at"] = table(plan.at, {plan.n});
+}
+
+py::dict axis_tables(int n) {
+  const pf::AxisTables axis(pf::side(n));
+  py::dict tables;
+  if (axis.plan.mixed_radix) {
+    put_fft(tables, axis.plan.fft);
+  } else {
+    put_fft(tables, axis.plan.chirp.fft);
+    tables["chirp"] = table(axis.plan.chirp.chirp, {n, 2});
+    tables["filter"] = table(axis.plan.chirp.filter, {axis.plan.chirp.fft.n, 2});
+  }
+  tables["position_of_pixel"] = table(axis.plan.position_of_pixel, {n});
+  tables["pixel_of_position"] = table(axis.plan.pixel_of_position, {n});
+  return tables;
+}
+
+// How backend/cuda.py has to launch the kernels of cuda/kernels.cu.
+py::dict launch_shapes() {
+  py::dict shapes, fused, split, results;
+  for (const pf::LaunchShape& shape : pf::fused_shapes) fused[py::int_(shape.side)] = shape.threads;
+  for (const pf::LaunchShape& shape : pf::split_shapes) split[py::int_(shape.side)] = shape.threads;
+  for (int result = 0; result < int(std::size(pf::result_names)); ++result) results[pf::result_names[result]] = result;
+  shapes["fused"] = fused;
+  shapes["split"] = split;
+  shapes["panel"] = pf::panel_lines;
+  shapes["item_threads"] = pf::item_threads;
+  shapes["results"] = results;
+  return shapes;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+  m.doc() = "Compiled stages of ptycho_fast. Arrays must have the exact dtype, be C-contiguous and aligned.";
+
+  m.def("build_facts", &build_facts, "Version, compiler, flags and instruction sets of this build.");
+
+  m.def(
+      "instruction_sets", [] { return names_of(pf::available_kernels()); },
+      "Instruction sets that this build has kernels for and that this processor can run, the best last.");
+
+  m.def("axis_tables", &axis_tables, py::arg("n"),
+        "Tables of an axis of n pixels, see AxisPlan; with a chirp, `passes`, `twiddle` and `at` are its transform's.");
+
+  m.def("launch_shapes", &launch_shapes,
+        "Threads of a block by side for the `fused` and the `split` CUDA kernels, columns of a `panel`, `item_threads` "
+        "of the other kernels, and the numbers of the `results`.");
+
+  m.def("patches", &patches, "Write the (B, N, N) complex64 patches of the object at the positions to `out`.",
+        py::arg("object"), py::arg("positions"), py::arg("out"), py::arg("threads"), py::arg("isa") = "");
+
+  m.def("frames", &frames,
+        "Make the result that sink.kind names: exposure has object, probe, positions; counting, or None for "
+        "intensities, has scale, seed, indices; sink has array and kind. Rates must be 0 to 2^31.",
+        py::arg("exposure"), py::arg("counting"), py::arg("sink"), py::arg("threads"), py::arg("isa") = "");
+
+  m.def("photons", &photons,
+        "Count photons of the (B, rows, columns) float32 or float64 rates, 0 to 2^31: counts, or amplitudes.",
+        py::arg("rates"), py::arg("counting"), py::arg("sink"), py::arg("threads"), py::arg("isa") = "");
+}

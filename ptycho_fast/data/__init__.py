@@ -1,0 +1,1 @@
+"""Data sets in memory: patterns, their split, their groups."""

@@ -1,0 +1,476 @@
+"""Groups as batches, for any framework: one part of a data set, normalised, epoch after epoch.
+
+A batch is a pure function of the feed's seed, the epoch and the groups in it, so a run that was
+interrupted goes on with the same data. Batches are NumPy arrays, or CuPy arrays on a GPU.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ptycho_fast import checks, scale_report, scaling
+from ptycho_fast.data.dataset import Dataset
+from ptycho_fast.data.grouping import Groups, group_energies, make_groups
+from ptycho_fast.data.source import Source
+from ptycho_fast.data.symmetry import SYMMETRIES, Symmetry, require_symmetric
+from ptycho_fast.rng import uniforms
+from ptycho_fast.scenario import GroupSpec, Scenario, resolve
+from ptycho_fast.simulator import Simulator, simulate
+
+PARTS = ("train", "test")
+PAIRINGS = ("published", "consistent")
+NOISES = ("fixed", "fresh")
+RENEWALS = ("scan", "object")
+_BLOCK_PIXELS = 2**18  # of patterns that are made in one call, for several small batches
+
+Batch = tuple[tuple[Any, Any], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """How batches follow each other.
+
+    Attributes
+    ----------
+    batch_size : int
+        Groups in a batch; the last batch of an epoch may be smaller.
+    shuffle : bool
+        Whether every epoch has its own order.
+    first_epoch : int
+        The epoch to begin with, for a run that is continued.
+    epochs : int
+        Number of epochs.
+    renew : {"scan", "object"}, optional
+        Go on without end: after each epoch, simulate new positions, or a new object as well.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A value is not allowed.
+    """
+
+    batch_size: int = 4
+    shuffle: bool = True
+    first_epoch: int = 0
+    epochs: int = 1
+    renew: str | None = None
+
+    def __post_init__(self) -> None:
+        checks.count(self.batch_size, "batch_size")
+        checks.integer(self.first_epoch, "first_epoch", least=0)
+        checks.count(self.epochs, "epochs")
+        if self.renew is not None:
+            checks.choice(self.renew, "renew", RENEWALS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which groups of a scan are shown.
+
+    Attributes
+    ----------
+    part : {"train", "test"}
+        Side of the split.
+    gridsize : int
+        Square root of the patterns in a group.
+    n_groups : int
+        Number of groups.
+    include_seed : bool
+        Whether a group's seed pattern is a member of it.
+    seed : int
+        Seed of the draw.
+    """
+
+    part: str
+    gridsize: int
+    n_groups: int
+    include_seed: bool
+    seed: int
+
+    def groups(self, source: Source) -> Groups:
+        """Draw the groups from the scan of a source."""
+        spec = source.scenario.groups if source.scenario else GroupSpec()
+        return make_groups(
+            source.positions,
+            self.gridsize,
+            self.n_groups,
+            neighbours=spec.neighbours,
+            seed=self.seed,
+            order=spec.order,
+            include_seed=self.include_seed,
+            indices=source.split()[PARTS.index(self.part)],
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Feed:
+    """One part of a data set as a network sees it; `prepare` makes it.
+
+    Attributes
+    ----------
+    source : Source
+        Where patterns and the true object come from.
+    groups : Groups
+        Which patterns belong together.
+    selection : Selection
+        How the groups were drawn.
+    gain : float
+        g of ``X = g * amplitude``; undo it before objects are compared.
+    intensity_scale : float
+        s of the network's input ``s * X``.
+    pairing : {"published", "consistent"}
+        Whether s belongs to the amplitude or to X.
+    nphotons : float
+        Requested photons of a mean pattern.
+    seed : int
+        Seed of order and orientations.
+    noise : {"fixed", "fresh"}
+        Whether all epochs have the photons of the data set, or each one its own.
+    augment : bool
+        Whether every epoch shows each group in another of the square's eight orientations.
+    truth : bool
+        Whether targets hold the true object.
+    on_gpu : bool
+        Whether batches are CuPy arrays; the source's backend has to work on a GPU.
+    """
+
+    source: Source
+    groups: Groups
+    selection: Selection
+    gain: float
+    intensity_scale: float
+    pairing: str
+    nphotons: float
+    seed: int = 42
+    noise: str = "fixed"
+    augment: bool = False
+    truth: bool = False
+    on_gpu: bool = False
+
+    def __len__(self) -> int:
+        return len(self.groups.nn_indices)
+
+    @property
+    def data(self) -> Dataset:
+        """The data set."""
+        return self.source.data
+
+    @property
+    def amplitude(self) -> npt.NDArray[np.float32]:
+        """Diffraction amplitude (B, N, N) of all patterns, before normalisation."""
+        return self.source.amplitude
+
+    @property
+    def N(self) -> int:
+        """Patch side, pixels."""
+        return self.source.N
+
+    @property
+    def channels(self) -> int:
+        """Number of patterns in a group, C."""
+        return self.groups.nn_indices.shape[1]
+
+    @property
+    def gridsize(self) -> int:
+        """Square root of `channels`."""
+        return self.selection.gridsize
+
+    @property
+    def largest_offset(self) -> float:
+        """Largest local offset along x or y, pixels; `tf.canvas_side` takes it."""
+        return float(np.abs(self.groups.coords_relative).max())
+
+    @property
+    def effective_photons(self) -> float:
+        """Photons in a mean pattern of the network's input."""
+        return scale_report.effective_photons_per_pattern(self.intensity_scale, (self.N / 2) ** 2)
+
+    def part(self, start: int, stop: int | None = None) -> Self:
+        """The feed of some of the groups, with the gain and scale of all of them."""
+        return replace(self, groups=self.groups.take(slice(start, stop)))
+
+    def at_scale(self, intensity_scale: float) -> Self:
+        """The same data for a network that was made for another intensity scale."""
+        return replace(self, intensity_scale=intensity_scale)
+
+    # --- batches ---
+
+    def stream(self, how: Stream) -> Iterator[Batch]:
+        """Batches of the epochs that `how` names, in order.
+
+        Yields
+        ------
+        inputs : tuple
+            Scaled amplitude ``s * X`` (G, N, N, C) float32, local offsets (G, 1, 2, C) float32.
+        targets : dict
+            ``amplitude`` and ``intensity`` (its square); with `truth` also ``object``, the true
+            object (G, N, N) complex64.
+
+        Raises
+        ------
+        ValueError
+            New scans are asked for, and the data have no scenario.
+        """
+        self.check(how)
+        if how.renew:
+            return self._endless(how)
+        epochs = range(how.first_epoch, how.first_epoch + how.epochs)
+        return (b for n in epochs for b in self.epoch(n, how.batch_size, shuffle=how.shuffle))
+
+    def check(self, how: Stream) -> None:
+        """Raise ValueError if `how` cannot be streamed: there is no scenario to simulate again."""
+        if how.renew and self.source.scenario is None:
+            given = f"{how.renew!r} for data without a scenario"
+            raise ValueError(checks.wrong("renew", given, "None, or data with one"))
+
+    def epoch(self, epoch: int, batch_size: int, *, shuffle: bool = True) -> Iterator[Batch]:
+        """Batches of one epoch; see `stream`."""
+        order = np.arange(len(self))
+        if shuffle:
+            chance = uniforms(self.seed, "order", epoch * len(self) + order)
+            order = np.argsort(chance, kind="stable")
+        fit = _BLOCK_PIXELS // (batch_size * self.channels * self.N**2)
+        block = batch_size * max(1, fit)
+        for start in range(0, len(order), block):
+            made = self._made(order[start : start + block], epoch)
+            for first in range(0, len(made[0][0]), batch_size):
+                yield _some(made, slice(first, first + batch_size))
+
+    def _made(self, chosen: npt.NDArray[np.int64], epoch: int) -> Batch:
+        """The groups `chosen` as one batch; the only place where batches are made.
+
+        NumPy's functions and indices work on CuPy arrays too.
+        """
+        offsets = self.groups.coords_relative[chosen]
+        members = self.groups.nn_indices[chosen]
+        drawn = epoch if self.noise == "fresh" else None
+        scaled = self.source.amplitudes(members, drawn, self.on_gpu)
+        scaled *= np.float32(self.intensity_scale * self.gain)
+        objects = self.true_objects(chosen) if self.truth else None
+        if self.augment:
+            chance = uniforms(self.seed, "symmetry", epoch * len(self) + chosen)
+            for n, pick in enumerate((chance * len(SYMMETRIES)).astype(int)):
+                symmetry: Symmetry = SYMMETRIES[pick]
+                scaled[n], offsets[n] = symmetry.group(scaled[n], offsets[n])
+                if objects is not None:
+                    objects[n] = symmetry.field(objects[n])
+        amplitude = np.empty_like(scaled, shape=(len(chosen), self.N, self.N, self.channels))
+        for channel in range(self.channels):  # four times as fast as a copy of all
+            amplitude[..., channel] = scaled[:, channel]
+        targets = {"amplitude": amplitude, "intensity": np.square(amplitude)}
+        if objects is not None:
+            targets["object"] = objects
+        return (amplitude, self.source.moved(offsets.astype(np.float32), self.on_gpu)), targets
+
+    def _endless(self, how: Stream) -> Iterator[Batch]:
+        """Batches of this feed, then of one renewed feed after the other."""
+        assert how.renew is not None
+        for turn in count():
+            feed = self.renewed(turn, how.renew) if turn else self
+            yield from feed.epoch(turn, how.batch_size, shuffle=how.shuffle)
+
+    def renewed(self, turn: int, what: str) -> Self:
+        """The feed of a new scan, or of a new object as well, normalised like this one.
+
+        Groups with larger offsets than this feed's, which a canvas may not hold, are left out.
+
+        Parameters
+        ----------
+        turn : int
+            Added to the scenario's seeds.
+        what : {"scan", "object"}
+            What is new.
+        """
+        assert self.source.scenario is not None  # `check` has seen to it
+        seeds = self.source.scenario.seeds
+        changes = {
+            "seeds.scan": (seeds.scan + turn) % 2**32,
+            "seeds.photons": (seeds.photons + turn) % 2**64,
+        }
+        if what == "object":
+            changes["seeds.object"] = (seeds.object + turn) % 2**32
+        scenario = self.source.scenario.replace(changes)
+        simulator = Simulator(scenario, backend=self.source.backend)
+        source = replace(self.source, given=simulator)
+        groups = self.selection.groups(source)
+        fits = np.abs(groups.coords_relative).max(axis=(1, 2, 3)) <= self.largest_offset
+        return replace(self, source=source, groups=groups.take(fits))
+
+    # --- truth ---
+
+    def true_objects(self, chosen: npt.NDArray[np.int64] | slice = slice(None)) -> Any:
+        """True objects (G, N, N) of groups, at their mean position, in the network's units."""
+        at = self.groups.coords_offsets[chosen, 0, :, 0]
+        return self.source.patches(at, self.on_gpu) * np.float32(self.gain)
+
+    def true_patches(self) -> Any:
+        """True patches (G, C, N, N) of all groups, in the network's units."""
+        xy = np.moveaxis(self.groups.coords[:, 0], 1, 2)
+        patches = self.source.patches(xy.reshape(-1, 2), self.on_gpu) * np.float32(self.gain)
+        return patches.reshape(*xy.shape[:2], self.N, self.N)
+
+    # --- making ---
+
+    @classmethod
+    def prepare(
+        cls,
+        source: Scenario | Dataset | str | os.PathLike[str],
+        gridsize: int | None = None,
+        *,
+        part: str = "train",
+        n_groups: int | None = None,
+        include_seed: bool | None = None,
+        noise: str = "fixed",
+        augment: bool = False,
+        truth: bool = False,
+        pairing: str = "published",
+        nphotons: float | None = None,
+        domain: str | None = None,
+        seed: int = 42,
+        backend: str = "auto",
+    ) -> Self:
+        """Group and normalise one part of a data set.
+
+        Parameters
+        ----------
+        source : Scenario, Dataset, str or path-like
+            A scenario or its name (which is simulated), a data set, or the path of one.
+        gridsize : int, optional
+            Square root of the patterns in a group; by default the scenario's, else 1.
+        part : {"train", "test"}
+            Side of the split.
+        n_groups : int, optional
+            Number of groups; by default the scenario's, else as many as the part has patterns.
+        include_seed : bool, optional
+            Whether a group's seed pattern is a member of it; by default as the scenario says.
+        noise : {"fixed", "fresh"}
+            The photons of the data set in all epochs, or new ones in every epoch.
+        augment : bool
+            Show groups mirrored and transposed at random; the probe must have these symmetries.
+        truth : bool
+            Give the true object of each group as a target.
+        pairing : {"published", "consistent"}
+            Intensity scale of the data set's groups, or the closed form, which belongs to X.
+        nphotons : float, optional
+            Photons of a mean pattern; by default the scenario's dose, else those measured.
+        domain : str, optional
+            Meaning of the patterns, for a file that does not say; a key of `dataset.DOMAINS`.
+        seed : int
+            Seed of order and orientations, and for data without a scenario of groups and photons.
+        backend : str
+            Backend of the simulator.
+
+        Returns
+        -------
+        Feed
+            Ready for `Feed.stream`.
+
+        Raises
+        ------
+        ScenarioError, ValueError, TypeError
+            An argument is wrong, or the data cannot be grouped like this; the message names it.
+        """
+        checks.choice(part, "part", PARTS)
+        checks.choice(noise, "noise", NOISES)
+        checks.choice(pairing, "pairing", PAIRINGS)
+        data = load(source, domain=domain, backend=backend)
+        _check_data(data, noise, augment)
+        scenario = data.scenario
+        spec = scenario.groups if scenario else GroupSpec()
+        origin = Source(given=data, backend=backend, seed=seed)
+        if gridsize is None:
+            gridsize = scenario.gridsize if scenario else 1
+        if n_groups is None:
+            size = len(origin.split()[PARTS.index(part)])
+            n_groups = getattr(spec, f"n_{part}") if scenario else size
+        selection = Selection(
+            part=part,
+            gridsize=gridsize,
+            n_groups=n_groups,
+            include_seed=spec.include_seed if include_seed is None else include_seed,
+            seed=scenario.seeds.groups if scenario else seed,
+        )
+        groups = selection.groups(origin)
+        kept = noise == "fixed"  # fresh photons never need the amplitudes again
+        energies = group_energies(origin.amplitude if kept else data.amplitude(), groups)
+        if nphotons is None:
+            nphotons = scenario.dose.nphotons if scenario else float(data.photons().mean())
+        if pairing == "published":
+            s = scaling.dataset_intensity_scale(nphotons, float(energies.sum(axis=1).mean()))
+        else:
+            s = scaling.closed_form_intensity_scale(nphotons, data.N)
+        return cls(
+            source=origin,
+            groups=groups,
+            selection=selection,
+            gain=scaling.normalise_gain(float(energies.mean()), data.N),
+            intensity_scale=s,
+            pairing=pairing,
+            nphotons=nphotons,
+            seed=seed,
+            noise=noise,
+            augment=augment,
+            truth=truth,
+        )
+
+
+prepare = Feed.prepare
+
+
+def _some(batch: Batch, groups: slice) -> Batch:
+    """Some of the groups of a batch, without a copy."""
+    (amplitude, offsets), targets = batch
+    return (amplitude[groups], offsets[groups]), {k: v[groups] for k, v in targets.items()}
+
+
+def load(
+    source: Scenario | Dataset | str | os.PathLike[str],
+    *,
+    domain: str | None = None,
+    backend: str = "auto",
+) -> Dataset:
+    """The data set of a source: simulated from a scenario, as given, or read from a file.
+
+    Parameters
+    ----------
+    source, domain, backend
+        As for `prepare`.
+
+    Returns
+    -------
+    Dataset
+        In memory.
+
+    Raises
+    ------
+    ScenarioError, ValueError, TypeError, OSError
+        There is no such scenario or file, or it cannot be simulated or read.
+    """
+    if isinstance(source, Dataset):
+        return source
+    if not isinstance(source, Scenario):
+        if os.fspath(source).endswith((".npz", ".npy")):
+            return Dataset.load(source, domain=domain)
+        source = resolve(source)
+    return simulate(source, backend=backend)
+
+
+def _check_data(data: Dataset, noise: str, augment: bool) -> None:
+    """Raise ValueError if the data cannot be fed as asked for."""
+    if not np.isfinite(data.diffraction).all():
+        b = int(np.argmin(np.isfinite(data.diffraction).all(axis=(1, 2))))
+        raise ValueError(checks.wrong("source", f"pattern {b} with NaN or infinity", "numbers"))
+    if noise == "fresh" and data.intensity_scale is None:
+        expected = "'fixed' for data without an intensity scale"
+        raise ValueError(checks.wrong("noise", repr(noise), expected))
+    if augment:
+        require_symmetric(data.probe)
+        order = data.scenario.groups.order if data.scenario else "fixed"
+        if order != "fixed":
+            given = f"True with groups.order = {order!r}"
+            raise ValueError(checks.wrong("augment", given, "groups.order = 'fixed'"))

@@ -1,0 +1,1 @@
+"""The dose: energies of patterns, and what follows from them."""

@@ -1,0 +1,166 @@
+"""Every block and shell line of README and docs runs, and what they name exists.
+
+`pages` has the lists of what is not run, with reasons. Blocks that need TensorFlow are run by
+test_tensorflow.py.
+"""
+
+import contextlib
+import io
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import textwrap
+
+import pages
+import pytest
+
+import ptycho_fast
+
+BLOCKS = [block for page in pages.PAGES for block in pages.blocks_of(page)]
+
+
+def run(command, folder):
+    """The standard output of a command of the package."""
+    words = shlex.split(command, comments=True)
+    done = subprocess.run(
+        [sys.executable, *words[1:]], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stderr}"
+    return done.stdout
+
+
+def numbers(line):
+    return [float(n) for n in re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?:e[+-]?\d+)?", line)]
+
+
+def compare_summaries(printed, shown):
+    """The same labels in the same order, and the same numbers where no machine has its own."""
+    label = re.compile(r"^(.{18}) (.*)$", re.MULTILINE)
+    printed, shown = (dict(label.findall(text)) for text in (printed, shown))
+    assert list(printed) == list(shown)
+    for name in pages.SAME_EVERYWHERE:
+        name = f"{name:18}"
+        assert numbers(shown[name]) == pytest.approx(numbers(printed[name]), rel=1e-5), name
+        assert re.sub(r"[\d.e+]+", "", shown[name]) == re.sub(r"[\d.e+]+", "", printed[name])
+
+
+def run_python(block, code, namespace):
+    """What a Python block prints; a block of code that is not there yet must fail."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        if block.not_yet:
+            with pytest.raises((AttributeError, TypeError)):
+                exec(code, namespace)
+        else:
+            exec(code, namespace)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("page", [p for p in pages.PAGES if pages.blocks_of(p)])
+def test_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace, before, printed = {"__name__": page}, None, ""
+    exec(textwrap.dedent(pages.SETUP.get(page, "")), namespace)
+    for block in pages.blocks_of(page):
+        if block.language == "text" and not block.listed(block.text):
+            assert before in ("python", "sh"), f"{block} shows no output of the block before it"
+            if before == "python":
+                assert printed == block.text, str(block)
+            else:
+                compare_summaries(printed, block.text)
+        for piece in block.pieces:
+            if block.listed(piece) or block.needs_tensorflow:
+                continue
+            if block.language == "python":
+                printed = run_python(block, compile(piece, str(block), "exec"), namespace)
+            elif block.language == "toml":
+                (tmp_path / pages.TOML_FILES[page]).write_text(piece)
+            elif block.language == "sh" and not piece.startswith("python -m ptycho_fast.train"):
+                printed = run(piece, tmp_path)
+        before = block.language
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_every_block_is_run_or_listed(block):
+    assert block.language in ("python", "sh", "toml", "text"), f"{block}: name the language"
+    if block.language == "sh":
+        lost = [p for p in block.pieces if not (block.listed(p) or pages.is_run(p))]
+        assert not lost, f"{block}: neither run nor listed: {lost}"
+
+
+@pytest.mark.parametrize(("page", "how"), [*pages.NOT_RUN, *pages.NOT_YET])
+def test_the_lists_name_what_is_there(page, how):
+    pieces = [piece for block in pages.blocks_of(page) for piece in block.pieces]
+    assert any(piece.startswith(how) for piece in pieces)
+
+
+# --- what the pages name ---
+
+
+@pytest.fixture(scope="module")
+def help_texts():
+    commands = ("simulate", "train")
+    return "".join(run(f"python -m ptycho_fast.{c} --help", os.getcwd()) for c in commands)
+
+
+def test_flags_exist(help_texts):
+    other_programs = {"--no-build-isolation", "--check", "--dry-run", "--keep"}
+    named = {
+        flag
+        for page in pages.PAGES
+        for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", pages.text_of(page))
+    }
+    there = set(re.findall(r"--[a-z][a-z-]+", help_texts))
+    assert named - there - other_programs - {"--out"} == set()
+
+
+@pytest.mark.parametrize("page", [*pages.PAGES, "CHANGELOG.md"])
+def test_links_lead_somewhere(page):
+    here = (pages.ROOT / page).parent
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", pages.text_of(page)):
+        assert "://" in target or (here / target).exists(), target
+
+
+def test_files_exist():
+    """Names of source files and folders in the text, from the root or from a source folder."""
+    roots = [pages.ROOT / folder for folder in ("", "ptycho_fast", "csrc", "tests")]
+    named = {
+        name
+        for page in pages.PAGES
+        for name in re.findall(r"`([\w./]+(?:\.py|\.h|\.cpp|\.cu|\.md|/))`", pages.prose_of(page))
+    }
+    missing = {name for name in named if not any((root / name).exists() for root in roots)}
+    of_others = {"ptycho/raw_data.py"}
+    written = {"summary.md"}
+    assert missing - of_others - written == pages.NOT_YET_PATHS
+
+
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_names_exist(page):
+    """`ptycho_fast.scaling` and the like, and the functions of the tables."""
+    for name in re.findall(r"`(?:ptycho_fast\.|(?=scaling\.))([a-z_.]+)", pages.prose_of(page)):
+        parts = name.rstrip(".").split(".")
+        if parts[-1] == "py" or parts[0] in ("tf", "simulate", "train"):
+            continue
+        found = ptycho_fast
+        for part in parts:
+            with contextlib.suppress(ImportError):
+                __import__(f"{found.__name__}.{part}")
+            found = getattr(found, part)
+
+
+# --- the picture of the conventions ---
+
+
+def test_picture_is_drawn(tmp_path):
+    """The same bytes again, and as large as the one that is kept."""
+    draw = runpy.run_path(str(pages.ROOT / "docs/pictures/conventions.py"))["draw"]
+    first, again = tmp_path / "first.png", tmp_path / "again.png"
+    draw(first)
+    draw(again)
+    assert first.read_bytes() == again.read_bytes()
+    kept = (pages.ROOT / "docs/conventions.png").read_bytes()
+    assert first.read_bytes()[16:24] == kept[16:24]  # width and height

@@ -1,0 +1,152 @@
+"""The pages that users read, cut into blocks, and what the tests do not run of them.
+
+Python blocks of a page run in order, in one namespace and one empty folder. So do its shell
+commands, if they are commands of the package. A `toml` block is a scenario. A `text` block is what
+the block before it prints. Everything else must be listed below with a reason; an entry that no
+page has any more is an error too.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+)
+
+# --- what is not run: (page, how the command or block begins): why ---
+
+ENVIRONMENT = "changes the environment; .ci/run does it in a fresh one"
+NOT_RUN = {
+    ("README.md", "pip install"): ENVIRONMENT,
+    ("README.md", "pytest"): "is this test suite",
+    ("README.md", "import cupy"): "needs a GPU",
+    ("docs/training.md", "pip install"): ENVIRONMENT,
+    ("docs/ptychopinn.md", "from ptycho import params"): "needs PtychoPINN",
+    ("docs/ptychopinn.md", "from ptycho import loader"): "needs PtychoPINN",
+    ("CONTRIBUTING.md", "python -m venv"): ENVIRONMENT,
+    ("CONTRIBUTING.md", ". .venv/bin/activate"): ENVIRONMENT,
+    ("CONTRIBUTING.md", "pip install"): ENVIRONMENT,
+    ("CONTRIBUTING.md", "pre-commit install"): "changes the repository",
+    ("CONTRIBUTING.md", "scenario -> experiment"): "is a diagram",
+    ("CONTRIBUTING.md", "export PTYCHO_FAST_REQUIRE"): "is part of the sanitizer's run",
+    ("CONTRIBUTING.md", "PTYCHO_FAST_SANITIZE="): "builds the extension with a sanitizer",
+    ("CONTRIBUTING.md", "LD_PRELOAD="): "needs an extension that was built with a sanitizer",
+}
+
+# Blocks and files that belong to code which is not there yet. Each must fail today.
+NOT_YET: set[tuple[str, str]] = set()
+NOT_YET_PATHS: set[str] = set()
+
+# --- what is run in another way ---
+
+# Training takes minutes: one epoch of a small network on few patterns shows that a line works. The
+# flags are added to each command, and the texts are replaced in the Python blocks.
+SMALL_TRAINING = (
+    "--epochs 1 --filters 1 --no-pictures --quiet --n-patterns 64 "
+    "--set groups.n_train=8 --set groups.n_test=4"
+)
+SMALL_IN_PYTHON = {
+    "epochs=5": "epochs=1",
+    "train.intensity_scale)": "train.intensity_scale, n_filters_scale=1)",
+    '"gs2_ideal"': """ptycho_fast.Scenario.preset("gs2_ideal").replace(
+        {"scan.n_patterns": 64, "groups.n_train": 8, "groups.n_test": 4}
+    )""",
+}
+
+# What a page calls "your" arrays and files.
+SETUP = {
+    "README.md": """
+        import numpy as np
+
+        rng = np.random.default_rng(0)
+        obj = rng.random((80, 90)).astype(np.complex64)
+        probe = np.ones((32, 32), np.complex64)
+        positions = rng.uniform(20, 60, (5, 2))
+    """,
+    "docs/ptychopinn.md": """
+        import numpy as np
+
+        np.savez(
+            "export.npz",
+            diff3d=np.ones((3, 16, 16), np.uint32),
+            probeGuess=np.ones((2, 16, 16), complex),
+            objectGuess=np.ones((40, 50), complex),
+            xcoords=np.array([10.5, 12.5, 20.0]),
+            ycoords=np.array([10.5, 12.5, 20.0]),
+            bad_pixels=np.zeros((16, 16), bool),
+        )
+    """,
+}
+TOML_FILES = {"README.md": "mine.toml"}
+
+# Lines of the command's summary whose numbers are the same on every machine.
+SAME_EVERYWHERE = (
+    "scenario",
+    "patterns",
+    "dose requested",
+    "dose measured",
+    "intensity scale s",
+    "normalise gain g",
+)
+
+# --- pages into blocks ---
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: str
+    line: int  # of its first line
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+    @property
+    def needs_tensorflow(self) -> bool:
+        return self.language == "python" and self.page == "docs/training.md"
+
+    @property
+    def pieces(self) -> list[str]:
+        """What is run at once: the block, or each command of a shell block."""
+        if self.language != "sh":
+            return [self.text]
+        lines = re.sub(r"\\\n\s*", "", self.text).splitlines()
+        commands = [part for line in lines for part in line.split(" && ")]
+        return [command for command in commands if command.strip()]
+
+    def listed(self, piece: str) -> bool:
+        return any(self.page == page and piece.startswith(how) for page, how in NOT_RUN)
+
+    @property
+    def not_yet(self) -> bool:
+        return any(self.page == page and self.text.startswith(how) for page, how in NOT_YET)
+
+
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text("utf-8")
+
+
+def blocks_of(page: str) -> list[Block]:
+    """All fenced blocks of a page, in order."""
+    text = text_of(page)
+    return [
+        Block(page, text.count("\n", 0, found.start(2)) + 1, found[1], found[2])
+        for found in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    ]
+
+
+def is_run(command: str) -> bool:
+    """Whether a shell command is one of the package's."""
+    return command.startswith("python -m ptycho_fast.")
+
+
+def prose_of(page: str) -> str:
+    """A page without its blocks."""
+    return re.sub(r"^```.*?^```$", "", text_of(page), flags=re.DOTALL | re.MULTILINE)
