@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from ptycho_fast.tf.feed import require_same_shape
+from ptycho_fast.tf.symmetry import SYMMETRIES, channel_order
 
 import ptycho_fast
 from ptycho_fast import scaling
 from ptycho_fast.ahead import made_ahead
 from ptycho_fast.data.grouping import grouped
 from ptycho_fast.tf import dataset, prepare
-from ptycho_fast.tf.feed import require_same_shape
-from ptycho_fast.tf.symmetry import SYMMETRIES, channel_order
 
 SCENARIO = ptycho_fast.Scenario.preset("gs2_ideal").replace(
     {
