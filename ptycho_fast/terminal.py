@@ -74,8 +74,8 @@ def steady_streams() -> Iterator[None]:
             os.open(os.devnull, os.O_RDWR)
     before = sys.stdout, sys.stderr
     with open(os.devnull, "w") as nowhere:
-        streams = [_Steady(stream or nowhere) for stream in before]
-        sys.stdout, sys.stderr = streams  # type: ignore[assignment]
+        streams: list[Any] = [_Steady(stream or nowhere) for stream in before]
+        sys.stdout, sys.stderr = streams
         try:
             yield
         finally:
