@@ -26,6 +26,7 @@ PARTS = ("train", "test")
 PAIRINGS = ("published", "consistent")
 NOISES = ("fixed", "fresh")
 RENEWALS = ("scan", "object")
+DATA_SUFFIXES = (".npz", ".npy")  # of a data set's file; other names are those of scenarios
 _BLOCK_PIXELS = 2**18  # of patterns that are made in one call, for several small batches
 
 Batch = tuple[tuple[Any, Any], dict[str, Any]]
@@ -459,7 +460,7 @@ def load(
     if isinstance(source, Dataset):
         return source
     if not isinstance(source, Scenario):
-        if os.fspath(source).endswith((".npz", ".npy")):
+        if os.fspath(source).endswith(DATA_SUFFIXES):
             return Dataset.load(source, domain=domain)
         source = resolve(source)
     return simulate(source, backend=backend)
