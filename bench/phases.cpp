@@ -1,16 +1,17 @@
-// Where the time of one pattern goes, data in cache: the phases of csrc/forward.h, and photons by their mean.
+// How long the parts of one pattern take, with the data in cache: the phases of csrc/cpu/pattern.h, and photons by
+// their mean.
 //
 //   g++ -O3 -std=c++17 -ffp-contract=off -fno-math-errno -fno-trapping-math -Wno-psabi -mavx2 -DPF_ISA=avx2 -Icsrc
-//       bench/phases.cpp csrc/cpu/plans.cpp -o phases && ./phases
+//       bench/phases.cpp csrc/cpu/tables.cpp -o phases && ./phases
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <random>
 #include <vector>
 
-#include "cpu/plans.h"
-#include "cpu/poisson_pattern.h"
-#include "forward.h"
+#include "cpu/pattern.h"
+#include "cpu/photons.h"
+#include "cpu/tables.h"
 
 namespace {
 
@@ -35,7 +36,7 @@ double microseconds(F work) {
   return best;
 }
 
-// Aligned, filled with numbers between 0 and 1.
+// Aligned memory with numbers between 0 and 1.
 float* numbers(size_t n) {
   static std::minstd_rand generator(1);
   auto* memory = static_cast<float*>(std::aligned_alloc(64, (n * sizeof(float) + 63) / 64 * 64));
@@ -52,7 +53,7 @@ void phases(int n) {
   scratch.field = numbers(plane);
   scratch.line = numbers(line);
   scratch.window = numbers(2 * size_t(n + 1) * (lane_padding + 1));
-  const Probe probe = {numbers(plane), 1};
+  const ProbePanels probe = {numbers(plane), 1};
   const Object object = {numbers(18 * size_t(n) * size_t(n)), 3 * n, 3 * n};
   const Placement at = place(1.5 * n + 0.3, 1.5 * n + 0.6, n, object.rows, object.columns);
   float* out = numbers(size_t(n) * size_t(n));
@@ -62,13 +63,13 @@ void phases(int n) {
       for (int first = 0; first < n; first += lane_padding) work(first);
     });
   };
-  const double all = microseconds([&] { intensity<W>(object, at, probe, shape, axis.plan, scratch, 1, out); });
+  const double all = microseconds([&] { expose<W>(object, at, probe, shape, axis.plan, scratch, 1, out); });
   const double columns =
       for_panels([&](int c) { transform_columns<W>(object, at, probe, 0, shape, axis.plan, c, scratch); });
   const double rows = for_panels([&](int r) { transform_rows<W>(probe, 0, shape, axis.plan, r, scratch, 1, out); });
   const double transposes = for_panels([&](int r) { transpose_panel<W>(scratch.field, shape, r, scratch.line); });
   const double writes = for_panels([&](int r) { write_rows<W>(scratch.line, shape, axis.plan, r, 1, out); });
-  std::fill(scratch.line, scratch.line + line, 0.0f);  // transformed again and again, other numbers would grow
+  std::fill(scratch.line, scratch.line + line, 0.0f);  // they are transformed many times; other numbers would grow
   const double transforms = for_panels([&](int) {
     transform_panel<W>(axis.plan, scratch.line, scratch, Keep<float, W>{scratch.line, scratch.line + lane_padding});
   });
@@ -81,7 +82,7 @@ void photons(float mean) {
   static uint32_t counts[n];
   const std::vector<float> rates(n, mean);
   uint64_t pattern = 0;
-  const double time = microseconds([&] { pf::poisson_counts<float, W>(rates.data(), counts, n, 1, pattern++); });
+  const double time = microseconds([&] { pf::count_photons<float, W>(rates.data(), counts, n, 1, pattern++); });
   std::printf("%8g %8.2f\n", double(mean), time * 1e3 / n);
 }
 

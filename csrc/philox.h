@@ -73,8 +73,7 @@ PF_HD lane<double, W> uniform(lane<uint64_t, W> bits) {
 }
 
 // The random bits of pixels. Block b, with the counter (b, 0, pattern), serves pixel 32 (b / 16) + b % 16 (`first`) and
-// the pixel 16 further on (`second`). So 16 blocks in a row serve 32 pixels in a row. b has 32 bits, hence a pattern
-// has at most 2^32 pixels here.
+// the pixel 16 further on (`second`). So 16 blocks in a row serve 32 pixels in a row. b has 32 bits, see most_pixels.
 template <int W, int K>
 PF_HD void photon_bits(const Philox<W>& philox, const lane<uint64_t, W> (&block)[K], uint64_t pattern,
                        lane<uint64_t, W> (&first)[K], lane<uint64_t, W> (&second)[K]) {

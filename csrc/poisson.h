@@ -91,11 +91,11 @@ PF_HD void sum_quantile(const lane<double, D> (&rate)[K], const lane<double, D> 
     sum[v] = p[v];
     count[v] = B{};
   }
-  for (double k = 1; k < kMostSummed;) {
+  for (double k = 1;;) {
     auto below = sum[0] < goal[0];
     PF_UNROLL
     for (int v = 1; v < K; ++v) below |= sum[v] < goal[v];
-    if (!mask_bits(below)) return;
+    if (!mask_bits(below) || k > kMostSummed) return;
     for (int step = 0; step < 4; ++step, k += 1) {  // steps beyond the count change nothing
       const double inverse = 1.0 / k;
       PF_UNROLL
@@ -191,11 +191,11 @@ PF_HD uint32_t quick_sum_quantile(const float* rate, const uint32_t* high, uint3
     left[v] = quick_uniform<W>(load<uint32_t, W>(high + v * W)) - p[v];
     counts[v] = lane<uint32_t, W>{};
   }
-  for (float k = 1; k < kQuickMostSummed;) {
+  for (float k = 1;;) {
     auto more = left[0] > kQuickSumError;
     PF_UNROLL
     for (int v = 1; v < K; ++v) more |= left[v] > kQuickSumError;
-    if (!mask_bits(more)) break;
+    if (!mask_bits(more) || k > kQuickMostSummed) break;
     for (int step = 0; step < 4; ++step, k += 1) {  // steps beyond the count change nothing
       const float inverse = 1 / k;
       PF_UNROLL

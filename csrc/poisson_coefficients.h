@@ -1,5 +1,5 @@
-// Made by tools/fit_poisson.py, which says what they are: do not edit. Macros, because a CUDA kernel sees no
-// constant arrays that are defined outside functions.
+// Made by tools/fit_poisson.py, which says what they are: do not edit. They are macros,
+// because a CUDA kernel cannot use constant arrays that are defined outside functions.
 // clang-format off
 #pragma once
 #define PF_EXP 1.0, -1.0, 0.5000000000000019, -0.1666666666666668, 0.0416666666664881, -0.008333333333319601, 0.0013888888952314775, -0.00019841269890047113, 2.4801485482328494e-05, -2.755724091857897e-06, 2.763263963904103e-07, -2.5110037605963777e-08

@@ -77,9 +77,9 @@ __all__ = [  # noqa: RUF022 - in the order of the data flow
 
 def __getattr__(name: str) -> Any:
     if name in _MOVED:
-        home = f"{__name__}.{_MOVED[name]}"
-        warnings.warn(f"{__name__}.{name} is now {home}", DeprecationWarning, stacklevel=2)
-        return importlib.import_module(home)
+        place = f"{__name__}.{_MOVED[name]}"
+        warnings.warn(f"{__name__}.{name} is now {place}", DeprecationWarning, stacklevel=2)
+        return importlib.import_module(place)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = importlib.import_module(f".{_HOME[name]}", __name__)

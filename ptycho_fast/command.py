@@ -1,19 +1,20 @@
-"""The command line of ``python -m ptycho_fast.simulate``."""
+"""What the commands share: the flags of a scenario, errors as exit codes, and signals."""
 
 import argparse
-import json
-import shutil
+import re
+import signal
 import sys
-import time
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from ptycho_fast.errors import ScenarioError
-from ptycho_fast.progress import StageClock
-from ptycho_fast.scenario import GRAMMAR, Scenario, known_keys, parse_assignment, presets, resolve
+from ptycho_fast.scenario import Scenario, parse_assignment, resolve
+from ptycho_fast.terminal import Output, steady_streams
 from ptycho_fast.version import __version__
 
 OK, RUNTIME_ERROR, USAGE_ERROR = 0, 1, 2
@@ -32,82 +33,193 @@ _DIRECT = {
 
 
 class UsageError(Exception):
-    """The command line asks for what cannot be."""
+    """The command line asks for something impossible."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; exit code 0, 1 (it failed) or 2 (it was asked wrongly)."""
-    return run_command(_parser(), _run, argv, lambda _: "interrupted; nothing was written")
+class Terminated(KeyboardInterrupt):
+    """The process was told to end by another signal than Ctrl-C.
+
+    Code that tidies up after Ctrl-C does the same here.
+
+    Attributes
+    ----------
+    signal : signal.Signals
+        The signal.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signal = signal.Signals(signum)
 
 
 def run_command(
     parser: argparse.ArgumentParser,
-    run: Callable[[argparse.Namespace], None],
+    run: Callable[[argparse.Namespace, Output], None],
     argv: Sequence[str] | None,
-    interrupted: Callable[[argparse.Namespace], str],
 ) -> int:
-    """Run a command and turn what goes wrong into one line and an exit code."""
-    options = parser.parse_args(argv)
-    try:
-        run(options)
-    except (Exception, KeyboardInterrupt) as error:
-        if options.traceback:
-            traceback.print_exc()
-        if isinstance(error, KeyboardInterrupt):
-            message = interrupted(options)
-        elif isinstance(error, MemoryError):
-            hint = "; --dry-run shows what is needed" if "dry_run" in options else ""
-            message = f"out of memory ({error}){hint}"
-        else:
-            message = (str(error) or type(error).__name__) + _hint(error)
-        sys.stderr.write(f"{parser.prog}: error: {message}\n")
-        return USAGE_ERROR if isinstance(error, ScenarioError | UsageError) else RUNTIME_ERROR
+    """Run a command; every failure becomes one line on standard error and an exit code.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        With the flags of `add_output_flags`.
+    run : callable
+        The command. The notes of its exceptions are added to the message.
+    argv : sequence of str, optional
+        Arguments, by default those of the process.
+
+    Returns
+    -------
+    int
+        0; 1 if the command failed; 2 if the command line asks for something impossible; 128 plus
+        the number of the signal if one ended it (Ctrl-C: 130, SIGTERM: 143).
+    """
+    with steady_streams():
+        options = parser.parse_args(argv)
+        output = Output(quiet=options.quiet, as_json=options.json)
+        with _signals_raise() as ignore_signals:
+            try:
+                with output.showing_warnings():
+                    run(options, output)
+                    sys.stdout.flush()
+            except (Exception, KeyboardInterrupt) as error:
+                ignore_signals()  # the message is on its way
+                if options.traceback:
+                    traceback.print_exc()
+                sys.stderr.write(f"{parser.prog}: error: {_message(error, options)}\n")
+                return _exit_code(error)
     return OK
 
 
-def _hint(error: BaseException) -> str:
-    """The flag that gives the key of an error, if there is one."""
-    flags = {key: flag for flag, (key, _, _) in _DIRECT.items()}
-    flag = flags.get(error.key) if isinstance(error, ScenarioError) else None
-    return f" ({flag})" if flag else ""
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m ptycho_fast.simulate",
-        description="Simulate a ptychography data set with exact photon statistics.",
-        epilog="Keys of a scenario, for --set and TOML files:\n"
-        + "\n".join(
-            f"  {key:26} {info.type}, default {info.default}: {info.doc}"
-            for key, info in known_keys().items()
-        )
-        + f"\n\n{GRAMMAR}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("scenario", help=f"{', '.join(presets())}, or a TOML file")
-    add_scenario_flags(parser)
-    run = parser.add_argument_group("how to run")
-    run.add_argument("--backend", default="auto", help="auto, native, numba, reference or cuda")
-    run.add_argument("--threads", type=int, help="threads (default: all); no effect on the result")
-    run.add_argument("--no-noise", action="store_true", help="noise-free intensities, no photons")
-    run.add_argument("--dry-run", action="store_true", help="validate and estimate, write nothing")
-    out = parser.add_argument_group("what to write")
-    out.add_argument("--out", metavar="FILE", help="the data set (default: NAME.npz)")
-    out.add_argument("--force", action="store_true", help="replace existing files")
-    out.add_argument("--alias", choices=["diffraction"], help="write the patterns there too")
-    out.add_argument("--modes", choices=["first"], help="which of several probe modes to write")
-    out.add_argument("--patches", action="store_true", help="write the object patches too")
-    out.add_argument("--preview", metavar="FILE", help="picture of object, probe, scan, patterns")
+def add_output_flags(parser: argparse.ArgumentParser, result: str) -> None:
+    """Add the flags about what is said; `result` names what ``--json`` writes."""
     say = parser.add_argument_group("what to say")
-    say.add_argument("--quiet", action="store_true", help="only errors")
-    say.add_argument("--json", action="store_true", help="the summary as JSON on standard output")
+    say.add_argument("--quiet", action="store_true", help="only warnings and errors")
+    say.add_argument("--json", action="store_true", help=f"{result} as JSON on standard output")
     say.add_argument("--traceback", action="store_true", help="show where an error came from")
     say.add_argument("--version", action="version", version=f"ptycho_fast {__version__}")
-    return parser
+
+
+# --- errors ---
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Within it a wrong value or file name is a mistake in the command line."""
+    try:
+        yield
+    except ScenarioError:
+        raise
+    except (ValueError, TypeError, OSError) as error:
+        raise UsageError(_in_flags(_text(error))) from error
+
+
+def _in_flags(message: str) -> str:
+    """A message about Python arguments, in flags: ``force=True`` becomes ``--force``."""
+    message = re.sub(r"\b([a-z_]+)=True\b", r"--\1", message)
+    return re.sub(r"\b([a-z_]+)='(\w+)'", r"--\1 \2", message)
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + getattr(error, "signal", signal.SIGINT)
+    return USAGE_ERROR if isinstance(error, ScenarioError | UsageError) else RUNTIME_ERROR
+
+
+def _message(error: BaseException, options: argparse.Namespace) -> str:
+    if isinstance(error, Terminated):
+        message = f"ended by {error.signal.name}"
+    elif isinstance(error, KeyboardInterrupt):
+        message = "interrupted"
+    elif isinstance(error, MemoryError):
+        message = f"out of memory ({error})"
+        if not getattr(options, "dry_run", True):
+            message += "; --dry-run shows what is needed"
+    elif isinstance(error, ScenarioError):
+        message = f"{error}{_flag_hint(error)}"
+    elif isinstance(error, UsageError | ValueError | TypeError | OSError | RuntimeError):
+        message = _text(error)
+    else:  # not foreseen: the text alone may say nothing
+        message = f"{type(error).__name__}: {error} (--traceback shows where)"
+    return "; ".join([message, *getattr(error, "__notes__", [])])
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
+
+
+def _flag_hint(error: ScenarioError) -> str:
+    """How to give a key that is missing."""
+    flag = next((flag for flag, (key, *_) in _DIRECT.items() if key == error.key), None)
+    if flag is None or f"{error.key}: nothing given" not in str(error) or flag in str(error):
+        return ""
+    value = "PATH" if error.key.endswith(".file") else "VALUE"
+    return f"; give it with {flag} {value} or --set {error.key}={value}"
+
+
+# --- signals ---
+
+
+@contextmanager
+def _signals_raise() -> Iterator[Callable[[], None]]:
+    """Within it SIGTERM and SIGHUP raise `Terminated` as Ctrl-C raises KeyboardInterrupt.
+
+    A signal that is ignored (as by ``nohup``), or that the caller of `main` handles, is left alone.
+    The yielded function makes further signals do nothing.
+    """
+    over = False
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        if not over:
+            raise KeyboardInterrupt if signum == signal.SIGINT else Terminated(signum)
+
+    def ignore() -> None:
+        nonlocal over
+        over = True
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            signum = getattr(signal, name, None)  # Windows has no SIGHUP
+            handler = signum and signal.getsignal(signum)
+            if handler in (signal.SIG_DFL, signal.default_int_handler):
+                before[signum] = handler
+                signal.signal(signum, handle)
+    try:
+        yield ignore
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+# --- files ---
+
+
+@contextmanager
+def naming_written(*paths: Path) -> Iterator[None]:
+    """Add to an error raised within it which of the files were written."""
+    from ptycho_fast.files import file_state
+
+    before = [file_state(path) for path in paths]
+    try:
+        yield
+    except BaseException as error:
+        written = [
+            str(path)
+            for path, state in zip(paths, before, strict=True)
+            if file_state(path) not in (state, None)
+        ]
+        error.add_note(f"{' and '.join(written) or 'nothing'} was written")
+        raise
+
+
+# --- the scenario ---
 
 
 def add_scenario_flags(parser: argparse._ActionsContainer) -> None:
-    """The flags that `scenario_of` reads."""
+    """Add the flags that `scenario_of` reads."""
     parser.add_argument("--config", metavar="FILE", help="TOML file laid over the scenario")
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="set any key (see below)"
@@ -116,253 +228,24 @@ def add_scenario_flags(parser: argparse._ActionsContainer) -> None:
         parser.add_argument(flag, dest=key, type=kind, metavar="VALUE", help=f"{doc} ({key})")
 
 
-def scenario_of(options: argparse.Namespace) -> Scenario:
-    """Flag before file before preset."""
-    changes = dict(parse_assignment(text) for text in options.set)
+def given_keys(options: argparse.Namespace) -> dict[str, Any]:
+    """Values by key of the flags of `add_scenario_flags` that were given, without ``--set``."""
     given = vars(options)
-    changes |= {key: given[key] for key, _, _ in _DIRECT.values() if given[key] is not None}
+    return {key: given[key] for key, _, _ in _DIRECT.values() if given[key] is not None}
+
+
+def scenario_of(options: argparse.Namespace) -> Scenario:
+    """The scenario that the command line describes: a flag wins over a file, a file over a preset.
+
+    Raises
+    ------
+    ScenarioError
+        There is no such scenario, or it cannot be simulated.
+    """
+    changes = dict(parse_assignment(text) for text in options.set) | given_keys(options)
     for table in ("object", "probe"):
         if f"{table}.file" in changes:
             changes.setdefault(f"{table}.kind", "file")
     scenario = resolve(options.scenario, changes, options.config)
     scenario.require_runnable()
     return scenario
-
-
-def _run(options: argparse.Namespace) -> None:
-    from ptycho_fast.files import check_target
-    from ptycho_fast.simulator import simulate
-
-    scenario = scenario_of(options)
-    out = Path(options.out or f"{scenario.name}.npz")
-    preview = Path(options.preview) if options.preview else None
-    if options.dry_run:
-        _say(options, _estimate(scenario, options, out))
-        return
-    try:
-        check_target(out, options.force)
-        if preview:
-            from ptycho_fast.report import preview as report
-
-            check_target(preview, options.force)
-            report.require_matplotlib()
-    except (FileExistsError, IsADirectoryError) as error:
-        raise UsageError(str(error).replace("force=True", "--force")) from None
-    _check_space(out, _file_size(scenario, options))
-
-    shown = not (options.quiet or options.json)
-    with _watched(shown) as clock:
-        dataset = simulate(
-            scenario,
-            backend=options.backend,
-            noise=not options.no_noise,
-            threads=options.threads,
-            clock=clock,
-        )
-        with clock.stage("write"):
-            dataset.save(
-                out,
-                force=options.force,
-                alias=options.alias is not None,
-                modes=options.modes,
-                patches=options.patches,
-            )
-        if preview:
-            with clock.stage("preview"):
-                report.preview(dataset, preview, force=options.force)
-    _say(options, _summary(dataset, clock, options.backend, out, preview))
-
-
-# --- before: what a run will need ---
-
-
-def _file_size(scenario: Scenario, options: argparse.Namespace) -> int:
-    from ptycho_fast.formats import pinn_npz
-
-    return pinn_npz.file_size(
-        scenario.scan.n_patterns,
-        scenario.N,
-        _object_pixels(scenario),
-        alias=options.alias is not None,
-        patches=options.patches,
-    )
-
-
-def _object_pixels(scenario: Scenario) -> int:
-    if scenario.object.kind == "lines":
-        return scenario.object.size**2
-    from ptycho_fast.objects import make_object
-
-    return make_object(scenario.object, scenario.seeds.object).size
-
-
-def _check_space(out: Path, size: int) -> None:
-    free = shutil.disk_usage(out.absolute().parent).free
-    if size > free:
-        raise OSError(f"{out}: the file needs {_bytes(size)}, the disk has {_bytes(free)} free")
-
-
-def _estimate(scenario: Scenario, options: argparse.Namespace, out: Path) -> dict[str, Any]:
-    """What a run would need; the time is measured on a few patterns."""
-    from ptycho_fast.simulator import Simulator
-    from ptycho_fast.threads import thread_count
-
-    clock = StageClock()
-    simulator = Simulator(
-        scenario,
-        noise=not options.no_noise,
-        backend=options.backend,
-        threads=options.threads,
-        clock=clock,
-    )
-    simulator.check_dose()
-    few = max(1, min(simulator.n_patterns, 2**16 // scenario.N**2))
-    seconds = []
-    for _ in range(2):  # the first call may compile
-        start = time.perf_counter()
-        simulator.frames(0, few)
-        seconds.append(time.perf_counter() - start)
-    file_size = _file_size(scenario, options)
-    patterns = 4 * simulator.n_patterns * scenario.N**2
-    return {
-        "dry_run": True,
-        "scenario": scenario.to_dict(),
-        "patterns": simulator.n_patterns,
-        "backend": _backend_text(options.backend, simulator.backend),
-        "threads": thread_count(options.threads),
-        "nphotons_requested": scenario.dose.nphotons,
-        "intensity_scale": simulator.experiment.intensity_scale,
-        "memory_bytes": int(
-            2 * patterns + (file_size - patterns) + 8 * simulator.experiment.object.size
-        ),
-        "seconds_estimated": sum(clock.seconds.values()) + seconds[1] / few * simulator.n_patterns,
-        "file": str(out),
-        "file_bytes": file_size,
-    }
-
-
-# --- after: what came out ---
-
-
-def _backend_text(asked: str, got: str) -> str:
-    from ptycho_fast.backend import passed_over
-
-    if asked != "auto":
-        return f"{got} (asked for)"
-    missing = "".join(f"; not {name}: {reason}" for name, reason in passed_over(got).items())
-    return f"{got} (the best available{missing})"
-
-
-def _summary(
-    dataset: Any, clock: StageClock, asked: str, out: Path, preview: Path | None
-) -> dict[str, Any]:
-    from ptycho_fast import scaling
-
-    total = sum(clock.seconds.values())
-    return {
-        "scenario": dataset.scenario.to_dict(),
-        "patterns": dataset.n_patterns,
-        "N": dataset.N,
-        "backend": _backend_text(asked, dataset.provenance["backend"]),
-        "noise": dataset.provenance["noise"],
-        "dose": dataset.provenance["dose"],
-        "intensity_scale": dataset.intensity_scale,
-        "normalise_gain": scaling.normalise_gain(float(dataset.energies().mean()), dataset.N),
-        "seconds": total,
-        "seconds_by_stage": clock.seconds,
-        "patterns_per_second": dataset.n_patterns / clock.seconds["patterns"],
-        "file": str(out),
-        "file_bytes": out.stat().st_size,
-        **({"preview": str(preview)} if preview else {}),
-    }
-
-
-def _say(options: argparse.Namespace, facts: dict[str, Any]) -> None:
-    if options.json:
-        sys.stdout.write(json.dumps(facts) + "\n")
-    elif not options.quiet:
-        lines = _estimate_lines(facts) if facts.get("dry_run") else _summary_lines(facts)
-        sys.stdout.write("".join(f"{label:<18} {text}\n" for label, text in lines))
-
-
-def _estimate_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "scenario", f"{facts['scenario']['name']} (dry run, nothing is written)"
-    yield "patterns", f"{facts['patterns']} of {facts['scenario']['N']} x {facts['scenario']['N']}"
-    yield "backend", f"{facts['backend']}, {facts['threads']} threads"
-    yield "dose requested", f"{facts['nphotons_requested']:.6g} photons per pattern"
-    yield "intensity scale s", f"{facts['intensity_scale']!r}"
-    yield "time", f"about {facts['seconds_estimated']:.2g} s"
-    yield "memory", f"about {_bytes(facts['memory_bytes'])}"
-    yield "file", f"{facts['file']}, {_bytes(facts['file_bytes'])}"
-
-
-def _summary_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    dose, total = facts["dose"], facts["seconds"]
-    measured = dose["measured"]
-    yield "scenario", facts["scenario"]["name"]
-    yield "patterns", f"{facts['patterns']} of {facts['N']} x {facts['N']} pixels"
-    yield "backend", facts["backend"]
-    yield "dose requested", f"{dose['requested']:.6g} photons per pattern"
-    yield (
-        "dose measured" if facts["noise"] else "dose expected",
-        f"{measured['mean']:.6g} mean, {measured['min']:.6g} min, {measured['max']:.6g} max",
-    )
-    yield "intensity scale s", f"{facts['intensity_scale']!r}"
-    yield "normalise gain g", f"{facts['normalise_gain']!r}"
-    shares = ", ".join(
-        f"{name} {seconds / total:.0%}"
-        for name, seconds in sorted(facts["seconds_by_stage"].items(), key=lambda item: -item[1])
-        if seconds / total >= 0.005
-    )
-    yield "time", f"{total:.3g} s: {shares}"
-    yield "speed", f"{facts['patterns_per_second']:,.0f} patterns/s"
-    yield "file", f"{facts['file']}, {_bytes(facts['file_bytes'])}"
-    if "preview" in facts:
-        yield "preview", facts["preview"]
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
-
-
-# --- meanwhile: a progress bar on a terminal ---
-
-
-@contextmanager
-def _watched(shown: bool) -> Iterator[StageClock]:
-    if not (shown and sys.stderr.isatty()):
-        yield StageClock()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    class Bar(StageClock):
-        """Shows the current stage, its rate and the time left."""
-
-        @contextmanager
-        def stage(self, name: str, total: int = 0) -> Iterator[None]:
-            self._start = time.perf_counter()
-            self._task = progress.add_task(name, total=total or None, rate="")
-            with super().stage(name, total):
-                yield
-            progress.remove_task(self._task)
-
-        def advance(self, steps: int) -> None:
-            progress.advance(self._task, steps)
-            done = progress.tasks[-1].completed
-            rate = done / (time.perf_counter() - self._start)
-            progress.update(self._task, rate=f"{rate:,.0f}/s")
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}"),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield Bar()

@@ -3,14 +3,299 @@
 ``ptycho_fast.simulate(...)`` is the same as a function, also after this module was imported.
 """
 
+import argparse
 import sys
 import types
-from typing import Any
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ptycho_fast.command import main
+from ptycho_fast.command import (
+    add_output_flags,
+    add_scenario_flags,
+    naming_written,
+    run_command,
+    scenario_of,
+    usage_errors,
+)
+from ptycho_fast.errors import DataWarning
+from ptycho_fast.progress import StageClock
+from ptycho_fast.scenario import GRAMMAR, Scenario, known_keys, presets
+from ptycho_fast.terminal import Output, bytes_text, watched
 
-if __name__ == "__main__":
-    sys.exit(main())
+if TYPE_CHECKING:
+    from ptycho_fast.data.dataset import Dataset
+    from ptycho_fast.simulator import Simulator
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments, by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code; see `command.run_command`.
+    """
+    return run_command(_parser(), _run, argv)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ptycho_fast.simulate",
+        description="Simulate a ptychography data set with exact photon statistics.",
+        epilog="Keys of a scenario, for --set and TOML files:\n"
+        + "\n".join(
+            f"  {key:26} {info.type}, default {info.default}: {info.doc}"
+            for key, info in known_keys().items()
+        )
+        + f"\n\n{GRAMMAR}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("scenario", help=f"{', '.join(presets())}, or a TOML file")
+    add_scenario_flags(parser)
+    run = parser.add_argument_group("how to run")
+    run.add_argument("--backend", default="auto", help="auto, native, numba, reference or cuda")
+    run.add_argument("--device", type=int, metavar="NUMBER", help="GPU, with the backend cuda")
+    run.add_argument("--threads", type=int, help="threads (default: all); no effect on the result")
+    run.add_argument("--no-noise", action="store_true", help="noise-free intensities, no photons")
+    run.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check everything and estimate time, memory and file size, but make no file",
+    )
+    out = parser.add_argument_group("what to write")
+    out.add_argument("--out", metavar="FILE", help="the data set (default: NAME.npz)")
+    out.add_argument("--force", action="store_true", help="replace existing files")
+    out.add_argument("--alias", choices=["diffraction"], help="write the patterns there too")
+    out.add_argument("--modes", choices=["first"], help="which of several probe modes to write")
+    out.add_argument("--patches", action="store_true", help="write the object patches too")
+    out.add_argument("--preview", metavar="FILE", help="picture of object, probe, scan, patterns")
+    add_output_flags(parser, "the summary")
+    return parser
+
+
+# --- from flags to one call ---
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What the command line asks for, in the words of the functions that do it."""
+
+    scenario: Scenario
+    out: Path
+    preview: Path | None
+    force: bool
+    noise: bool | None
+    run: dict[str, Any]
+    save: dict[str, Any]
+
+    @property
+    def targets(self) -> list[Path]:
+        return [self.out, self.preview] if self.preview else [self.out]
+
+
+def _run(options: argparse.Namespace, output: Output) -> None:
+    scenario = scenario_of(options)
+    job = _Job(
+        scenario=scenario,
+        out=Path(options.out or f"{scenario.name}.npz"),
+        preview=Path(options.preview) if options.preview else None,
+        force=options.force,
+        noise=False if options.no_noise else None,
+        run={name: getattr(options, name) for name in ("backend", "device", "threads")},
+        save={
+            "alias": options.alias is not None,
+            "modes": options.modes,
+            "patches": options.patches,
+        },
+    )
+    with naming_written(*job.targets):
+        announcement = _refuse_before_work(job)
+        if announcement:
+            output.remark(announcement)
+        with watched(output.for_people) as clock:
+            simulator = _prepare(job, clock)
+            result = _estimate if options.dry_run else _make
+            facts, lines = result(job, simulator, clock)
+        output.result(facts, lines)
+
+
+def _refuse_before_work(job: _Job) -> str:
+    """Raise for what cannot be done; return what the user should know about the backend."""
+    from ptycho_fast.backend import choose, require_device
+    from ptycho_fast.estimate import Needs
+    from ptycho_fast.files import check_targets
+    from ptycho_fast.formats import format_of
+    from ptycho_fast.threads import thread_count
+
+    with usage_errors():
+        _, backend = choose(job.run["backend"])
+        with backend.place(require_device(job.run["device"], backend)):
+            thread_count(job.run["threads"])
+        format_of(job.out)
+        check_targets(*job.targets, force=job.force)
+    if job.preview:
+        from ptycho_fast.report.preview import picture_format, require_matplotlib
+
+        with usage_errors():
+            picture_format(job.preview)
+        require_matplotlib()
+    Needs.of_scenario(job.scenario, job.out, job.save).require(job.out)
+    return backend.first_call()
+
+
+def _prepare(job: _Job, clock: StageClock) -> "Simulator":
+    """Make all but the patterns, and refuse what can be known only now."""
+    from ptycho_fast.estimate import Needs
+    from ptycho_fast.formats import format_of
+    from ptycho_fast.simulator import Simulator
+
+    simulator = Simulator(job.scenario, noise=job.noise, **job.run, clock=clock)
+    experiment = simulator.experiment
+    options = {name: job.save[name] for name in ("alias", "modes")}
+    with usage_errors():
+        format_of(job.out).check_options(len(experiment.probe), **options)
+    Needs.of_experiment(experiment, job.out, job.save).require(job.out)
+    return simulator
+
+
+_Result = tuple[dict[str, Any], Iterator[tuple[str, str]]]
+
+
+def _make(job: _Job, simulator: "Simulator", clock: StageClock) -> _Result:
+    """Make and write the data set."""
+    from ptycho_fast.simulator import dataset_of
+
+    dataset = dataset_of(simulator, clock)
+    _warn_if_dark(dataset)
+    with clock.stage("write"):
+        dataset.save(job.out, force=job.force, **job.save)
+    if job.preview:
+        from ptycho_fast.report.preview import preview
+
+        with clock.stage("preview"):
+            preview(dataset, job.preview, force=job.force)
+    facts = _common_facts(job, simulator) | {
+        "noise": simulator.noise,
+        "dose": dataset.provenance["dose"],
+        "normalise_gain": _normalise_gain(dataset),
+        "seconds": sum(clock.seconds.values()),
+        "seconds_by_stage": clock.seconds,
+        "patterns_per_second": simulator.n_patterns / clock.seconds["patterns"],
+        "file_bytes": job.out.stat().st_size,
+        **({"preview": str(job.preview)} if job.preview else {}),
+    }
+    return facts, _summary_lines(facts)
+
+
+def _estimate(job: _Job, simulator: "Simulator", clock: StageClock) -> _Result:
+    """Measure on some patterns what the whole run would take."""
+    from ptycho_fast.estimate import Needs, remaining_seconds
+    from ptycho_fast.threads import thread_count
+
+    simulator.check_dose()
+    seconds = clock.seconds | remaining_seconds(
+        simulator, job.out, job.save, preview=job.preview, **job.run
+    )
+    needs = Needs.of_experiment(simulator.experiment, job.out, job.save)
+    facts = _common_facts(job, simulator) | {
+        "dry_run": True,
+        "threads": thread_count(job.run["threads"]),
+        "nphotons_requested": job.scenario.dose.nphotons,
+        "memory_bytes": needs.memory,
+        "seconds_estimated": sum(seconds.values()),
+        "seconds_by_stage": seconds,
+        "file_bytes": needs.file,
+    }
+    return facts, _estimate_lines(facts)
+
+
+def _warn_if_dark(dataset: "Dataset") -> None:
+    if not dataset.provenance["dose"]["measured"]["max"] > 0:
+        warnings.warn(
+            "no photon was detected in any pattern: the dose is too low, or the beam stop covers "
+            "all light",
+            DataWarning,
+            stacklevel=2,
+        )
+
+
+# --- what came out, or would ---
+
+
+def _common_facts(job: _Job, simulator: "Simulator") -> dict[str, Any]:
+    return {
+        "scenario": simulator.scenario.to_dict(),
+        "patterns": simulator.n_patterns,
+        "N": simulator.N,
+        "backend": _backend_text(job.run["backend"], simulator.backend),
+        "intensity_scale": simulator.experiment.intensity_scale,
+        "file": str(job.out),
+    }
+
+
+def _backend_text(asked: str, got: str) -> str:
+    from ptycho_fast.backend import passed_over
+
+    if asked != "auto":
+        return f"{got} (asked for)"
+    missing = "".join(f"; not {name}: {reason}" for name, reason in passed_over(got).items())
+    return f"{got} (the best available{missing})"
+
+
+def _normalise_gain(dataset: "Dataset") -> float | None:
+    """Gain of the normalise stage; None where there is no light to normalise."""
+    from ptycho_fast.scaling import normalise_gain
+
+    energy = float(dataset.energies().mean())
+    return normalise_gain(energy, dataset.N) if energy > 0 else None
+
+
+def _estimate_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "scenario", f"{facts['scenario']['name']} (dry run, nothing is written)"
+    yield "patterns", f"{facts['patterns']} of {facts['N']} x {facts['N']} pixels"
+    yield "backend", f"{facts['backend']}, {facts['threads']} threads"
+    yield "dose requested", f"{facts['nphotons_requested']:.6g} photons per pattern"
+    yield "intensity scale s", f"{facts['intensity_scale']!r}"
+    yield "time", f"about {_time_text(facts['seconds_estimated'], facts['seconds_by_stage'], 2)}"
+    yield "memory", f"about {bytes_text(facts['memory_bytes'])}"
+    yield "file", f"{facts['file']}, {bytes_text(facts['file_bytes'])}"
+
+
+def _summary_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    dose, gain = facts["dose"], facts["normalise_gain"]
+    measured = dose["measured"]
+    yield "scenario", facts["scenario"]["name"]
+    yield "patterns", f"{facts['patterns']} of {facts['N']} x {facts['N']} pixels"
+    yield "backend", facts["backend"]
+    yield "dose requested", f"{dose['requested']:.6g} photons per pattern"
+    yield (
+        "dose measured" if facts["noise"] else "dose expected",
+        f"{measured['mean']:.6g} mean, {measured['min']:.6g} min, {measured['max']:.6g} max",
+    )
+    yield "intensity scale s", f"{facts['intensity_scale']!r}"
+    yield "normalise gain g", "none, there is no light" if gain is None else f"{gain!r}"
+    yield "time", _time_text(facts["seconds"], facts["seconds_by_stage"], 3)
+    yield "speed", f"{facts['patterns_per_second']:,.0f} patterns/s"
+    yield "file", f"{facts['file']}, {bytes_text(facts['file_bytes'])}"
+    if "preview" in facts:
+        yield "preview", facts["preview"]
+
+
+def _time_text(total: float, by_stage: dict[str, float], digits: int) -> str:
+    shares = ", ".join(
+        f"{name} {seconds / total:.0%}"
+        for name, seconds in sorted(by_stage.items(), key=lambda item: -item[1])
+        if seconds / total >= 0.005
+    )
+    return f"{total:.{digits}g} s: {shares}"
 
 
 class _CallableModule(types.ModuleType):
@@ -23,3 +308,6 @@ class _CallableModule(types.ModuleType):
 
 
 sys.modules[__name__].__class__ = _CallableModule
+
+if __name__ == "__main__":
+    sys.exit(main())

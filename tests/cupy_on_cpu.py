@@ -6,13 +6,11 @@ their threads in the order that `Gpu.order` names. New memory is filled with NaN
 
 import contextlib
 import ctypes
-import os
 import re
-import shutil
-import subprocess
 import types
 from pathlib import Path
 
+import cpp_library
 import numpy as np
 
 from ptycho_fast.backend.host_arrays import empty_aligned
@@ -31,18 +29,8 @@ _POINTERS = {  # what an array may hold
 
 
 def build(folder):
-    """The shared library, by the compiler that CXX names or that is found."""
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-    assert compiler, "the kernels' phases are tested with a C++ compiler; CXX names one"
-    library = folder / "libcuda_on_cpu.so"
-    command = [
-        compiler, "-std=c++17", "-O1", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror",
-        "-Wno-unknown-pragmas", "-Wno-psabi", "-shared", "-fPIC", "-o", library,
-        ROOT / "tests" / "kernels" / "cuda_on_cpu.cpp",
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return ctypes.CDLL(str(library))
+    """The shared library."""
+    return cpp_library.build("cuda_on_cpu.cpp", folder)
 
 
 def signatures():

@@ -221,22 +221,21 @@ struct PatternCounts {
   }
 
   void run(uint32_t n_pixels) {
-    for (uint32_t first = 0, left = n_pixels; left > 0; first += 32) {
+    for (uint32_t first = 0; first < n_pixels; first += 32) {
       uint64_t bits[32];
       random_bits([&](int i) { return iota<uint64_t, D>() + (first / 2 + uint64_t(i)); }, bits, bits + 16);
-      if (left < 32) {
+      if (first + 32 <= n_pixels) {
+        run_16(bits, first);
+        run_16(bits + 16, first + 16);
+      } else {
         run_rest(first, n_pixels, bits);
-        break;
       }
-      run_16(bits, first);
-      run_16(bits + 16, first + 16);
-      left -= 32;
     }
     settle_waiting(1);
   }
 
   void run_rest(uint32_t first, uint32_t n_pixels, const uint64_t* bits) {
-    for (uint32_t i = 0; i < n_pixels - first; ++i) {
+    for (uint32_t i = 0; first + i < n_pixels; ++i) {
       (rate[first + i] < T(kSumBelow) ? to_sum : to_expand).add(1u << i, first, bits);
       settle_waiting(16);
     }
@@ -287,9 +286,9 @@ struct QuickPatternCounts : PatternCounts<float, W> {
 
   void run(uint32_t n_pixels) {
     uint32_t first = 0, high[128];  // several times 32, so that the CPU can overlap the loops over them
-    while (n_pixels - first >= 32) {
+    while (first + 32 <= n_pixels) {
       uint32_t n = 0;
-      for (; n < 128 && n_pixels - first - n >= 32; n += 32)
+      for (; n < 128 && first + n + 32 <= n_pixels; n += 32)
         upper_photon_bits<W>(philox, (first + n) / 2, pattern, high + n);
       for (uint32_t i = 0; i < n; i += 32, first += 32) {
         run_32(high + i, first);
@@ -304,7 +303,8 @@ struct QuickPatternCounts : PatternCounts<float, W> {
   }
 };
 
-// Counts of one pattern. rate: (n_pixels) expected photons, 0 to 2^31. A lane is W = 4, 8 or 16 numbers of 32 bits.
+// Counts of one pattern. rate: (n_pixels) expected photons, 0 to 2^31; n_pixels: at most most_pixels. A lane is W = 4,
+// 8 or 16 numbers of 32 bits.
 template <class T, int W>
 inline void count_photons(const T* rate, uint32_t* count, uint32_t n_pixels, uint64_t seed, uint64_t pattern) {
   if constexpr (sizeof(T) == sizeof(float))

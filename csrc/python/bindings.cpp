@@ -52,11 +52,9 @@ void photons_of(const pf::Kernels& kernels, const py::array& rates, const py::ob
                 int threads) {
   const T* rate = pf::input<T>(rates, "rates", {pf::any, pf::any, pf::any});
   const int64_t patterns = rates.shape(0), rows = rates.shape(1), columns = rates.shape(2);
-  // A pixel's number has 32 bits, in the kernels and in the counter of the random numbers.
-  constexpr int64_t most_pixels = std::numeric_limits<uint32_t>::max();
-  if (rows == 0 || columns == 0 || rows > most_pixels / columns)
+  if (rows == 0 || columns == 0 || rows > pf::most_pixels / columns)
     throw py::value_error("rates: patterns of " + std::to_string(rows) + " x " + std::to_string(columns) +
-                          " pixels given, expected 1 to 2**32 - 1 pixels");
+                          " pixels given, expected 1 to 2**32 - 2**16 pixels");
   const pf::Sink to = pf::sink_of(sink, patterns, rows, columns);
   if (!pf::is_counted(to.result))
     throw py::value_error(std::string("kind: '") + pf::result_names[int(to.result)] +

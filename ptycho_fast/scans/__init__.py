@@ -3,7 +3,6 @@
 One file per kind; a new file with a function marked ``@kind(name)`` adds a kind.
 """
 
-import importlib
 import warnings
 from typing import Any
 
@@ -65,8 +64,8 @@ def keys_of_given(positions: npt.ArrayLike) -> dict[str, Any]:
 def __getattr__(name: str) -> Any:
     found: Any
     if name == "split_on_y":
-        # By name: `data` is above this package, which does not depend on it.
-        found = importlib.import_module("ptycho_fast.data.split").split_on_y
+        from ptycho_fast.data.split import split_on_y as found
+
         new = "data.split.split_on_y"
     elif name == "legacy_generator":
         from ptycho_fast.rng import legacy_generator as found

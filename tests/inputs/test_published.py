@@ -10,7 +10,7 @@ from ptycho_fast.data.split import split_on_y
 from ptycho_fast.dose.energy import pattern_energies
 from ptycho_fast.objects import make_object
 from ptycho_fast.probes import make_probe
-from ptycho_fast.scaling import split_statistics
+from ptycho_fast.scale_report import split_statistics
 from ptycho_fast.scans import make_scan
 from ptycho_fast.scenario import Scenario
 

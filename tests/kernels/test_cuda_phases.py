@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import ptycho_fast
-from ptycho_fast.backend import cuda, gpu_arrays
+from ptycho_fast.backend import cuda, gpu_arrays, native
+from ptycho_fast.backend.records import Counting, Exposure, Sink
 
 pytestmark = pytest.mark.native
 
@@ -49,13 +50,13 @@ def assert_native_bits(gpu, case):
     obj, probe, positions = case.inputs()
     if case.N > 200:
         positions = positions[[0, 13]]
-    native = everything(obj, probe, positions, backend="native")
+    cpu = everything(obj, probe, positions, backend="native")
     there = everything(*map(gpu.asarray, (obj, probe, positions)))
-    for name, expected in native.items():
+    for name, expected in cpu.items():
         assert isinstance(there[name], gpu.ndarray)
         assert there[name].dtype == expected.dtype
         assert there[name].tobytes() == expected.tobytes(), name
-    assert native["counts"].max() > 65535
+    assert cpu["counts"].max() > 65535
 
 
 @pytest.mark.parametrize("order", cupy_on_cpu.ORDERS)
@@ -77,20 +78,50 @@ def test_split(gpu, order, case):
 @pytest.mark.parametrize("order", cupy_on_cpu.ORDERS)
 @pytest.mark.parametrize("case", ANY, ids=str)
 def test_any(gpu, order, case, monkeypatch):
-    monkeypatch.setattr(cuda, "_SCRATCH_BYTES", 2**22)  # several rounds
+    room = 5 * cuda._scratch_of_any(cuda._tables(0, case.N), case.N)
+    monkeypatch.setattr(cuda, "_SCRATCH_BYTES", room)
     gpu.order = order
     assert_native_bits(gpu, case)
-    assert {"any_columns", "any_rows", "any_pixels"} < set(gpu.launches)
-    assert gpu.launches.count("any_pixels") > 4 or case.N < 62
+    rounds = 4  # of five patterns, for 19 patterns
+    assert gpu.launches.count("any_pixels") == 4 * rounds  # intensity, counts, amplitude, narrow
+    assert gpu.launches.count("any_columns") == 4 * rounds * case.modes
+    assert gpu.launches.count("any_rows") == 4 * rounds * case.modes
+
+
+@pytest.mark.parametrize("order", cupy_on_cpu.ORDERS)
+@pytest.mark.parametrize(
+    ("N", "shared_limit"), [(64, 227 * 1024), (96, 64 * 1024), (45, 227 * 1024)]
+)
+def test_records(gpu, N, shared_limit, order):
+    """Every kind of result, with pattern numbers in no order, on the GPU or not."""
+    gpu.order, gpu.shared_limit = order, shared_limit
+    exposure = Exposure(*cases.Case(N, 2).inputs())
+    numbers = np.random.default_rng(5).integers(0, 2**64, 19, np.uint64)
+    kinds = {"intensity": "f4", "expected": "f4", "counts": "u4", "amplitude": "f4"}
+    for kind, dtype in (*kinds.items(), ("counts", "u2")):
+        counting = Counting(130.5, 7, numbers)
+        on_gpu = Counting(130.5, 7, gpu.asarray(numbers))
+        expected = np.zeros((19, N, N), dtype)
+        native.frames(exposure, counting, Sink(expected, kind), 1)
+        there = Exposure(*map(gpu.asarray, (exposure.object, exposure.probe, exposure.positions)))
+        for how in (counting, on_gpu):
+            made = gpu.empty(expected.shape, dtype)
+            cuda.frames(there, how, Sink(made, kind), 1)
+            assert made.tobytes() == expected.tobytes(), kind
+        if kind in ("counts", "amplitude"):
+            rates = np.linspace(0, 70000, 19 * N * N, dtype="f4").reshape(19, N, N)
+            native.photons(rates, counting, Sink(expected, kind), 1)
+            cuda.photons(gpu.asarray(rates), on_gpu, Sink(made, kind), 1)
+            assert made.tobytes() == expected.tobytes(), kind
 
 
 def test_numpy_in_numpy_out(gpu, monkeypatch):
     """Moved there and back, in pieces."""
     monkeypatch.setattr(cuda, "_PIECE_BYTES", 3 * 32**2 * 4)
     case = cases.Case(32, 2)
-    native = everything(*case.inputs(), backend="native")
+    cpu = everything(*case.inputs(), backend="native")
     moved = everything(*case.inputs(), backend="cuda", device=0)
-    for name, expected in native.items():
+    for name, expected in cpu.items():
         assert type(moved[name]) is np.ndarray
         assert moved[name].tobytes() == expected.tobytes(), name
 

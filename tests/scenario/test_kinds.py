@@ -8,6 +8,7 @@ import pytest
 from ptycho_fast import command, objects, probes, scans
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.scenario import ObjectSpec, ProbeSpec, ScanSpec, Scenario, known_keys
+from ptycho_fast.simulate import _parser, main
 
 NEW_KIND = '''
 """A checkerboard."""
@@ -18,7 +19,6 @@ import numpy as np
 
 from ptycho_fast.keys import Key
 from ptycho_fast.kinds import kind
-
 
 def helper():
     """Not a kind."""
@@ -93,7 +93,7 @@ class TestANewFile:
         assert known["object.phases"].type == "a list, each item a finite number from -4 to 4"
         assert known["object.size"].doc.endswith("(kind lines or checkerboard)")
         with pytest.raises(SystemExit):
-            command.main(["--help"])
+            main(["--help"])
         assert "object.fields" in capsys.readouterr().out
 
     def test_errors(self):
@@ -186,13 +186,15 @@ def test_a_key_of_another_kind_is_named(make):
 def test_a_file_over_a_preset(tmp_path):
     np.save(tmp_path / "o.npy", np.ones((50, 60)))
     over = ["gs2_ideal", "--object-file", str(tmp_path / "o.npy")]
-    scenario = command.scenario_of(command._parser().parse_args(over))
+    scenario = command.scenario_of(_parser().parse_args(over))
     assert scenario.object == ObjectSpec(kind="file", file=str(tmp_path / "o.npy"))
 
 
 def test_an_error_gets_the_hint_of_its_flag(capsys):
-    assert command.main(["gs1_custom"]) == 2
-    assert capsys.readouterr().err.endswith("or of an .npy (--probe-file)\n")
+    assert main(["gs1_custom"]) == 2
+    assert capsys.readouterr().err.endswith(
+        "give it with --probe-file PATH or --set probe.file=PATH\n"
+    )
 
 
 def test_attributes_that_a_table_does_not_have():

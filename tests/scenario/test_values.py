@@ -130,8 +130,8 @@ def test_a_choice_of_tables_stands_alone():
 
 
 def test_the_grammar_is_in_the_help(capsys):
-    from ptycho_fast import command
+    from ptycho_fast.simulate import main
 
     with pytest.raises(SystemExit):
-        command.main(["--help"])
+        main(["--help"])
     assert GRAMMAR in capsys.readouterr().out

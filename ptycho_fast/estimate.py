@@ -1,0 +1,191 @@
+"""What a run will need: memory, disk and time, known before its patterns are made."""
+
+import dataclasses
+import shutil
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from ptycho_fast.backend import choose
+from ptycho_fast.errors import DataWarning
+from ptycho_fast.experiment import Experiment
+from ptycho_fast.formats import format_of
+from ptycho_fast.machine import memory_available
+from ptycho_fast.progress import StageClock
+from ptycho_fast.scenario import Scenario
+from ptycho_fast.simulator import Simulator, dataset_of
+from ptycho_fast.terminal import bytes_text
+
+_FIXED = 64 * 2**20  # bytes: libraries that are loaded on the way, buffers, Python's own
+_PER_POSITION = 256  # bytes: true and nominal position, energy, photons, split, with copies
+_DRAWN_PIXEL = 200  # bytes per object pixel while lines are drawn and blurred
+_ENERGY_PIXEL = 96  # bytes per object pixel, with half a patch on each side, for the energies
+
+_SAMPLE_SECONDS = 1.0  # for making the patterns that are measured
+_SAMPLE_PIXELS = 2**24  # at most, in those patterns; in memory they are as large as they get
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a run takes.
+
+    Attributes
+    ----------
+    memory : int
+        Bytes at the worst moment.
+    file : int
+        Bytes of the data set's file.
+    """
+
+    memory: int
+    file: int
+
+    @classmethod
+    def of_scenario(cls, scenario: Scenario, out: Path, save: dict[str, Any]) -> Self:
+        """What is known from the scenario alone; the truth may be more.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            The description.
+        out : Path
+            The file to make.
+        save : dict
+            Options of `Dataset.save`.
+        """
+        n_patterns = getattr(scenario.scan, "n_patterns", 0)
+        side = getattr(scenario.object, "size", 0)
+        return cls._of(n_patterns, scenario.N, (side, side), _DRAWN_PIXEL, out, save)
+
+    @classmethod
+    def of_experiment(cls, experiment: Experiment, out: Path, save: dict[str, Any]) -> Self:
+        """The same when object and positions are made."""
+        e = experiment
+        drawn = _DRAWN_PIXEL if hasattr(e.scenario.object, "size") else 0
+        return cls._of(e.n_patterns, e.N, e.object.shape, drawn, out, save)
+
+    @classmethod
+    def _of(
+        cls,
+        n_patterns: int,
+        N: int,
+        shape: tuple[int, int],
+        drawn: int,
+        out: Path,
+        save: dict[str, Any],
+    ) -> Self:
+        (H, W), patches = shape, save["patches"]
+        file = format_of(out).file_size(n_patterns, N, H * W, alias=save["alias"], patches=patches)
+        # Counts and amplitudes of 4 bytes each; patches are complex64.
+        pixels = 8 * H * W + n_patterns * N**2 * (4 + 4 + (8 if patches else 0))
+        preparing = max(drawn * H * W, _ENERGY_PIXEL * (H + N) * (W + N))
+        return cls(max(pixels, preparing) + n_patterns * _PER_POSITION + _FIXED, file)
+
+    def require(self, out: Path) -> None:
+        """Raise if memory or disk are too small.
+
+        Raises
+        ------
+        MemoryError, OSError
+            The message has both numbers.
+        """
+        available = memory_available()
+        if available is not None and self.memory > available:
+            raise MemoryError(
+                f"about {bytes_text(self.memory)} needed for a file of {bytes_text(self.file)}, "
+                f"{bytes_text(available)} available; lower scan.n_patterns, N or object.size"
+            )
+        free = shutil.disk_usage(out.absolute().parent).free
+        if self.file > free:
+            raise OSError(
+                f"{out}: the file needs {bytes_text(self.file)}, the disk has {bytes_text(free)} "
+                "free"
+            )
+
+
+def remaining_seconds(
+    simulator: Simulator,
+    out: Path,
+    save: dict[str, Any],
+    *,
+    preview: Path | None = None,
+    **run: Any,
+) -> dict[str, float]:
+    """Seconds by stage that a run will take, measured on some of its patterns.
+
+    A small data set, with positions from all over the scan, goes through all stages, to a file
+    beside the one that is asked for. The file is removed again.
+
+    Parameters
+    ----------
+    simulator : Simulator
+        Of the run.
+    out : Path
+        The file that the run will make.
+    save : dict
+        Options of `Dataset.save`.
+    preview : Path, optional
+        The picture that the run will make.
+    **run
+        Backend, device and threads of `Simulator`.
+
+    Returns
+    -------
+    dict of str to float
+        Stages as `StageClock` names them.
+    """
+    B, N = simulator.n_patterns, simulator.N
+    few = max(1, min(B, 2**16 // N**2))
+    compiles = choose(simulator.backend)[1].first_call()
+    first, again = (_making(simulator, few, run) for _ in range(2))
+    if compiles and not choose(simulator.backend)[1].first_call():
+        first = again  # compiled now and kept, so the run need not
+    per_pattern = again / few
+    most = max(few, _SAMPLE_PIXELS // N**2)
+    n = int(max(few, min(B, most, _SAMPLE_SECONDS / max(per_pattern, 1e-9))))
+
+    clock = StageClock()
+    dataset = dataset_of(_sample(simulator, n, run), clock)
+    # A sample is not what its scenario says; the file is otherwise the same.
+    dataset = dataclasses.replace(dataset, scenario=None)
+    prefix = ".ptycho_fast-dry-run-"
+    with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=prefix) as folder:
+        with clock.stage("write"):
+            dataset.save(Path(folder, f"sample{out.suffix}"), **save)
+        seconds = {name: value * B / n for name, value in clock.seconds.items()}
+        if preview:
+            from ptycho_fast.report import preview as report
+
+            start = time.perf_counter()
+            report.preview(dataset, Path(folder, f"preview{preview.suffix}"))
+            seconds["preview"] = time.perf_counter() - start
+    # The first call is longer where it compiles, loads what was compiled, or starts a GPU.
+    seconds["patterns"] += max(0.0, first - again)
+    return seconds
+
+
+def _making(simulator: Simulator, n: int, run: dict[str, Any]) -> float:
+    """Seconds for making n patterns."""
+    clock = StageClock()
+    dataset_of(_sample(simulator, n, run), clock)
+    return clock.seconds["patterns"]
+
+
+def _sample(simulator: Simulator, n: int, run: dict[str, Any]) -> Simulator:
+    """A simulator of n patterns from all over the scan."""
+    e = simulator.experiment
+    chosen = np.linspace(0, e.n_patterns - 1, n).astype(np.int64)
+    part = dataclasses.replace(
+        e,
+        positions=e.positions[chosen],
+        positions_nominal=e.positions_nominal[chosen],
+        energies=e.energies[chosen],
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # what is to say was said about the whole
+        return Simulator(part, **run)

@@ -1,0 +1,218 @@
+// The headers of csrc/, one by one, for tests/test_headers.py, which compares them with direct formulas. It is compiled
+// for several instruction sets; W is the width of a lane of floats, D that of a lane of doubles.
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "../../csrc/cpu/pattern.h"
+#include "../../csrc/cpu/photons.h"
+#include "../../csrc/cpu/stages.cpp"
+#include "../../csrc/cpu/tables.cpp"
+#include "../../csrc/cuda/patch.h"
+
+namespace {
+
+using namespace pf;
+
+#if defined(__AVX512F__)
+constexpr int W = 16;
+#elif defined(__AVX2__)
+constexpr int W = 8;
+#else
+constexpr int W = 4;
+#endif
+constexpr int D = W / 2;
+
+// Applies a function of lanes to n numbers, a multiple of the width.
+template <int width, class F>
+void by_lanes(int n, const double* x, double* y, const F& f) {
+  for (int i = 0; i < n; i += width) {
+    const lane<double, width> in[1] = {load<double, width>(x + i)};
+    lane<double, width> out[1];
+    f(in, out);
+    store<double, width>(y + i, out[0]);
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+int lane_width() { return W; }
+
+// --- lane_math.h ---
+
+void exp_minus_of(int n, bool wide, const double* x, double* y) {
+  if (wide)
+    by_lanes<D>(n, x, y, [](const auto& in, auto& out) { exp_minus<D, 1>(in, out); });
+  else
+    by_lanes<1>(n, x, y, [](const auto& in, auto& out) { exp_minus<1, 1>(in, out); });
+}
+
+void log_of_each(int n, bool wide, const double* x, double* y) {
+  if (wide)
+    by_lanes<D>(n, x, y, [](const auto& in, auto& out) { log_of<D, 1>(in, out); });
+  else
+    by_lanes<1>(n, x, y, [](const auto& in, auto& out) { log_of<1, 1>(in, out); });
+}
+
+// --- lane_shuffle.h ---
+
+// W x W numbers.
+void transpose_tile(float* tile) {
+  lane<float, W> rows[W];
+  for (int r = 0; r < W; ++r) rows[r] = load<float, W>(tile + r * W);
+  transpose<W>(rows);
+  for (int r = 0; r < W; ++r) store<float, W>(tile + r * W, rows[r]);
+}
+
+// 2 W numbers: every other one from the first on, then from the second on.
+void separate(float* x) {
+  const auto parts = separated<W>(Pairs<W>{load<float, W>(x), load<float, W>(x + W)});
+  store<float, W>(x, parts.re);
+  store<float, W>(x + W, parts.im);
+}
+
+// --- philox.h ---
+
+void philox_words(const uint32_t* counter, uint64_t seed, bool wide, uint32_t* words) {
+  if (wide) {
+    lane<uint64_t, D> word[4][1];
+    for (int i = 0; i < 4; ++i) word[i][0] = splat<uint64_t, D>(counter[i]);
+    Philox<D>{seed}(word);
+    for (int i = 0; i < 4; ++i) words[i] = uint32_t(word[i][0][D - 1]);
+  } else {
+    uint64_t word[4][1];
+    for (int i = 0; i < 4; ++i) word[i][0] = counter[i];
+    Philox<1>{seed}(word);
+    for (int i = 0; i < 4; ++i) words[i] = uint32_t(word[i][0]);
+  }
+}
+
+// The random bits of n pixels, and the upper halves as the kernels for rates in single precision make them; n is a
+// multiple of 32.
+void bits_of_pixels(uint32_t n, uint64_t seed, uint64_t pattern, uint64_t* bits, uint32_t* high) {
+  for (uint32_t pixel = 0; pixel < n; ++pixel) {
+    const uint64_t block[1] = {photon_block(pixel)};
+    uint64_t first[1], second[1];
+    photon_bits(Philox<1>(seed), block, pattern, first, second);
+    bits[pixel] = is_second(pixel) ? second[0] : first[0];
+  }
+  for (uint32_t pixel = 0; pixel < n; pixel += 32)
+    upper_photon_bits<W>(Philox<D>(seed), pixel / 2, pattern, high + pixel);
+}
+
+double uniform_of(uint64_t bits) { return uniform<1>(bits); }
+
+// --- poisson.h ---
+
+void quantiles_double(int n, const uint64_t* bits, const double* rates, uint32_t* counts) {
+  for (int i = 0; i < n; ++i) counts[i] = poisson_quantile(bits[i], rates[i]);
+}
+void quantiles_float(int n, const uint64_t* bits, const float* rates, uint32_t* counts) {
+  for (int i = 0; i < n; ++i) counts[i] = poisson_quantile(bits[i], rates[i]);
+}
+// The loop that sums, for any input.
+uint64_t summed_quantile(double rate, double u) {
+  const double rates[1] = {rate}, us[1] = {u};
+  uint64_t count[1];
+  sum_quantile<1, 1>(rates, us, count);
+  return count[0];
+}
+uint32_t quickly_summed_quantile(float rate, uint32_t high) {
+  uint32_t count;
+  quick_sum_quantile<1, 1>(&rate, &high, &count);
+  return count;
+}
+
+// --- fft.h ---
+
+int passes_of(int n, int* radices) {
+  const Radices found = radices_of(n);
+  std::copy(found.radix, found.radix + found.count, radices);
+  return found.count;
+}
+
+// W lines, (n, W); frequencies in natural order. Mixed radix or chirp, as the length asks for.
+void transform_lines(int n, float* re, float* im) {
+  const AxisTables axis(n);
+  const std::vector<float> from_re(re, re + n * W), from_im(im, im + n * W);
+  std::vector<float> to_re(from_re), to_im(from_im);
+  if (axis.plan.mixed_radix) {
+    fft_line<float, W, 1>(axis.plan.fft, to_re.data(), to_im.data(), W, Keep<float, W>{to_re.data(), to_im.data()});
+  } else {
+    std::vector<double> work_re(size_t(2 * axis.plan.chirp.fft.n * W)), work_im(work_re);
+    chirp_line<W>(axis.plan.chirp, n, to_re.data(), to_im.data(), 0, W, work_re.data(), work_im.data(), W,
+                  Keep<float, W>{to_re.data(), to_im.data()});
+  }
+  for (int k = 0; k < n; ++k) {
+    const int at = axis.plan.mixed_radix ? axis.plan.fft.at[k] : k;
+    std::copy_n(&to_re[size_t(at * W)], W, re + k * W);
+    std::copy_n(&to_im[size_t(at * W)], W, im + k * W);
+  }
+}
+
+// One line in double precision, as the chirps use it.
+void transform_double(int n, double* re, double* im) {
+  const FftTables<double> tables(n);
+  std::vector<double> to_re(re, re + n), to_im(im, im + n);
+  fft_line<double, 1, 1>(tables.plan, to_re.data(), to_im.data(), 1, Keep<double, 1>{to_re.data(), to_im.data()});
+  for (int k = 0; k < n; ++k) {
+    re[k] = to_re[size_t(tables.at[size_t(k)])];
+    im[k] = to_im[size_t(tables.at[size_t(k)])];
+  }
+}
+
+// --- patch.h, with the taps of the CPU and of the GPU ---
+
+void patch_by_lanes(const float* object, int64_t rows, int64_t columns, double x, double y, int n, float* out) {
+  const Shape shape = shape_of(n);
+  const Workspace space(shape, Needs());
+  const Placement at = place(x, y, n, rows, columns);
+  for (int r = 0; r < n; r += band) patch_band<W>({object, rows, columns}, at, shape, r, space.scratch.window, out);
+}
+
+void patch_by_pixels(const float* object, int64_t rows, int64_t columns, double x, double y, int n, float* out) {
+  const double position[2] = {x, y};
+  const Scan scan = {{object, rows, columns}, position};
+  const Placement at = scan.placement(0, n);
+  for (int r = 0; r < n; ++r)
+    for (int c = 0; c < n; ++c) {
+      const auto value = scan.has_inner(at, n) ? scan.inner(at)(r, c) : scan.any(at)(r, c);
+      out[2 * (r * n + c)] = value.re;
+      out[2 * (r * n + c) + 1] = value.im;
+    }
+}
+
+// --- cpu/pattern.h: the phases, their items in one of three orders; all memory that is not yet written is NaN ---
+
+void pattern_in_order(const float* object, int64_t rows, int64_t columns, double x, double y, const float* probe,
+                      int modes, int n, double scale, int order, float* out) {
+  const Shape shape = shape_of(n);
+  const AxisTables axis(n);
+  const ProbeInPanels panels({probe, modes, n}, shape);
+  const Object from = {object, rows, columns};
+  const Placement at = place(x, y, n, rows, columns);
+  const Workspace space(shape, {&axis.plan, modes, false});
+  const Scratch& scratch = space.scratch;
+  const size_t plane = size_t(shape.padded) * size_t(shape.padded);
+  std::fill_n(scratch.field, 2 * plane, NAN);
+  std::fill_n(scratch.line, size_t(shape.padded) * panel_row, NAN);
+  if (modes > 1) std::fill_n(scratch.sum, plane, NAN);
+  std::fill_n(scratch.window, 2 * size_t(n + 1) * (lane_padding + 1), NAN);
+  std::vector<int> items;
+  for (int item = 0; item < n; item += lane_padding) items.push_back(item);
+  std::mt19937 random(7);
+  const auto in_order = [&](const auto& work) {
+    if (order == 1) std::reverse(items.begin(), items.end());
+    if (order == 2) std::shuffle(items.begin(), items.end(), random);
+    for (const int item : items) work(item);
+  };
+  const float dose = dose_factor(Result::expected, scale);
+  for (int mode = 0; mode < modes; ++mode) {
+    in_order([&](int c) { transform_columns<W>(from, at, panels.panels, mode, shape, axis.plan, c, scratch); });
+    in_order([&](int r) { transform_rows<W>(panels.panels, mode, shape, axis.plan, r, scratch, dose, out); });
+  }
+}
+
+}  // extern "C"
