@@ -124,6 +124,7 @@ class Simulator:
         self.noise = self.scenario.noise
         self.domain = "count_intensity" if self.noise else "normalized_intensity"
         self._suspects = self._bright_patterns() if self.noise else None
+        self._kind: SinkKind = "counts" if self.noise else "intensity"
         self._detects = self.scenario.detector != DetectorSpec()
         self._resident: dict[str, Array] = {}
 
@@ -204,8 +205,35 @@ class Simulator:
         ScenarioError
             A pixel expects more photons than can be counted.
         """
-        kind: SinkKind = "counts" if self.noise else "intensity"
-        return self._made(first, last, kind, epoch, out, on_gpu)
+        return self._made(first, last, self._kind, epoch, out, on_gpu)
+
+    def amplitudes(
+        self,
+        first: int | npt.ArrayLike,
+        last: int | None = None,
+        *,
+        epoch: int = 0,
+        on_gpu: bool = False,
+    ) -> Any:
+        """Normalised amplitudes of the frames, ``amplitudes(first, last)`` or by indices.
+
+        Parameters
+        ----------
+        first, last, epoch, on_gpu
+            As for `frames`.
+
+        Returns
+        -------
+        (n, N, N) float32
+            ``sqrt(counts) / s``, or ``sqrt(intensity)`` without noise, rounded once from float64.
+        """
+        if self.noise and not self._detects:
+            return self._made(first, last, "amplitude", epoch, None, on_gpu)
+        frames = self._made(first, last, self._kind, epoch, None, on_gpu)
+        root = np.sqrt(frames, dtype=np.float64)
+        if self.noise:
+            root /= self.experiment.intensity_scale
+        return root.astype(np.float32)
 
     @overload
     def expected(self, first: int, last: int, *, out: Any = None, on_gpu: bool = False) -> Any: ...
@@ -374,7 +402,7 @@ class Simulator:
             out = gate.output(out, exposure.shape, dtype, inputs)
             if not len(indices):
                 return out
-        if kind == "counts":
+        if kind in ("counts", "amplitude"):
             self._check_dose(indices)
         with self._at_work(exposure) as n_threads:
             self._backend.frames(exposure, counting, Sink(out, kind), n_threads)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast.backend import choose
+from ptycho_fast.backend import choose, gpu_arrays, host_arrays
 from ptycho_fast.backend.protocol import Backend
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.split import split_on_y
@@ -101,6 +101,11 @@ class Source:
         """The array, or its copy on the GPU."""
         return self._backend.resident(array) if on_gpu else array
 
+    def empty(self, shape: tuple[int, ...], on_gpu: bool) -> Any:
+        """Uninitialised float32 array, aligned so that frameworks take it without a copy."""
+        gate = gpu_arrays if on_gpu else host_arrays
+        return gate.empty_aligned(shape, np.float32)
+
     def amplitudes(
         self, members: npt.NDArray[np.int64], epoch: int | None, on_gpu: bool = False
     ) -> Any:
@@ -123,12 +128,8 @@ class Source:
         """
         if epoch is None and isinstance(self.given, Dataset):
             return (self._amplitude_on_gpu if on_gpu else self.amplitude)[members]
-        simulator = self.simulator
-        frames = simulator.frames(members.ravel(), epoch=epoch or 0, on_gpu=on_gpu)
-        root = np.sqrt(frames, dtype=np.float64)
-        if simulator.noise:
-            root /= simulator.experiment.intensity_scale
-        return root.astype(np.float32).reshape(*members.shape, self.N, self.N)
+        made = self.simulator.amplitudes(members.ravel(), epoch=epoch or 0, on_gpu=on_gpu)
+        return made.reshape(*members.shape, self.N, self.N)
 
     def patches(self, positions: npt.NDArray[np.float64], on_gpu: bool = False) -> Any:
         """True patches (n, N, N) complex64 of the object at positions (n, 2)."""

@@ -12,6 +12,7 @@
 ===================  =============================================================
 """
 
+import hashlib
 import json
 import math
 import platform
@@ -24,8 +25,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ptycho_fast import checks
 from ptycho_fast.data.dataset import Dataset
+from ptycho_fast.data.feed import DATA_SUFFIXES
 from ptycho_fast.files import written_aside
+from ptycho_fast.scenario import Scenario
 from ptycho_fast.tf import pictures, summary
 from ptycho_fast.version import __version__
 
@@ -60,29 +64,80 @@ def claim(folder: Path, *, force: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def request(source: str, recipe: Recipe, scenario: Any, seed: int) -> dict[str, Any]:
-    """What makes a run what it is, as plain JSON types."""
+def request(source: str, recipe: Recipe, scenario: Scenario | None, seed: int) -> dict[str, Any]:
+    """What makes a run what it is, as plain JSON types.
+
+    Parameters
+    ----------
+    source : str
+        Name of the scenario, or path of the data set.
+    recipe : Recipe
+        The recipe.
+    scenario : Scenario, optional
+        The description of the data.
+    seed : int
+        Of weights and order.
+
+    Returns
+    -------
+    dict
+        The arguments, and under ``inputs`` the SHA-256 sums of the files that are read, by path:
+        the data set, or else the scenario's object and probe.
+
+    Raises
+    ------
+    OSError
+        A file cannot be read.
+    """
+    described = scenario.to_dict() if scenario else None
+    if source.endswith(DATA_SUFFIXES):
+        files = [source]
+    else:
+        tables = [table for table in (described or {}).values() if isinstance(table, dict)]
+        files = [table["file"] for table in tables if table.get("file")]
     asked = {
         "source": source,
-        "scenario": scenario.to_dict() if scenario else None,
+        "scenario": described,
         "recipe": asdict(recipe),
         "seed": seed,
+        "inputs": {path: _sum(path) for path in files},
     }
     return json.loads(json.dumps(asked))
 
 
+def _sum(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def check_request(folder: Path, asked: dict[str, Any]) -> None:
-    """Raise ValueError unless the run in a folder was asked for alike, but for its epochs."""
+    """Raise an error unless the run in a folder is the one that is asked for, but for its epochs.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no run in the folder.
+    ValueError
+        It is another run, or a file that it reads has changed; the message names the difference.
+    """
     path = folder / _REQUEST
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: no run to go on with ({_REQUEST} is missing)")
-    before, now = _flat(json.loads(path.read_text())), _flat(asked)
-    for key in before.keys() | now.keys():
-        if key != "recipe.spec.epochs" and before.get(key) != now.get(key):
+    kept, asked = json.loads(path.read_text()), dict(asked)
+    sums, now = kept.pop("inputs", {}), asked.pop("inputs")  # older runs did not keep them
+    if kept["scenario"]:  # perhaps of an older schema
+        kept["scenario"] = json.loads(json.dumps(Scenario.from_dict(kept["scenario"]).to_dict()))
+    before, after = _flat(kept), _flat(asked)
+    for key in [*before, *(after.keys() - before.keys())]:
+        if key != "recipe.spec.epochs" and before.get(key) != after.get(key):
             raise ValueError(
-                f"{folder}: {key} was {before.get(key)!r} and is {now.get(key)!r}; --resume goes "
+                f"{folder}: {key} was {before.get(key)!r} and is {after.get(key)!r}; --resume goes "
                 "on with the same run, --force starts another"
             )
+    for file in now:
+        if sums.get(file, now[file]) != now[file]:
+            expected = f"those that the run in {folder} began with; --force starts another run"
+            raise ValueError(checks.wrong(file, "other contents", expected))
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -24,9 +24,9 @@ class Feed(feed.Feed):
     def tensors(self, batch_size: int, **how: Any) -> Iterator[Batch]:
         """Batches as tensors, made ahead by a thread, with less overhead than `batches`.
 
-        If the backend works on a GPU and TensorFlow has one as well, batches are made there and
-        handed over by DLPack. Keep such a batch until the result that was computed from it has been
-        read: afterwards CuPy uses the memory again.
+        The tensors share the memory of the arrays. If the backend works on a GPU and TensorFlow has
+        one as well, batches are made there. Keep such a batch until the result that was computed
+        from it has been read: afterwards CuPy uses the memory again.
 
         Parameters
         ----------
@@ -43,11 +43,9 @@ class Feed(feed.Feed):
         TypeError, ValueError
             An argument is wrong.
         """
-        source, given = self, tf.constant
-        if self.source.can_be_on_gpu and tf.config.list_logical_devices("GPU"):
-            source, given = replace(self, on_gpu=True), _shared
-        stream = source.stream(Stream(batch_size, **how))
-        return made_ahead((tf.nest.map_structure(given, batch) for batch in stream), _AHEAD)
+        on_gpu = self.source.can_be_on_gpu and bool(tf.config.list_logical_devices("GPU"))
+        stream = replace(self, on_gpu=on_gpu).stream(Stream(batch_size, **how))
+        return made_ahead((tf.nest.map_structure(_tensor, batch) for batch in stream), _AHEAD)
 
     def batches(self, batch_size: int, **how: Any) -> Any:
         """Batches as a `tf.data.Dataset`; each iteration begins with the epoch after the last one.
@@ -94,8 +92,8 @@ class Feed(feed.Feed):
 prepare = Feed.prepare
 
 
-def _shared(array: Any) -> Any:
-    """The tensor that shares a CuPy array's memory."""
+def _tensor(array: Any) -> Any:
+    """The tensor that shares the memory of a NumPy or CuPy array."""
     return tf.experimental.dlpack.from_dlpack(tensorflow_capsule(array))
 
 
