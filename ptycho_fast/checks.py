@@ -141,6 +141,8 @@ def array(value: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
     ValueError
         Its rows have different lengths.
     """
+    if type(value) is np.ndarray:
+        return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(wrong(name, "a masked array", "a plain array; .filled(0) makes one"))
     try:
@@ -152,14 +154,27 @@ def array(value: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
         raise TypeError(wrong(name, f"{kind} ({error})", "an array of numbers")) from None
 
 
+def plain(given: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """The array in `dtype`, C-contiguous and aligned; a copy is made only if one is needed."""
+    flags = given.flags
+    if given.dtype == dtype and flags.c_contiguous and flags.aligned:
+        return given
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(given, dtype)
+    return converted if converted.flags.aligned else converted.copy()
+
+
 def largest_part(values: npt.NDArray[Any]) -> float:
     """Largest modulus among the real (and imaginary) parts; NaN or infinity if there is one."""
     if values.size == 0:
         return 0.0
-    run = np.ascontiguousarray(values).reshape(-1)
+    run = values if values.flags.c_contiguous else np.ascontiguousarray(values)
+    run = run.reshape(-1)
     if run.dtype.kind == "c":
-        run = run.view(run.real.dtype)
-    return max(-float(run.min()), float(run.max()))  # if one is NaN, so is the other
+        run = run.view(f"f{run.itemsize // 2}" if run.dtype.isnative else run.real.dtype)
+    # The ufuncs themselves: for small arrays the methods around them cost more than the work.
+    smallest, largest = np.minimum.reduce(run), np.maximum.reduce(run)
+    return max(-float(smallest), float(largest))  # if one is NaN, so is the other
 
 
 def floating(
@@ -198,9 +213,8 @@ def measured(
     if not math.isfinite(largest):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(given))[0])
         raise ValueError(f"{name}: {given[where]} at index {where}, expected finite numbers")
-    with np.errstate(over="ignore"):
-        converted = np.require(given, dtype, ("C", "A"))
-    if converted.dtype != given.dtype and not math.isfinite(largest := largest_part(converted)):
+    converted = plain(given, dtype)
+    if converted is not given and not math.isfinite(largest := largest_part(converted)):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(converted))[0])
         raise ValueError(f"{name}: {given[where]} at index {where} overflows {dtype}")
     return converted, largest
@@ -249,4 +263,4 @@ def pattern_numbers(value: object, name: str, count: int) -> npt.NDArray[np.uint
         raise ValueError(wrong(name, f"shape {numbers.shape}", f"({count},), one for each pattern"))
     if numbers.dtype.kind == "i" and numbers.size and int(numbers.min()) < 0:
         raise ValueError(wrong(name, int(numbers.min()), "0 to 2**64 - 1"))
-    return np.require(numbers, np.uint64, ("C", "A"))
+    return plain(numbers, np.uint64)

@@ -86,7 +86,7 @@ def run_command(
                 ignore_signals()  # the message is on its way
                 if options.traceback:
                     traceback.print_exc()
-                sys.stderr.write(f"{parser.prog}: error: {_message(error, options)}\n")
+                sys.stderr.write(f"{parser.prog}: error: {_message(error)}\n")
                 return _exit_code(error)
     return OK
 
@@ -126,15 +126,13 @@ def _exit_code(error: BaseException) -> int:
     return USAGE_ERROR if isinstance(error, ScenarioError | UsageError) else RUNTIME_ERROR
 
 
-def _message(error: BaseException, options: argparse.Namespace) -> str:
+def _message(error: BaseException) -> str:
     if isinstance(error, Terminated):
         message = f"ended by {error.signal.name}"
     elif isinstance(error, KeyboardInterrupt):
         message = "interrupted"
     elif isinstance(error, MemoryError):
         message = f"out of memory ({error})"
-        if not getattr(options, "dry_run", True):
-            message += "; --dry-run shows what is needed"
     elif isinstance(error, ScenarioError):
         message = f"{error}{_flag_hint(error)}"
     elif isinstance(error, UsageError | ValueError | TypeError | OSError | RuntimeError):
@@ -181,9 +179,9 @@ def _signals_raise() -> Iterator[Callable[[], None]]:
 
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            signum = getattr(signal, name, None)  # Windows has no SIGHUP
-            handler = signum and signal.getsignal(signum)
+        names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        for signum in (getattr(signal, name) for name in names):  # Windows has no SIGHUP
+            handler = signal.getsignal(signum)
             if handler in (signal.SIG_DFL, signal.default_int_handler):
                 before[signum] = handler
                 signal.signal(signum, handle)
@@ -211,7 +209,8 @@ def naming_written(*paths: Path) -> Iterator[None]:
             for path, state in zip(paths, before, strict=True)
             if file_state(path) not in (state, None)
         ]
-        error.add_note(f"{' and '.join(written) or 'nothing'} was written")
+        if written or not isinstance(error, UsageError | ScenarioError):
+            error.add_note(f"{' and '.join(written) or 'nothing'} was written")
         raise
 
 

@@ -126,19 +126,27 @@ def warn_of_positions(positions: npt.NDArray[np.float64], shape: tuple[int, int]
         Patches lie wholly outside the object, many positions lie within one pixel, or the object is
         smaller than a patch.
     """
-    outside = int(wholly_outside(positions, shape, N).sum())
-    if outside:
-        _warn(
-            f"positions: {outside} of {len(positions)} patterns lie wholly outside the object of "
-            f"shape {shape} and are dark; positions are [x, y] in object pixels"
-        )
-    if len(positions) >= _MANY and (np.ptp(positions, axis=0) < 1).all():
+    # A look at the smallest and the largest number usually shows that all is well.
+    near, far = np.minimum.reduce(positions, None), np.maximum.reduce(positions, None)
+    if near <= N // 2 - N or far >= min(shape) + N // 2:
+        _warn_of_dark(positions, shape, N)
+    few = far - near < 1 or (abs(positions[0] - positions[-1]) < 1).all()
+    if few and len(positions) >= _MANY and (np.ptp(positions, axis=0) < 1).all():
         _warn(
             f"positions: all {len(positions)} lie within one pixel; expected [x, y] in object "
             "pixels: divide metres by the size of an object pixel"
         )
     if min(shape) < N:
         _warn(f"obj: shape {shape} is smaller than a patch of {N} x {N}; the rest of it is dark")
+
+
+def _warn_of_dark(positions: npt.NDArray[np.float64], shape: tuple[int, int], N: int) -> None:
+    outside = int(wholly_outside(positions, shape, N).sum())
+    if outside:
+        _warn(
+            f"positions: {outside} of {len(positions)} patterns lie wholly outside the object of "
+            f"shape {shape} and are dark; positions are [x, y] in object pixels"
+        )
 
 
 def _warn(message: str) -> None:

@@ -3,11 +3,10 @@
 import ctypes
 import functools
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 _ROOM = 64  # bytes: more than any fenv_t
+_DEFAULT = ctypes.c_void_p(-1)  # FE_DFL_ENV
 
 
 @functools.cache
@@ -23,21 +22,23 @@ def _libm() -> Any:
     return library
 
 
-@contextmanager
-def default_rounding() -> Iterator[None]:
+class default_rounding:
     """Round to nearest and keep denormal numbers, in this thread and in threads that it starts.
 
     A rounding mode or a flush-to-zero mode that another library has set would change results. The
-    mode that was found is set again at the end.
+    mode that was found is set again at the end of the ``with`` block.
     """
-    library = _libm()
-    if library is None:
-        yield
-        return
-    found = ctypes.create_string_buffer(_ROOM)
-    library.fegetenv(found)
-    library.fesetenv(ctypes.c_void_p(-1))  # FE_DFL_ENV
-    try:
-        yield
-    finally:
-        library.fesetenv(found)
+
+    __slots__ = ("_found",)
+
+    def __enter__(self) -> None:
+        library = _libm()
+        if library is not None:
+            self._found = (ctypes.c_char * _ROOM)()
+            library.fegetenv(self._found)
+            library.fesetenv(_DEFAULT)
+
+    def __exit__(self, *error: object) -> None:
+        library = _libm()
+        if library is not None:
+            library.fesetenv(self._found)

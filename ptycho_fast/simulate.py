@@ -139,8 +139,8 @@ def _refuse_before_work(job: _Job) -> str:
         _, backend = choose(job.run["backend"])
         with backend.place(require_device(job.run["device"], backend)):
             thread_count(job.run["threads"])
-        format_of(job.out)
         check_targets(*job.targets, force=job.force)
+        format_of(job.out)
     if job.preview:
         from ptycho_fast.report.preview import picture_format, require_matplotlib
 

@@ -74,8 +74,8 @@ def steady_streams() -> Iterator[None]:
             os.open(os.devnull, os.O_RDWR)
     before = sys.stdout, sys.stderr
     with open(os.devnull, "w") as nowhere:
-        streams = [_Steady(stream or nowhere) for stream in before]
-        sys.stdout, sys.stderr = streams  # type: ignore[assignment]
+        streams: list[Any] = [_Steady(stream or nowhere) for stream in before]
+        sys.stdout, sys.stderr = streams
         try:
             yield
         finally:
@@ -161,11 +161,11 @@ def bytes_text(size: float) -> str:
     >>> bytes_text(5_242_880)
     '5.24 MB'
     """
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 999.5:
             return f"{size:.3g} {unit}"
         size /= 1000
-    return f"{size:.3g} TB"
+    return f"{size:,.3g} PB"
 
 
 # --- meanwhile: a progress bar on a terminal ---

@@ -1,7 +1,6 @@
 """``python -m ptycho_fast.train``: a network trained on a scenario, from data to report."""
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -10,10 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ptycho_fast.command import UsageError, add_scenario_flags, run_command, scenario_of
+from ptycho_fast.command import (
+    UsageError,
+    add_output_flags,
+    add_scenario_flags,
+    given_keys,
+    run_command,
+    scenario_of,
+    usage_errors,
+)
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.scenario import Scenario, presets
-from ptycho_fast.version import __version__
+from ptycho_fast.terminal import Output
 
 _RECIPES = {
     "published": "sigmoid head, gain not undone, 5 epochs",
@@ -24,14 +31,25 @@ _RECIPES = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; exit code 0, 1 (it failed) or 2 (it was asked wrongly)."""
-    return run_command(_parser(), _run, argv, _interrupted)
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments, by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code; see `command.run_command`.
+    """
+    return run_command(_parser(), _run, argv)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ptycho_fast.train",
-        description="Train a physics-informed network, and say how good its object is.",
+        description="Train a physics-informed network, and compare its object with the truth.",
         epilog="Recipes:\n" + "\n".join(f"  {name:10} {doc}" for name, doc in _RECIPES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -43,16 +61,19 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--batch-size", type=int, help="groups in a step")
     train.add_argument("--learning-rate", type=float, help="of Adam, at the start")
     train.add_argument("--filters", type=int, help="size of the network: factor of its filters")
-    train.add_argument("--noise", choices=["fixed", "fresh"], help="new photons in every epoch?")
+    train.add_argument(
+        "--noise", choices=["fixed", "fresh"], help="the same photons in every epoch, or new ones"
+    )
     train.add_argument(
         "--both-twins",
         action="store_true",
         default=None,
         help="average predictions with those of half-turned patterns",
     )
-    train.add_argument("--train-seed", type=int, default=42, help="of weights and order")
-    train.add_argument("--backend", default="auto", help="of the simulator")
-    train.add_argument("--domain", help="what the patterns of a file mean that does not say")
+    train.add_argument("--train-seed", type=int, default=42, help="seed of weights and order")
+    train.add_argument("--backend", default="auto", help="backend of the simulator")
+    train.add_argument("--device", type=int, metavar="NUMBER", help="GPU, with the backend cuda")
+    train.add_argument("--domain", help="what the patterns mean, for a file that does not say")
     train.add_argument("--resume", action="store_true", help="go on from the last whole epoch")
     train.add_argument("--force", action="store_true", help="remove an earlier run from the folder")
     train.add_argument(
@@ -60,33 +81,30 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=0,
         metavar="EPOCHS",
-        help="compare with the truth so often",
+        help="compare with the truth after every so many epochs",
     )
     train.add_argument("--no-pictures", action="store_true", help="numbers only")
-    say = parser.add_argument_group("what to say")
-    say.add_argument("--quiet", action="store_true", help="only errors")
-    say.add_argument("--json", action="store_true", help="run_metadata.json on standard output")
-    say.add_argument("--traceback", action="store_true", help="show where an error came from")
-    say.add_argument("--version", action="version", version=f"ptycho_fast {__version__}")
+    add_output_flags(parser, "run_metadata.json")
     add_scenario_flags(parser.add_argument_group("what to simulate"))
     return parser
 
 
-def _run(options: argparse.Namespace) -> None:
-    # This process is the command's own: that there is no GPU is no news to its user, and what
-    # goes wrong is raised as well.
+def _run(options: argparse.Namespace, output: Output) -> None:
+    # TensorFlow's own messages (for example that there is no GPU) are not for the command's user;
+    # errors are raised as exceptions too.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if not options.no_pictures:
         from ptycho_fast.report.preview import require_matplotlib
 
         require_matplotlib("pictures")
     source = _source(options)
+    _check_place(options)
     from ptycho_fast.tf import run
     from ptycho_fast.tf.recipes import RECIPES
 
     folder = Path(options.out)
     scenario = source if isinstance(source, Scenario) else source.scenario
-    try:
+    with usage_errors():
         recipe = RECIPES[options.recipe].adapted(
             scenario,
             epochs=options.epochs,
@@ -101,30 +119,34 @@ def _run(options: argparse.Namespace) -> None:
             run.check_request(folder, asked)
         else:
             run.check_free(folder, force=options.force)
-    except (ValueError, OSError) as error:
-        raise UsageError(str(error)) from None
 
-    shown = not (options.quiet or options.json)
-    data = _simulated(source, options, shown)
-    with _watched(shown, recipe.spec.epochs) as watcher:
-        metadata = run.execute(
-            data,
-            recipe,
-            folder,
-            asked=asked,
-            seed=options.train_seed,
-            backend=options.backend,
-            resume=options.resume,
-            force=options.force,
-            score_every=options.score_every,
-            keep_data=isinstance(source, Scenario),
-            draw=not options.no_pictures,
-            watcher=watcher,
-        )
-    if options.json:
-        sys.stdout.write(json.dumps(metadata) + "\n")
-    elif shown:
-        sys.stdout.write(_summary(metadata, folder))
+    with _naming_last_epoch(folder):
+        data = _simulated(source, options, output)
+        with _watched(output.for_people, recipe.spec.epochs) as watcher:
+            metadata = run.execute(
+                data,
+                recipe,
+                folder,
+                asked=asked,
+                seed=options.train_seed,
+                backend=options.backend,
+                resume=options.resume,
+                force=options.force,
+                score_every=options.score_every,
+                keep_data=isinstance(source, Scenario),
+                draw=not options.no_pictures,
+                watcher=watcher,
+            )
+    output.result(metadata, _summary(metadata, folder))
+
+
+def _check_place(options: argparse.Namespace) -> None:
+    from ptycho_fast.backend import choose, require_device
+
+    with usage_errors():
+        _, backend = choose(options.backend)
+        with backend.place(require_device(options.device, backend)):
+            pass
 
 
 def _source(options: argparse.Namespace) -> Scenario | Dataset:
@@ -134,33 +156,40 @@ def _source(options: argparse.Namespace) -> Scenario | Dataset:
         scenario.require_runnable(groups=True)
         return scenario
     data = Dataset.load(options.scenario, domain=options.domain)
-    given = {key: value for key, value in vars(options).items() if "." in key or key == "N"}
-    wrong = [key for key, value in given.items() if value is not None]
+    wrong = list(given_keys(options))
     if wrong or options.set or options.config:
         raise UsageError(f"{', '.join(wrong) or '--set'}: {options.scenario} is simulated already")
     return data
 
 
-def _simulated(source: Scenario | Dataset, options: argparse.Namespace, shown: bool) -> Dataset:
+@contextmanager
+def _naming_last_epoch(folder: Path) -> Iterator[None]:
+    """Add to an interruption within it what is kept of the training."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if any(folder.glob("model-*.keras")):
+            kept = f"{folder} keeps the last whole epoch, --resume goes on from it"
+        else:
+            kept = "stopped before the first epoch was over; nothing to go on from"
+        error.add_note(kept)
+        raise
+
+
+def _simulated(source: Scenario | Dataset, options: argparse.Namespace, output: Output) -> Dataset:
     if isinstance(source, Dataset):
         return source
     from ptycho_fast.simulator import simulate
 
-    data = simulate(source, backend=options.backend)
-    if shown:
+    data = simulate(source, backend=options.backend, device=options.device)
+    if output.for_people:
         sys.stdout.write(
             f"{source.name}: {data.n_patterns} patterns by {data.provenance['backend']}\n"
         )
     return data
 
 
-def _interrupted(options: argparse.Namespace) -> str:
-    if any(Path(options.out).glob("model-*.keras")):
-        return f"interrupted; {options.out} keeps the last whole epoch, --resume goes on from it"
-    return "interrupted before the first epoch was over; nothing to go on from"
-
-
-def _summary(metadata: dict[str, Any], folder: Path) -> str:
+def _summary(metadata: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
     score = metadata["score"][metadata["stitched_by"]]
     forward, parts = metadata["forward_pass_diagnostics"], metadata["decomposition"]
     training, likelihood = metadata["training"], metadata["likelihood"]
@@ -177,7 +206,7 @@ def _summary(metadata: dict[str, Any], folder: Path) -> str:
         "time": _seconds(metadata["seconds"]),
         "report": str(folder / "summary.md"),
     }
-    return "".join(f"{label:<14} {text}\n" for label, text in lines.items())
+    yield from lines.items()
 
 
 def _seconds(value: float) -> str:

@@ -23,7 +23,8 @@ def _kind() -> Any:
 
 def any_on_gpu(*values: object) -> bool:
     """Whether one of the values is a CuPy array."""
-    return any(isinstance(value, _kind()) for value in values)
+    kind = _kind()
+    return kind != () and any(isinstance(value, kind) for value in values)
 
 
 def common_device(*values: object) -> int:

@@ -71,7 +71,7 @@ def as_rates(expected: npt.ArrayLike) -> npt.NDArray[Any]:
         raise TypeError(checks.wrong("expected", checks.described(array), "float32 or float64"))
     if array.ndim != 3 or array.shape[1] != array.shape[2] or array.size == 0:
         raise ValueError(checks.wrong("expected", f"shape {array.shape}", "(B, N, N)"))
-    return np.require(array, dtype, ("C", "A"))
+    return checks.plain(array, dtype)
 
 
 def as_indices(value: object, name: str, count: int) -> npt.NDArray[np.uint64]:

@@ -1,5 +1,6 @@
 """The compiled kernels: one pattern at a time in cache, threads over patterns, GIL released."""
 
+import functools
 import os
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
@@ -23,8 +24,9 @@ def core() -> ModuleType:
     return _core
 
 
+@functools.cache  # it is asked for in every call, and does not change in a process
 def why_not() -> str:
-    """Empty where the extension can be used, else the reason and the remedy."""
+    """Empty if the extension can be used, else the reason and the remedy."""
     try:
         version = core().build_facts()["version"]
     except ImportError as error:

@@ -6,9 +6,9 @@ Parseval's theorem gives the sum of a pattern's intensities as::
     E = sum_rc P[r, c] |sum_t w_t O_t[r, c]|**2
       = sum_tt' w_t w_t' sum_rc P[r, c] Re(O_t[r, c] conj(O_t'[r, c]))
 
-The inner sum depends on the tap's corner and on the lag between the two taps alone.  Up to
-symmetry there are five lags, so five correlations of the object with ``P`` hold every energy there
-is, and a position costs ten look-ups.
+The inner sum depends only on the pixel of the first tap and on the lag between the two taps. Up to
+symmetry there are five lags. So five correlations of the object with ``P`` give the energy at every
+position, and each position costs ten look-ups.
 """
 
 import numpy as np
@@ -56,15 +56,23 @@ def pattern_energies(
         If an array does not hold numbers of the kind above.
     ValueError
         If a shape is not as above or a value is not finite.
+
+    Examples
+    --------
+    A vacuum object leaves the energy of the probe, far outside there is none:
+
+    >>> probe = np.full((8, 8), 2.0)
+    >>> pattern_energies(np.ones((40, 40)), probe, [[20, 20], [500, 20]]).round(9)
+    array([256.,   0.])
     """
     from scipy import fft
 
     field = checks.floating(obj, "obj", np.complex128, integers=True)
     if field.ndim != 2 or field.size == 0:
-        raise ValueError(f"obj: shape {field.shape} given, expected (H, W)")
+        raise ValueError(checks.wrong("obj", f"shape {field.shape}", "(H, W)"))
     modes = checks.floating(probe, "probe", np.complex128, integers=True)
     if modes.ndim not in (2, 3) or modes.shape[-1] != modes.shape[-2] or modes.size == 0:
-        raise ValueError(f"probe: shape {modes.shape} given, expected (N, N) or (M, N, N)")
+        raise ValueError(checks.wrong("probe", f"shape {modes.shape}", "(N, N) or (M, N, N)"))
     N = modes.shape[-1]
     power = (modes.real**2 + modes.imag**2).reshape(-1, N, N).sum(axis=0)
     H, W = field.shape
@@ -77,8 +85,8 @@ def pattern_energies(
         for row in (0, 1)
         for column in (0, 1)
     }
-    # A patch sees the object if its corner is within -(N - 1) .. H - 1.  Two rings of zeros around
-    # that range take both taps of every position further out, which is moved there.
+    # A patch overlaps the object if its corner is within -(N - 1) .. H - 1. Around that range lie
+    # two rings of zeros; positions further out are moved into them, so that they find zeros too.
     i = np.clip(base[:, 0], -N - 1, W).astype(np.int64) + N + 1
     j = np.clip(base[:, 1], -N - 1, H).astype(np.int64) + N + 1
 

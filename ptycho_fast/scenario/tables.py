@@ -270,9 +270,11 @@ class KindTable(OpenTable):
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self | Choice:
         """Make the table, or a choice of tables from ``{"choice": [...]}``."""
-        if "choice" not in values:
-            return cls(**values)
         path = f"{cls._path}choice"
+        if "choice" not in values:
+            if isinstance(values.get("kind"), Mapping):
+                raise wrong(f"{cls._path}kind", values["kind"], f"one kind; see [[{path}]]")
+            return cls(**values)
         options, others = values["choice"], sorted(set(values) - {"choice"})
         if others:
             raise wrong(f"{cls._path}{others[0]}", values[others[0]], f"nothing beside {path}")

@@ -84,6 +84,7 @@ def test_spellings(key, spelling, value):
             ".min: nothing given",
         ),
         ("name", {"choice": ["a", "b"]}, "; it cannot be drawn"),
+        ("scan.kind", {"choice": ["random"]}, "given, expected one kind; see [[scan.choice]]"),
         ("object.choice", [], ": [] given, expected a list of at least one table"),
         ("object.choice", [3], ": 3 given, expected a table of object in each place"),
     ],
