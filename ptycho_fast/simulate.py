@@ -171,7 +171,7 @@ _Result = tuple[dict[str, Any], Iterator[tuple[str, str]]]
 
 def _make(job: _Job, simulator: "Simulator", clock: StageClock) -> _Result:
     """Make and write the data set."""
-    from ptycho_fast.simulator import dataset_of
+    from ptycho_fast.simulation import dataset_of
 
     dataset = dataset_of(simulator, clock)
     _warn_if_dark(dataset)
@@ -302,7 +302,7 @@ class _CallableModule(types.ModuleType):
     """The import system binds this module over the function of the same name."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        from ptycho_fast.simulator import simulate
+        from ptycho_fast.simulation import simulate
 
         return simulate(*args, **options)
 

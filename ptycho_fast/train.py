@@ -179,7 +179,7 @@ def _naming_last_epoch(folder: Path) -> Iterator[None]:
 def _simulated(source: Scenario | Dataset, options: argparse.Namespace, output: Output) -> Dataset:
     if isinstance(source, Dataset):
         return source
-    from ptycho_fast.simulator import simulate
+    from ptycho_fast.simulation import simulate
 
     data = simulate(source, backend=options.backend, device=options.device)
     if output.for_people:

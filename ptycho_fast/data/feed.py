@@ -20,7 +20,8 @@ from ptycho_fast.data.source import Source
 from ptycho_fast.data.symmetry import SYMMETRIES, Symmetry, require_symmetric
 from ptycho_fast.rng import uniforms
 from ptycho_fast.scenario import GroupSpec, Scenario, resolve
-from ptycho_fast.simulator import Simulator, simulate
+from ptycho_fast.simulation import simulate
+from ptycho_fast.simulator import Simulator
 
 PARTS = ("train", "test")
 PAIRINGS = ("published", "consistent")

@@ -13,7 +13,8 @@ from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.split import split_on_y
 from ptycho_fast.experiment import described_by, make_experiment
 from ptycho_fast.scenario import Scenario
-from ptycho_fast.simulator import Simulator, dataset_of
+from ptycho_fast.simulation import dataset_of
+from ptycho_fast.simulator import Simulator
 from ptycho_fast.stages import extract_patches
 
 
