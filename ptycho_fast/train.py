@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ptycho_fast import checks
 from ptycho_fast.command import (
     UsageError,
     add_output_flags,
@@ -98,7 +99,7 @@ def _run(options: argparse.Namespace, output: Output) -> None:
 
         require_matplotlib("pictures")
     source = _source(options)
-    _check_place(options)
+    _check_how(options, output)
     from ptycho_fast.tf import run
     from ptycho_fast.tf.recipes import RECIPES
 
@@ -140,13 +141,17 @@ def _run(options: argparse.Namespace, output: Output) -> None:
     output.result(metadata, _summary(metadata, folder))
 
 
-def _check_place(options: argparse.Namespace) -> None:
+def _check_how(options: argparse.Namespace, output: Output) -> None:
+    """Refuse a backend or GPU that is not there, and announce a long first call."""
     from ptycho_fast.backend import choose, require_device
 
     with usage_errors():
         _, backend = choose(options.backend)
         with backend.place(require_device(options.device, backend)):
             pass
+        checks.integer(options.score_every, "score_every", 0)
+    if announcement := backend.first_call():
+        output.remark(announcement)
 
 
 def _source(options: argparse.Namespace) -> Scenario | Dataset:
