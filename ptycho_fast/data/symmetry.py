@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ptycho_fast import checks
+
 _TOLERANCE = 1e-5  # of the largest modulus
 
 
@@ -72,7 +74,6 @@ def require_symmetric(probe: npt.NDArray[np.complex64]) -> None:
     """Raise ValueError unless a probe (M, N, N) looks the same in all orientations."""
     worst = max(float(np.abs(s.field(probe) - probe).max()) for s in SYMMETRIES)
     if worst > _TOLERANCE * float(np.abs(probe).max()):
-        raise ValueError(
-            "augment, both_twins: the probe changes when it is mirrored or transposed, so mirrored "
-            "patterns: not of this probe given, expected a probe that is symmetric about its middle"
-        )
+        given = "one that changes when it is mirrored or transposed"
+        expected = "one that is symmetric about its middle, for augment and both_twins"
+        raise ValueError(checks.wrong("probe", given, expected))

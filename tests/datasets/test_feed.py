@@ -1,24 +1,17 @@
 """The feed: batches from a scenario, a data set or a file, the same every time."""
 
-import ast
-import subprocess
-import sys
-import threading
-import time
+import hashlib
 from dataclasses import replace
-from pathlib import Path
+from itertools import islice
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from ptycho_fast.tf.feed import require_same_shape
-from ptycho_fast.tf.symmetry import SYMMETRIES, channel_order
 
 import ptycho_fast
 from ptycho_fast import scaling
-from ptycho_fast.ahead import made_ahead
+from ptycho_fast.data.feed import Stream, prepare
 from ptycho_fast.data.grouping import grouped
-from ptycho_fast.tf import dataset, prepare
+from ptycho_fast.data.symmetry import SYMMETRIES, channel_order
 
 SCENARIO = ptycho_fast.Scenario.preset("gs2_ideal").replace(
     {
@@ -37,9 +30,21 @@ def data():
     return ptycho_fast.simulate(SCENARIO)
 
 
-def same(one, other):
-    for a, b in zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True):
-        np.testing.assert_array_equal(a, b)
+@pytest.fixture(scope="module")
+def feed(data):
+    return prepare(data)
+
+
+def flat(batch):
+    """The arrays of a batch."""
+    inputs, targets = batch
+    return [*inputs, *(targets[name] for name in sorted(targets))]
+
+
+def same(batches, others):
+    for one, other in zip(batches, others, strict=True):
+        for a, b in zip(flat(one), flat(other), strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_a_batch_is_the_grouped_arrays(data):
@@ -53,7 +58,9 @@ def test_a_batch_is_the_grouped_arrays(data):
     assert feed.gain == pytest.approx(scaling.normalise_gain(arrays["diffraction"], 16), rel=1e-12)
     np.testing.assert_allclose(amplitude, np.float32(s) * arrays["X_full"], rtol=1e-6)
     np.testing.assert_allclose(offsets, arrays["coords_relative"], rtol=1e-6)
-    same(targets, {"amplitude": amplitude, "intensity": amplitude**2})
+    assert list(targets) == ["amplitude", "intensity"]
+    np.testing.assert_array_equal(targets["amplitude"], amplitude)
+    np.testing.assert_array_equal(targets["intensity"], amplitude**2)
 
 
 def test_sources_agree(data, tmp_path):
@@ -61,96 +68,8 @@ def test_sources_agree(data, tmp_path):
     feeds = [prepare(SCENARIO), prepare(data), prepare(tmp_path / "d.npz")]
     for feed in feeds[1:]:
         for one, other in zip(feeds[0].epoch(1, 4), feed.epoch(1, 4), strict=True):
-            for a, b in zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True):
+            for a, b in zip(flat(one), flat(other), strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-5)
-
-
-def test_stream(data):
-    stream = dataset(data, 2, 4, truth=True)
-    assert isinstance(stream, tf.data.Dataset)
-    assert int(stream.cardinality()) == 3
-    sizes = []
-    for (amplitude, offsets), targets in stream:
-        sizes.append(len(amplitude))
-        assert amplitude.shape[1:] == (16, 16, 4)
-        assert offsets.shape[1:] == (1, 2, 4)
-        assert targets["object"].shape[1:] == (16, 16)
-        assert (amplitude.dtype, targets["object"].dtype) == (tf.float32, tf.complex64)
-    assert sizes == [4, 4, 2]
-
-
-def test_epochs_follow_each_other(data):
-    """Each iteration is the next epoch, and a stream that begins later goes on alike."""
-    feed = prepare(data, noise="fresh")
-    stream = feed.batches(4)
-    epochs = [list(stream), list(stream)]
-    assert not np.array_equal(epochs[0][0][0][0], epochs[1][0][0][0])
-    same(epochs[1], list(feed.batches(4, first_epoch=1)))
-    same(epochs[0] + epochs[1], list(feed.batches(4, epochs=2)))
-    same(epochs[1], list(feed.epoch(1, 4)))
-
-
-def test_tensors_are_the_stream(data):
-    feed = prepare(data, noise="fresh", augment=True, truth=True)
-    found = list(feed.tensors(4, first_epoch=1, epochs=2))
-    assert all(isinstance(tensor, tf.Tensor) for tensor in tf.nest.flatten(found))
-    same(found, list(feed.batches(4, first_epoch=1, epochs=2)))
-    endless = {"batch_size": 4, "renew": "scan"}
-    tensors, stream = feed.tensors(**endless), feed.batches(**endless)
-    same([next(tensors) for _ in range(5)], list(stream.take(5)))
-
-
-@pytest.mark.native
-@pytest.mark.parametrize("noise", ["fixed", "fresh"])
-def test_batches_made_on_a_gpu(gpu, monkeypatch, noise):
-    """The bits of the processor; nothing but memory that is on the GPU is handed over."""
-    scenario = SCENARIO.replace({"N": 32, "detector.saturation": 3000})
-    options = {"noise": noise, "augment": True, "truth": True}
-    expected = list(prepare(scenario, backend="native", **options).tensors(4, epochs=2))
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["one"])
-    handed, capsule = [], gpu.ndarray.__dlpack__
-    monkeypatch.setattr(
-        gpu.ndarray, "__dlpack__", lambda array: handed.append(array) or capsule(array)
-    )
-    found = list(prepare(scenario, backend="cuda", **options).tensors(4, epochs=2))
-    same(found, expected)
-    assert len(handed) == len(tf.nest.flatten(found))
-    assert gpu.synchronised >= len(handed)
-    feed = prepare(scenario, backend="cuda", **options)
-    renewed = feed.tensors(4, renew="scan")
-    same([next(renewed) for _ in range(3)], expected[:3])
-    next(renewed)
-
-
-def test_made_ahead():
-    made = []
-
-    def source():
-        for n in range(20):
-            made.append(n)
-            yield n
-
-    assert list(made_ahead(source(), 3)) == list(range(20))
-    made.clear()
-    items = made_ahead(source(), 3)
-    assert [next(items), next(items)] == [0, 1]
-    deadline = time.monotonic() + 30
-    while len(made) < 5 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    items.close()
-    assert made == [0, 1, 2, 3, 4]  # those asked for, and three more
-    assert not any(thread.name.startswith("made_ahead") for thread in threading.enumerate())
-
-
-def test_made_ahead_passes_errors_on():
-    def source():
-        yield 1
-        raise ValueError("no more")
-
-    items = made_ahead(source(), 4)
-    assert next(items) == 1
-    with pytest.raises(ValueError, match="no more"):
-        next(items)
 
 
 def test_shuffle_and_seed(data):
@@ -169,16 +88,94 @@ def test_fresh_photons(data):
     """Epoch 0 has the photons of the data set, later ones have others of the same mean."""
     feed, fixed = prepare(data, noise="fresh"), prepare(data)
     in_order = {"batch_size": 10, "shuffle": False}
-    same(next(feed.epoch(0, **in_order)), next(fixed.epoch(0, **in_order)))
+    same(feed.epoch(0, **in_order), fixed.epoch(0, **in_order))
     mean, n = 0.0, 60
     for epoch in range(1, n + 1):
         mean = mean + next(feed.epoch(epoch, **in_order))[1]["intensity"] / n
     unit = (feed.intensity_scale * feed.gain) ** 2
-    expected = np.moveaxis(feed.expected[feed.groups.nn_indices], 1, -1)
-    photons = expected.astype(float) * data.intensity_scale**2
+    expected = feed.source.simulator.expected(feed.groups.nn_indices.ravel())
+    expected = expected.reshape(*feed.groups.nn_indices.shape, 16, 16)
+    photons = np.moveaxis(expected, 1, -1).astype(float)
     z = (mean / unit * data.intensity_scale**2 - photons) / np.sqrt(photons / n + 1e-12)
     assert np.abs(z[photons > 1].mean()) < 0.05
     assert z[photons > 1].std() == pytest.approx(1, abs=0.05)
+
+
+def test_fresh_photons_are_frames(data):
+    """Those of the simulator, keyed by epoch and pattern."""
+    feed = prepare(data, noise="fresh")
+    (amplitude, _), _ = next(feed.epoch(3, 10, shuffle=False))
+    counts = ptycho_fast.Simulator(SCENARIO).frames(feed.groups.nn_indices.ravel(), epoch=3)
+    once = (np.sqrt(counts, dtype=np.float64) / data.intensity_scale).astype(np.float32)
+    once = once.reshape(*feed.groups.nn_indices.shape, 16, 16)
+    expected = np.float32(feed.intensity_scale * feed.gain) * once
+    np.testing.assert_array_equal(amplitude, np.moveaxis(expected, 1, -1))
+
+
+def test_fresh_photons_without_a_scenario(data):
+    """Of the arrays and the scale of a file; the feed's seed is that of the photons."""
+    bare = replace(data, scenario=None)
+    feed = prepare(bare, 2, noise="fresh", seed=SCENARIO.seeds.photons, n_groups=6)
+    fixed = prepare(bare, 2, seed=SCENARIO.seeds.photons, n_groups=6)
+    same(feed.epoch(0, 6), fixed.epoch(0, 6))
+    assert not np.array_equal(next(feed.epoch(1, 6))[0][0], next(fixed.epoch(1, 6))[0][0])
+
+
+def test_noise_free_data_get_photons(data):
+    quiet = prepare(ptycho_fast.simulate(SCENARIO, noise=False), noise="fresh")
+    noisy = prepare(data, noise="fresh")
+    ratio = quiet.intensity_scale * quiet.gain / noisy.intensity_scale / noisy.gain
+    for one, other in zip(quiet.epoch(2, 4), noisy.epoch(2, 4), strict=True):
+        np.testing.assert_allclose(one[0][0], ratio * other[0][0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 10, 64])
+def test_batches_do_not_depend_on_their_size(data, monkeypatch, batch_size):
+    """Nor on how many of them are made in one call."""
+    options = {"noise": "fresh", "augment": True, "truth": True}
+    (whole,) = prepare(data, **options).epoch(5, 10)
+    for pixels in (1, 2**12, 2**20):
+        monkeypatch.setattr("ptycho_fast.data.feed._BLOCK_PIXELS", pixels)
+        batches = list(prepare(data, **options).epoch(5, batch_size))
+        assert [len(b[0][0]) for b in batches[:-1]] == [batch_size] * (len(batches) - 1)
+        for a, *parts in zip(flat(whole), *map(flat, batches), strict=True):
+            np.testing.assert_array_equal(np.concatenate(parts), a)
+
+
+def test_the_same_bits_as_ever(fast_backend):
+    """What a training is given must not change; this is a sum over two epochs."""
+    feed = prepare(SCENARIO, noise="fresh", augment=True, truth=True, backend=fast_backend)
+    total = hashlib.sha256()
+    for batch in feed.stream(Stream(4, first_epoch=1, epochs=2)):
+        for array in flat(batch):
+            total.update(np.ascontiguousarray(array).tobytes())
+    assert total.hexdigest()[:16] == "dc1b8dc8f5ffc095"
+
+
+def test_streams(feed):
+    same(feed.stream(Stream(4, epochs=2)), [*feed.epoch(0, 4), *feed.epoch(1, 4)])
+    same(feed.stream(Stream(3, shuffle=False, first_epoch=7)), feed.epoch(7, 3, shuffle=False))
+
+
+@pytest.mark.parametrize("noise", ["fixed", "fresh"])
+@pytest.mark.parametrize("what", ["scan", "object"])
+def test_without_end(data, what, noise):
+    feed = prepare(data, part="test", n_groups=8, noise=noise)
+    batches = list(islice(feed.stream(Stream(4, shuffle=False, renew=what)), 9))
+    same(batches[:2], feed.epoch(0, 4, shuffle=False))
+    later = feed.renewed(1, what)
+    same(batches[2:3], islice(later.epoch(1, 4, shuffle=False), 1))
+    assert np.array_equal(later.data.object, data.object) == (what == "scan")
+    assert not np.array_equal(later.data.positions, data.positions)
+    assert later.largest_offset <= feed.largest_offset
+    assert 0 < len(later) <= 8
+    assert set(later.groups.nn_indices.ravel()) <= set(later.data.split()[1])
+    assert (later.gain, later.intensity_scale) == (feed.gain, feed.intensity_scale)
+    if noise == "fixed":  # the patterns of the renewed scenario's data set
+        members = later.groups.nn_indices
+        np.testing.assert_array_equal(
+            later.source.amplitudes(members, None), later.amplitude[members]
+        )
 
 
 def test_fresh_photons_pass_the_detector():
@@ -187,23 +184,6 @@ def test_fresh_photons_pass_the_detector():
     amplitude = next(feed.epoch(3, 10))[0][0] / feed.intensity_scale / feed.gain
     counts = (amplitude * feed.data.intensity_scale) ** 2
     assert counts.max() == pytest.approx(50, rel=1e-5)
-
-
-@pytest.mark.parametrize("what", ["scan", "object"])
-def test_without_end(data, what):
-    feed = prepare(data, part="test", n_groups=8)
-    stream = feed.batches(4, renew=what, shuffle=False)
-    assert int(stream.cardinality()) == tf.data.INFINITE_CARDINALITY
-    batches = list(stream.take(9))
-    same(batches[:2], list(feed.batches(4, shuffle=False)))
-    later = feed.renewed(1, what, feed.largest_offset)
-    same(batches[2:3], [next(later.epoch(1, 4, shuffle=False))])
-    assert np.array_equal(later.data.object, data.object) == (what == "scan")
-    assert not np.array_equal(later.data.positions, data.positions)
-    assert later.largest_offset <= feed.largest_offset
-    assert 0 < len(later) <= 8
-    assert set(later.groups.nn_indices.ravel()) <= set(later.data.split()[1])
-    assert (later.gain, later.intensity_scale) == (feed.gain, feed.intensity_scale)
 
 
 def test_truth_is_in_the_units_of_the_network(data):
@@ -224,11 +204,6 @@ def test_pairings(data):
         published.intensity_scale**2 * 64, rel=1e-12
     )
     assert published.effective_photons < 0.5 * 1e4
-
-
-def test_an_iterator_ends_at_once(data):
-    """No autotuner keeps it: that would round an epoch up to 10 ms times a power of two."""
-    assert prepare(data).batches(4).options().autotune.enabled is False
 
 
 # --- orientations ---
@@ -294,11 +269,11 @@ def test_augmented_batches(data):
 def test_augmentation_needs_a_symmetric_probe(data):
     probe = data.probe.copy()
     probe[0, 5, 4] *= 1.1
-    with pytest.raises(ValueError, match="the probe changes"):
+    with pytest.raises(ValueError, match="probe: one that changes when it is mirrored"):
         prepare(replace(data, probe=probe), augment=True)
     curved = SCENARIO.replace({"probe.curvature": 3.0})
     assert prepare(curved, augment=True).augment
-    with pytest.raises(ValueError, match=r"groups\.order is 'random'"):
+    with pytest.raises(ValueError, match=r"augment: True with groups\.order = 'random' given"):
         prepare(SCENARIO.replace({"groups.order": "random"}), augment=True)
 
 
@@ -311,9 +286,9 @@ def test_augmentation_needs_a_symmetric_probe(data):
         ({"part": "all"}, "part: 'all'"),
         ({"noise": "none"}, "noise: 'none' given, expected one of fixed, fresh"),
         ({"pairing": "best"}, "pairing: 'best'"),
-        ({"n_groups": 21}, "n_groups is 21; expected at most the 20 patterns"),
-        ({"gridsize": 3}, "neighbours is 4; expected at least the 9"),
-        ({"gridsize": 0}, "gridsize is 0"),
+        ({"n_groups": 21}, "n_groups: 21 given, expected at most the 20 patterns"),
+        ({"gridsize": 3}, "neighbours: 4 given, expected at least the 9"),
+        ({"gridsize": 0}, "gridsize: 0 given"),
     ],
 )
 def test_wrong_arguments(data, options, message):
@@ -324,7 +299,7 @@ def test_wrong_arguments(data, options, message):
 def test_nan_in_data(data):
     broken = data.amplitude().copy()
     broken[3, 1, 1] = np.nan
-    with pytest.raises(ValueError, match="source: pattern 3 holds NaN"):
+    with pytest.raises(ValueError, match="source: pattern 3 with NaN or infinity given"):
         prepare(replace(data, diffraction=broken, domain="normalized_amplitude"))
 
 
@@ -341,70 +316,24 @@ def test_files_that_do_not_say(data, tmp_path):
     assert len(feed) == 6
     with pytest.raises(ValueError, match="noise: 'fresh'"):
         prepare(tmp_path / "bare.npz", nphotons=1e4, noise="fresh", **options)
-    with pytest.raises(ValueError, match="renew: the data have no scenario"):
-        feed.batches(2, renew="scan")
+    with pytest.raises(ValueError, match="renew: 'scan' for data without a scenario given"):
+        feed.stream(Stream(2, renew="scan"))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"batch_size": 0}, "batch_size: 0 given"),
+        ({"first_epoch": -1}, "first_epoch: -1 given"),
+        ({"epochs": 0}, "epochs: 0 given"),
+        ({"renew": "photons"}, "renew: 'photons' given, expected one of scan, object"),
+    ],
+)
+def test_wrong_streams(how, message):
+    with pytest.raises(ValueError, match=message):
+        Stream(**how)
 
 
 def _saved(data, folder):
     data.save(folder / "whole.npz")
     return folder / "whole.npz"
-
-
-def test_wrong_streams(data):
-    feed = prepare(data)
-    with pytest.raises(ValueError, match="batch_size is 0"):
-        feed.batches(0)
-    with pytest.raises(ValueError, match="renew: 'photons'"):
-        feed.batches(1, renew="photons")
-    with pytest.raises(ValueError, match="N = 16 and gridsize 2 given, expected N = 32"):
-        require_same_shape([feed], 32, 2, 200)
-    with pytest.raises(ValueError, match="do not fit the network's canvas of 20"):
-        require_same_shape([feed], 16, 2, 20)
-
-
-# --- who knows whom ---
-
-PACKAGE = Path(ptycho_fast.__file__).parent
-
-
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield "." * node.level + (node.module or "")
-
-
-def test_the_training_core_imports_no_backend():
-    forbidden = ("backend", "_core", "stages", "simulation", "cupy", "numba")
-    for path in (PACKAGE / "tf").glob("*.py"):
-        for name in imports(path):
-            assert not any(part in forbidden for part in name.split(".")), (path.name, name)
-    code = (
-        "import sys, ptycho_fast.tf\n"
-        "print([n for n in sys.modules if n.startswith(('ptycho_fast.backend', "
-        "'ptycho_fast._core', 'ptycho_fast.stages', 'ptycho_fast.simulation', 'numba'))])"
-    )
-    run = [sys.executable, "-c", code]
-    assert subprocess.check_output(run, text=True, stderr=subprocess.DEVNULL).strip() == "[]"
-
-
-def test_nothing_else_imports_tensorflow():
-    for path in PACKAGE.rglob("*.py"):
-        if "tf" not in path.relative_to(PACKAGE).parts:
-            roots = {name.split(".")[0] for name in imports(path)}
-            assert not roots & {"tensorflow", "keras"}, path
-
-
-@pytest.mark.parametrize(
-    ("setup", "message"),
-    [
-        ("sys.modules['tensorflow'] = None", "ptycho_fast[tf]"),
-        ("import keras; keras.backend.backend = lambda: 'jax'", "Keras runs on 'jax'"),
-    ],
-)
-def test_without_tensorflow(setup, message):
-    code = f"import sys\n{setup}\nimport ptycho_fast.tf"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.returncode == 1
-    assert message in run.stderr.splitlines()[-1]
