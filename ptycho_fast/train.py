@@ -101,11 +101,13 @@ def _run(options: argparse.Namespace, output: Output) -> None:
     source = _source(options)
     _check_how(options, output)
     from ptycho_fast.tf import run
+    from ptycho_fast.tf.model import check_side
     from ptycho_fast.tf.recipes import RECIPES
 
     folder = Path(options.out)
     scenario = source if isinstance(source, Scenario) else source.scenario
     with usage_errors():
+        check_side(source.N)
         recipe = RECIPES[options.recipe].adapted(
             scenario,
             epochs=options.epochs,
@@ -115,7 +117,8 @@ def _run(options: argparse.Namespace, output: Output) -> None:
             noise=options.noise,
             both_twins=options.both_twins,
         )
-        asked = run.request(options.scenario, recipe, scenario, options.train_seed)
+    asked = run.request(options.scenario, recipe, scenario, options.train_seed)
+    with usage_errors():
         if options.resume:
             run.check_request(folder, asked)
         else:
