@@ -117,8 +117,7 @@ def _run(options: argparse.Namespace, output: Output) -> None:
         },
     )
     with naming_written(*job.targets):
-        announcement = _refuse_before_work(job)
-        if announcement:
+        if announcement := _refuse_before_work(job):
             output.remark(announcement)
         with watched(output.for_people) as clock:
             simulator = _prepare(job, clock)
