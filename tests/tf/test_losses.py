@@ -120,5 +120,5 @@ def test_wrong_weights():
         LossWeights(amplitude=-1)
     with pytest.raises(ValueError, match="loss weights: all 0 given"):
         LossWeights(intensity=0)
-    with pytest.raises(ValueError, match="give truth=True"):
+    with pytest.raises(ValueError, match="expected 0, or data with truth=True"):
         loss_terms({}, {}, 1.0, LossWeights(intensity=0, object=1))
