@@ -1,4 +1,4 @@
-"""``python -m bench.train``: what a training step costs, and how long it waits for its data.
+"""``python -m bench.train``: what a training step costs, how long it waits, how fast feeds are.
 
 The published configuration of gs2_ideal (batch 4, N = 64, gridsize 2), by the bare compiled step,
 by the trainer with each kind of feed, and by Keras' own ``fit``. Rounds go through all in turn;
@@ -74,6 +74,26 @@ class _Bare:
         return time.perf_counter() - start, 0.0
 
 
+def feed_rates(data: Any, size: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Groups per second of each feed alone: as arrays, and as tensors that a thread makes ahead.
+
+    The largest of some rounds of 512 groups.
+    """
+    rates: dict[str, dict[str, float]] = {}
+    for name, changes in FEEDS.items():
+        feed = prepare(data, n_groups=512, **changes)
+        ways = {"arrays": feed.epoch, "tensors": lambda n, s, f=feed: f.tensors(s, first_epoch=n)}
+        rates[name] = dict.fromkeys(ways, 0.0)
+        for epoch in range(1, rounds + 1):
+            for way, make in ways.items():
+                start = time.perf_counter()
+                for _ in make(epoch, size):
+                    pass
+                rate = 512 / (time.perf_counter() - start)
+                rates[name][way] = max(rates[name][way], rate)
+    return rates
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.train", description=__doc__)
@@ -119,11 +139,18 @@ def main() -> None:
         )  # fmt: skip
     console = Console(highlight=False)
     console.print(table)
+    rates = feed_rates(data, size, 5 * options.rounds)
+    table = Table("feed alone", "groups/s, arrays", "groups/s, tensors")
+    for name, of in rates.items():
+        table.add_row(name, f"{of['arrays']:,.0f}", f"{of['tensors']:,.0f}")
+    console.print(table)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     console.print(f"largest memory {peak:.2f} GB; load average {before} before the run")
     if options.json:
         facts = {"machine": machine.describe(), "load_average": before, "peak_gb": peak}
-        options.json.write_text(json.dumps({**facts, "rows": rows}, indent=2) + "\n")
+        options.json.write_text(
+            json.dumps({**facts, "rows": rows, "groups_per_second": rates}, indent=2) + "\n"
+        )
 
 
 if __name__ == "__main__":

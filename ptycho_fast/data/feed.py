@@ -381,6 +381,13 @@ class Feed:
         ------
         ScenarioError, ValueError, TypeError
             An argument is wrong, or the data cannot be grouped like this; the message names it.
+
+        Examples
+        --------
+        >>> feed = prepare("gs2_ideal", n_groups=10, noise="fresh")
+        >>> batches = list(feed.stream(Stream(batch_size=4, epochs=2)))
+        >>> [len(offsets) for (amplitude, offsets), targets in batches]
+        [4, 4, 2, 4, 4, 2]
         """
         checks.choice(part, "part", PARTS)
         checks.choice(noise, "noise", NOISES)

@@ -71,7 +71,7 @@ def channel_order(offsets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 
 
 def require_symmetric(probe: npt.NDArray[np.complex64]) -> None:
-    """Raise ValueError unless a probe (M, N, N) looks the same in all orientations."""
+    """Raise ValueError unless a probe (M, N, N) is the same in all orientations."""
     worst = max(float(np.abs(s.field(probe) - probe).max()) for s in SYMMETRIES)
     if worst > _TOLERANCE * float(np.abs(probe).max()):
         given = "one that changes when it is mirrored or transposed"

@@ -1,7 +1,7 @@
-"""What a run did to the scale of its data, number by number, and how good its object is.
+"""Numbers about the scale of a run's data, and about how good its object is.
 
-Keys and formulas are those of the published diagnostics; `factors` goes on where they stop, and
-says what the published ratio of output and truth is made of.
+Keys and formulas are those of the published diagnostics. `factors` goes further: it says what the
+published ratio of output and truth is made of.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast import scale_report
+from ptycho_fast import checks, scale_report
 
 from .inference import Prediction, stitch_groups, stitch_patches, window_side
 from .losses import saturated_likelihood
@@ -49,8 +49,7 @@ def prediction_scale(
         return {"mode": mode, "value": 1.0}
     if mode == "recorded":
         return {"mode": mode, "value": 1 / gain}
-    if mode != "least_squares":
-        raise ValueError(f"mode: {mode!r} given, expected none, recorded or least_squares")
+    checks.choice(mode, "mode", ("none", "recorded", "least_squares"))
     numerator, denominator = float((truth * predicted).sum()), float(np.square(predicted).sum())
     value = scale_report.least_squares_scale(numerator, denominator)
     return {"mode": mode, "numerator": numerator, "denominator": denominator, "value": value}
@@ -115,7 +114,7 @@ def training_summary(
     return summary
 
 
-# --- beyond: what the ratio is made of, and the honest score ---
+# --- beyond the published report: what the ratio is made of, and the score ---
 
 
 def factors(
@@ -132,7 +131,7 @@ def factors(
     truth_mean : float
         Mean modulus of the whole true object.
     gain : float
-        The gain that is still in the predictions; 1 where it was undone.
+        The gain that the predictions still contain; 1 if it was undone.
 
     Returns
     -------
@@ -174,7 +173,7 @@ def score(
 ) -> dict[str, Any]:
     """Amplitude and phase of a stitched object against the truth, where windows cover it.
 
-    A constant phase, which no pattern can tell, is taken off first.
+    A constant phase, which patterns do not depend on, is removed first.
     """
     found, true = stitched[covered], truth[covered].astype(np.complex128)
     found = found * np.exp(-1j * np.angle(np.vdot(true, found)))
@@ -226,8 +225,8 @@ def diagnose(
     prediction : Prediction
         Of `inference.predict`.
     undo_gain : bool
-        Whether the predicted objects are divided by the gain before they meet the truth; the
-        published run did not.
+        Whether the predicted objects are divided by the gain before they are compared with the
+        truth; the published run did not do that.
 
     Returns
     -------

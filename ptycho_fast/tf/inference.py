@@ -1,4 +1,4 @@
-"""From a trained network to an object: predictions of groups, stitched where windows cover it."""
+"""From a trained network to an object: predictions of groups, put together where they cover it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ptycho_fast import checks
 from ptycho_fast.data.symmetry import HALF_TURN, UPRIGHT, Symmetry, require_symmetric
 
 from .losses import published_likelihood
@@ -23,7 +24,7 @@ def window_side(N: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a network says of the groups of a feed, in its own units (the gain is not undone).
+    """What a network predicts for the groups of a feed, in its own units (gain not undone).
 
     Attributes
     ----------
@@ -54,9 +55,9 @@ def predict(
     batch_size : int
         Groups at a time.
     both_twins : bool
-        Average with the prediction of the half-turned group, turned back. Where a probe cannot tell
-        an object from its half-turned twin, a network takes one of the two, at random from patch to
-        patch; their mean is the better guess.
+        Average with the prediction for the group turned by 180 degrees, turned back. If a probe
+        gives an object and its turned twin the same pattern, a network predicts one of the two at
+        random; their mean is the better guess.
 
     Raises
     ------
@@ -133,7 +134,7 @@ def stitch(
     """
     N = fields.shape[-1]
     if not 0 < window < N:
-        raise ValueError(f"window: {window} given, expected 1 to {N - 1}")
+        raise ValueError(checks.wrong("window", window, f"1 to {N - 1}"))
     margin = window + 1  # windows may reach beyond the object
     total = np.zeros((shape[0] + 2 * margin, shape[1] + 2 * margin), np.complex128)
     times = np.zeros(total.shape, np.int64)

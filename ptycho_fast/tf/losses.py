@@ -1,7 +1,7 @@
-"""Losses: the Poisson likelihood without its traps, and the real-space terms.
+"""Losses: the Poisson likelihood, finite everywhere, and the real-space terms.
 
 Predicted and measured intensity come in the units of the scaled input, ``(s X)**2``; `unit` is
-``s**2``, so that losses do not depend on which scale the data carry.
+``s**2``, so that losses do not depend on the scale of the data.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -39,8 +39,8 @@ def _deviance(measured: tf.Tensor, predicted: tf.Tensor) -> tuple[tf.Tensor, Any
 def poisson_deviance(measured: tf.Tensor, predicted: tf.Tensor, unit: float) -> tf.Tensor:
     """Half the Poisson deviance of a batch over its mean intensity; 0 where all is explained.
 
-    The published likelihood up to constants, with its saturated value subtracted, which else is
-    over 99 % of the number.
+    The published likelihood up to constants, without its saturated value, which is more than 99 %
+    of that number.
     """
     t, intensity = measured / unit, predicted / unit
     return tf.reduce_mean(_deviance(t, intensity)) / (tf.reduce_mean(t) + EPSILON)
@@ -93,12 +93,9 @@ class LossWeights:
 
     def __post_init__(self) -> None:
         for weight in fields(self):
-            if checks.number(getattr(self, weight.name), f"weight of {weight.name}") < 0:
-                raise ValueError(
-                    f"weight of {weight.name}: {getattr(self, weight.name)} given, expected >= 0"
-                )
+            checks.number(getattr(self, weight.name), f"weight of {weight.name}", least=0)
         if not any(asdict(self).values()):
-            raise ValueError("loss weights: all are 0, expected one above")
+            raise ValueError(checks.wrong("loss weights", "all 0", "one above 0"))
 
 
 def loss_terms(
@@ -115,6 +112,7 @@ def loss_terms(
         terms["total_variation"] = total_variation(outputs["object"])
     if weights.object:
         if "object" not in targets:
-            raise ValueError("weight of object: the data carry no true object, give truth=True")
+            given = "a weight for data without the true object"
+            raise ValueError(checks.wrong("weight of object", given, "0, or data with truth=True"))
         terms["object"] = tf.reduce_mean(_modulus(outputs["object"] - targets["object"]))
     return {name: getattr(weights, name) * term for name, term in terms.items()}

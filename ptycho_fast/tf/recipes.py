@@ -24,7 +24,7 @@ class Recipe:
     activation, bias : str, float
         Of the amplitude head.
     undo_gain : bool
-        Whether predictions are divided by the gain before they meet the truth.
+        Whether predictions are divided by the gain before they are compared with the truth.
     n_filters_scale : int
         Size of the network.
     all_groups : bool
@@ -111,7 +111,7 @@ RECIPES = {
             undo_gain=False,
             spec=TrainSpec(epochs=5, stop_patience=5),  # all of them, as published
         ),
-        # At a constant rate the brightness after five epochs would still be one of chance.
+        # At a constant rate the brightness after five epochs would still depend on chance.
         Recipe(name="corrected", spec=TrainSpec(epochs=5, schedule="cosine")),
         Recipe(
             name="full",

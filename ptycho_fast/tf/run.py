@@ -49,7 +49,7 @@ _FILES = (
 
 
 def check_free(folder: Path, *, force: bool) -> None:
-    """Raise FileExistsError where a folder holds files, unless `force` gives up those of a run."""
+    """Raise FileExistsError if a folder holds files, unless `force` allows to remove a run's."""
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder}: is a file, expected a folder")
     if not force and folder.is_dir() and any(folder.iterdir()):
@@ -154,7 +154,7 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def memory_needed(data_shape: tuple[int, ...], model: PtychoNet, batch_size: int) -> int:
-    """Bytes that a training takes, roughly: patterns, weights, the maps of a step, TensorFlow."""
+    """Rough number of bytes for a training: patterns, weights, maps of a step, TensorFlow."""
     patterns = 4 * 4 * math.prod(data_shape)  # counts, amplitudes, gathered groups twice
     weights = 4 * 4 * model.count_params()  # with gradients and two moments
     maps = 0
@@ -169,7 +169,7 @@ def memory_needed(data_shape: tuple[int, ...], model: PtychoNet, batch_size: int
 
 
 def require_memory(needed: int) -> None:
-    """Raise MemoryError where there is less memory than a training needs."""
+    """Raise MemoryError if there is less memory than a training needs."""
     available = memory_available()
     if available is not None and needed > available:
         raise MemoryError(
@@ -223,7 +223,7 @@ def execute(
     draw : bool
         Make the pictures.
     watcher : Watcher, optional
-        Told of every step and epoch.
+        Called after every step and epoch.
 
     Returns
     -------
@@ -269,7 +269,7 @@ def _scored(trainer: Trainer, recipe: Recipe, test: Feed) -> dict[str, float]:
 
 
 def _read_scores(folder: Path, epoch: int) -> list[dict[str, float]]:
-    """Scores of the epochs that a resumed run has behind it."""
+    """Scores of the finished epochs of a resumed run."""
     if not epoch or not (folder / _SCORES).is_file():
         return []
     return [s for s in json.loads((folder / _SCORES).read_text()) if s["epoch"] <= epoch]

@@ -1,7 +1,7 @@
 """The trainer: one step, epochs, learning rates, checkpoints.
 
-A loop of our own, and not ``model.fit``, because it can say how long each step waited for its data,
-goes on from a checkpoint to the same numbers, and stops between two steps.
+It has its own loop instead of ``model.fit``: the loop measures how long each step waits for data,
+continues from a checkpoint with the same numbers, and can stop between two steps.
 """
 
 import json
@@ -39,14 +39,14 @@ class TrainSpec:
     learning_rate : float
         Of Adam, at the start.
     schedule : {"plateau", "cosine", "constant"}
-        Halved when the validation loss rests for `patience` epochs, but not below `floor`; or along
-        a cosine down to `final_rate`, step by step; or as it is.
+        "plateau": halved when the validation loss has not improved for `patience` epochs, but not
+        below `floor`. "cosine": lowered step by step to `final_rate`. "constant": not changed.
     patience, floor, final_rate : float
         See `schedule`.
     stop_patience : int
         Epochs without a better validation loss after which a "plateau" run ends.
     validation : float
-        Share of the training groups that is held out for the validation loss; 0 for none.
+        Share of the training groups that is kept for the validation loss, 0 to below 1.
     weights : LossWeights
         Terms of the loss.
     """
@@ -67,15 +67,12 @@ class TrainSpec:
             checks.count(getattr(self, name), name)
         for name in ("learning_rate", "floor", "final_rate"):
             checks.positive(getattr(self, name), name)
-        if self.schedule not in SCHEDULES:
-            raise ValueError(
-                f"schedule: {self.schedule!r} given, expected one of {', '.join(SCHEDULES)}"
-            )
-        if not 0 <= self.validation < 1:
-            raise ValueError(f"validation: {self.validation} given, expected 0 <= share < 1")
+        checks.choice(self.schedule, "schedule", SCHEDULES)
+        if checks.number(self.validation, "validation", least=0) >= 1:
+            raise ValueError(checks.wrong("validation", self.validation, "0 to below 1"))
 
     def rate(self, share: float) -> float:
-        """Learning rate after a share of all steps, where a plateau does not decide."""
+        """Learning rate after a share of all steps, for the schedules without a plateau."""
         if self.schedule != "cosine":
             return self.learning_rate
         descent = (1 + math.cos(math.pi * share)) / 2
@@ -83,7 +80,7 @@ class TrainSpec:
 
 
 class Watcher:
-    """Told of every step and epoch; a subclass may show them."""
+    """Called after every step and epoch; a subclass can show them."""
 
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
         """After step `step` of `steps`, all counted from 1."""
@@ -120,21 +117,21 @@ class Trainer:
         self.folder = Path(folder) if folder is not None else None
         self.history: list[dict[str, float]] = []
         self.rate = spec.learning_rate
-        # By XLA the convolutions would be slower on processors: see docs/training.md.
+        # XLA makes the convolutions slower on CPUs: see docs/training.md.
         model.compile(keras.optimizers.Adam(spec.learning_rate), jit_compile=False)
 
     @property
     def epoch(self) -> int:
-        """Number of whole epochs behind."""
+        """Number of finished epochs."""
         return len(self.history)
 
     def train(self, feed: Feed, watcher: Watcher | None = None) -> list[dict[str, float]]:
-        """Train for what is left of the epochs; returns `history`.
+        """Train for the epochs that are left; returns `history`.
 
         Raises
         ------
         ValueError
-            The feed is not of the network's shape, or too small.
+            The network was made for data of another shape, or there are too few groups.
         FloatingPointError
             The loss is not finite.
         """
@@ -143,13 +140,13 @@ class Trainer:
         return self.history
 
     def epochs(self, feed: Feed, watcher: Watcher | None = None) -> Iterator[dict[str, float]]:
-        """As `train`, epoch by epoch: yields the values of each after it was kept."""
+        """As `train`, epoch by epoch: yields the values of each one after its checkpoint."""
         model, spec, watcher = self.model, self.spec, watcher or Watcher()
         require_same_shape([feed], model.N, model.gridsize, model.canvas)
         feed = feed.at_scale(model.settings["intensity_scale"])
         held_out = math.ceil(spec.validation * len(feed))
         if len(feed) - held_out < 1:
-            raise ValueError(f"data: {len(feed)} groups given, expected more than {held_out}")
+            raise ValueError(checks.wrong("data", f"{len(feed)} groups", f"more than {held_out}"))
         if self.epoch >= spec.epochs:
             return
         validation = feed.part(len(feed) - held_out)
@@ -199,7 +196,7 @@ class Trainer:
         return int(np.argmin([values[key] for values in self.history]))
 
     def _rests(self) -> bool:
-        """Whether a plateau run has not become better for long enough to end."""
+        """Whether a plateau run ends: no better loss for `stop_patience` epochs."""
         if self.spec.schedule != "plateau" or not self.history:
             return False
         return self.epoch - 1 - self._best() >= self.spec.stop_patience
@@ -213,7 +210,7 @@ class Trainer:
     # --- checkpoints ---
 
     def save(self) -> None:
-        """Keep model, optimiser and history; a killed run leaves the last or the new."""
+        """Write model, optimiser and history; until that is done the checkpoint before is valid."""
         assert self.folder is not None
         name = f"model-{self.epoch:04d}.keras"
         self.model.save(self.folder / name)
@@ -226,7 +223,7 @@ class Trainer:
 
     @classmethod
     def resume(cls, folder: str | os.PathLike[str], epochs: int | None = None) -> "Trainer":
-        """The trainer that `save` left in a folder, optionally for another number of epochs.
+        """The trainer that `save` wrote to a folder, optionally for another number of epochs.
 
         Raises
         ------

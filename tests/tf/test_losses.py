@@ -118,7 +118,7 @@ def test_real_space_gradients_at_zero():
 def test_wrong_weights():
     with pytest.raises(ValueError, match="weight of amplitude: -1"):
         LossWeights(amplitude=-1)
-    with pytest.raises(ValueError, match="all are 0"):
+    with pytest.raises(ValueError, match="loss weights: all 0 given"):
         LossWeights(intensity=0)
-    with pytest.raises(ValueError, match="give truth=True"):
+    with pytest.raises(ValueError, match="expected 0, or data with truth=True"):
         loss_terms({}, {}, 1.0, LossWeights(intensity=0, object=1))
