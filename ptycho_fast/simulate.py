@@ -6,7 +6,6 @@
 import argparse
 import sys
 import types
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from ptycho_fast.command import (
     scenario_of,
     usage_errors,
 )
-from ptycho_fast.errors import DataWarning
 from ptycho_fast.progress import StageClock
 from ptycho_fast.scenario import GRAMMAR, Scenario, known_keys, presets
 from ptycho_fast.terminal import Output, bytes_text, watched
@@ -173,7 +171,6 @@ def _make(job: _Job, simulator: "Simulator", clock: StageClock) -> _Result:
     from ptycho_fast.simulation import dataset_of
 
     dataset = dataset_of(simulator, clock)
-    _warn_if_dark(dataset)
     with clock.stage("write"):
         dataset.save(job.out, force=job.force, **job.save)
     if job.preview:
@@ -214,16 +211,6 @@ def _estimate(job: _Job, simulator: "Simulator", clock: StageClock) -> _Result:
         "file_bytes": needs.file,
     }
     return facts, _estimate_lines(facts)
-
-
-def _warn_if_dark(dataset: "Dataset") -> None:
-    if not dataset.provenance["dose"]["measured"]["max"] > 0:
-        warnings.warn(
-            "no photon was detected in any pattern: the dose is too low, or the beam stop covers "
-            "all light",
-            DataWarning,
-            stacklevel=2,
-        )
 
 
 # --- what came out, or would ---

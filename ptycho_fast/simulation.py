@@ -1,12 +1,14 @@
 """A whole data set in memory, made by one call."""
 
 import os
+import warnings
 
 import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast.backend import host_arrays
 from ptycho_fast.data.dataset import Dataset, dose_statistics
+from ptycho_fast.errors import DataWarning
 from ptycho_fast.progress import StageClock
 from ptycho_fast.scenario import Scenario
 from ptycho_fast.simulator import Simulator
@@ -67,7 +69,13 @@ def simulate(
 
 
 def dataset_of(simulator: Simulator, clock: StageClock | None = None) -> Dataset:
-    """All frames of a simulator with their truth and provenance, in memory."""
+    """All frames of a simulator with their truth and provenance, in memory.
+
+    Warns
+    -----
+    DataWarning
+        No photon was detected at all.
+    """
     clock = clock or StageClock()
     e, B = simulator.experiment, simulator.n_patterns
     dtype = np.uint32 if simulator.noise else np.float32
@@ -95,4 +103,11 @@ def dataset_of(simulator: Simulator, clock: StageClock | None = None) -> Dataset
             "requested": e.scenario.dose.nphotons,
             **dose_statistics(dataset),
         }
+    if not dataset.provenance["dose"]["measured"]["max"] > 0:
+        warnings.warn(
+            "no photon was detected in any pattern: the dose is too low, or the beam stop covers "
+            "all light",
+            DataWarning,
+            stacklevel=3,
+        )
     return dataset
