@@ -31,7 +31,7 @@ from ptycho_fast.threads import granted, thread_count
 class Simulator:
     """Makes any patterns of one experiment: a pure function of the scenario and the pattern number.
 
-    Pattern ``b`` has the same bits whoever asks for it, in whatever batch and order. Object, probe,
+    Pattern ``b`` has the same bits in every batch, order, thread and process. Object, probe,
     positions and intensity scale are made and checked once, when the simulator is made.
 
     Parameters
