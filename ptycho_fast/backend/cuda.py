@@ -1,7 +1,7 @@
 """NVIDIA GPUs, through CuPy: the kernels of ``csrc/cuda/kernels.cu``, the same bits as ``native``.
 
-Arguments are CuPy arrays on the current GPU, or NumPy arrays: these are copied to the GPU once a
-call, and their results are copied back piece by piece. Kernels are queued on CuPy's current stream,
+Arguments are CuPy arrays on the current GPU, or NumPy arrays: these are copied to the GPU once
+a call, and results are copied back piece by piece. Kernels are queued on CuPy's current stream,
 and scratch memory comes from CuPy's pool. A call on CuPy arrays does not synchronise, except for the
 first call of a kernel or of a size.
 

@@ -41,7 +41,7 @@ def patch(obj: Array, position: Array, N: int) -> Array:
     H, W = obj.shape
     corner = np.clip(
         corner, -N - 2, [W + 1, H + 1]
-    )  # far outside gives the same zeros as just outside
+    )  # far outside is just outside
     i, j = np.floor(corner).astype(np.int64)
     u, v = corner - np.floor(corner)
     taps = np.zeros((N + 1, N + 1), np.complex128)
