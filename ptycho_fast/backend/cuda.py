@@ -2,8 +2,8 @@
 
 Arguments are CuPy arrays on the current GPU, or NumPy arrays: these are copied to the GPU once
 a call, and results are copied back piece by piece. Kernels are queued on CuPy's current stream,
-and scratch memory comes from CuPy's pool. A call on CuPy arrays does not synchronise, except for the
-first call of a kernel or of a size.
+and scratch memory comes from CuPy's pool. A call on CuPy arrays does not synchronise, except for
+the first call of a kernel or of a size.
 
 For the sides 32, 64, 96 and 128 one block of threads makes a whole pattern in shared memory, and a
 batch takes one launch. The sides 192, 256, 384 and 512 (also 96 and 128 on GPUs with less shared
