@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ptycho_fast.errors import ScenarioError as ScenarioError
     from ptycho_fast.experiment import Experiment as Experiment
     from ptycho_fast.scenario import Scenario as Scenario
+    from ptycho_fast.simulation import simulate as simulate
     from ptycho_fast.simulator import Simulator as Simulator
-    from ptycho_fast.simulator import simulate as simulate
     from ptycho_fast.stages import diffract as diffract
     from ptycho_fast.stages import extract_patches as extract_patches
     from ptycho_fast.stages import observe as observe
@@ -43,7 +43,7 @@ _HOME = {
     "observe": "stages",
     "sample_photons": "stages",
     "scaling": "scaling",
-    "simulate": "simulator",
+    "simulate": "simulation",
     "Simulator": "simulator",
 }
 
@@ -53,7 +53,6 @@ _MOVED = {
     "energy": "dose.energy",
     "grouping": "data.grouping",
     "philox": "rng",
-    "simulation": "simulator",
 }
 
 __all__ = [  # noqa: RUF022 - in the order of the data flow

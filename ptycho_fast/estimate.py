@@ -18,7 +18,8 @@ from ptycho_fast.formats import format_of
 from ptycho_fast.machine import memory_available
 from ptycho_fast.progress import StageClock
 from ptycho_fast.scenario import Scenario
-from ptycho_fast.simulator import Simulator, dataset_of
+from ptycho_fast.simulation import dataset_of
+from ptycho_fast.simulator import Simulator
 from ptycho_fast.terminal import bytes_text
 
 _FIXED = 64 * 2**20  # bytes: libraries that are loaded on the way, buffers, Python's own

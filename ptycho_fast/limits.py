@@ -22,8 +22,8 @@ NARROW_LIMIT = 2**16 - 1  # counts that a uint16 holds
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 _LARGEST_SCALE = math.sqrt(_LARGEST_FLOAT32)
 _SMALLEST_INTENSITY = 1e-25  # 1e12 times the smallest normal float32: the accuracy that is promised
-_SCANNED = 2**16  # pixels of an object that are always looked at
-_FEW = 64  # patches that are looked at one by one
+_SCANNED = 2**16  # pixels of an object that are always checked
+_FEW = 64  # patches that are checked one by one
 _MANY = 16  # positions that should not all lie within a pixel
 
 
@@ -44,8 +44,8 @@ def part_under_patches(
 ) -> tuple[npt.NDArray[np.complex64], float]:
     """The object, checked, and the largest real or imaginary part that a patch can see.
 
-    Of an object that is much larger than the patches together only the pixels under them are
-    looked at, so that a small call on a large object stays cheap.
+    If the object is much larger than all patches together, only the pixels under the patches are
+    checked, so that a small call on a large object stays cheap.
     """
     if (
         not isinstance(obj, np.ndarray)
@@ -126,7 +126,7 @@ def warn_of_positions(positions: npt.NDArray[np.float64], shape: tuple[int, int]
         Patches lie wholly outside the object, many positions lie within one pixel, or the object is
         smaller than a patch.
     """
-    # A look at the smallest and the largest number usually shows that all is well.
+    # The smallest and the largest coordinate usually show that all is well.
     near, far = np.minimum.reduce(positions, None), np.maximum.reduce(positions, None)
     if near <= N // 2 - N or far >= min(shape) + N // 2:
         _warn_of_dark(positions, shape, N)
@@ -159,7 +159,7 @@ def _warn(message: str) -> None:
 def check_given_rates(rates: npt.NDArray[Any]) -> None:
     """Raise ValueError for the first rate that is negative, NaN, infinite or above 2**31."""
     # As unsigned integers, negative numbers (-0 too), NaN and infinity lie above all that is
-    # allowed: usually a look at the largest one shows that all is well.
+    # allowed: usually the largest one shows that all is well.
     integer = np.dtype(f"u{rates.itemsize}")
     if rates.view(integer).max() > rates.dtype.type(LARGEST_RATE).view(integer):
         bad = ~((rates >= 0) & (rates <= LARGEST_RATE))

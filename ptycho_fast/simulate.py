@@ -6,7 +6,6 @@
 import argparse
 import sys
 import types
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from ptycho_fast.command import (
     scenario_of,
     usage_errors,
 )
-from ptycho_fast.errors import DataWarning
 from ptycho_fast.progress import StageClock
 from ptycho_fast.scenario import GRAMMAR, Scenario, known_keys, presets
 from ptycho_fast.terminal import Output, bytes_text, watched
@@ -117,8 +115,7 @@ def _run(options: argparse.Namespace, output: Output) -> None:
         },
     )
     with naming_written(*job.targets):
-        announcement = _refuse_before_work(job)
-        if announcement:
+        if announcement := _refuse_before_work(job):
             output.remark(announcement)
         with watched(output.for_people) as clock:
             simulator = _prepare(job, clock)
@@ -171,10 +168,9 @@ _Result = tuple[dict[str, Any], Iterator[tuple[str, str]]]
 
 def _make(job: _Job, simulator: "Simulator", clock: StageClock) -> _Result:
     """Make and write the data set."""
-    from ptycho_fast.simulator import dataset_of
+    from ptycho_fast.simulation import dataset_of
 
     dataset = dataset_of(simulator, clock)
-    _warn_if_dark(dataset)
     with clock.stage("write"):
         dataset.save(job.out, force=job.force, **job.save)
     if job.preview:
@@ -215,16 +211,6 @@ def _estimate(job: _Job, simulator: "Simulator", clock: StageClock) -> _Result:
         "file_bytes": needs.file,
     }
     return facts, _estimate_lines(facts)
-
-
-def _warn_if_dark(dataset: "Dataset") -> None:
-    if not dataset.provenance["dose"]["measured"]["max"] > 0:
-        warnings.warn(
-            "no photon was detected in any pattern: the dose is too low, or the beam stop covers "
-            "all light",
-            DataWarning,
-            stacklevel=2,
-        )
 
 
 # --- what came out, or would ---
@@ -302,7 +288,7 @@ class _CallableModule(types.ModuleType):
     """The import system binds this module over the function of the same name."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        from ptycho_fast.simulator import simulate
+        from ptycho_fast.simulation import simulate
 
         return simulate(*args, **options)
 

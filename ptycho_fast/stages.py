@@ -342,7 +342,7 @@ def _arrays(exposure: Exposure) -> tuple[Any, ...]:
 def _exposure(
     gate: Gate, obj: npt.ArrayLike, probe: npt.ArrayLike, positions: npt.ArrayLike
 ) -> tuple[Exposure, float]:
-    """The checked arrays, and the largest intensity that a pixel may have; 0 if not looked at."""
+    """The checked arrays, and the largest intensity that a pixel may have; 0 if not checked."""
     if gate.on_gpu:
         arrays = gate.as_object(obj), gate.as_probe(probe), gate.as_positions(positions)
         return Exposure(*arrays), 0.0

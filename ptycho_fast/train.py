@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ptycho_fast import checks
 from ptycho_fast.command import (
     UsageError,
     add_output_flags,
@@ -98,13 +99,15 @@ def _run(options: argparse.Namespace, output: Output) -> None:
 
         require_matplotlib("pictures")
     source = _source(options)
-    _check_place(options)
+    _check_how(options, output)
     from ptycho_fast.tf import run
+    from ptycho_fast.tf.model import check_side
     from ptycho_fast.tf.recipes import RECIPES
 
     folder = Path(options.out)
     scenario = source if isinstance(source, Scenario) else source.scenario
     with usage_errors():
+        check_side(source.N)
         recipe = RECIPES[options.recipe].adapted(
             scenario,
             epochs=options.epochs,
@@ -114,7 +117,8 @@ def _run(options: argparse.Namespace, output: Output) -> None:
             noise=options.noise,
             both_twins=options.both_twins,
         )
-        asked = run.request(options.scenario, recipe, scenario, options.train_seed)
+    asked = run.request(options.scenario, recipe, scenario, options.train_seed)
+    with usage_errors():
         if options.resume:
             run.check_request(folder, asked)
         else:
@@ -140,13 +144,17 @@ def _run(options: argparse.Namespace, output: Output) -> None:
     output.result(metadata, _summary(metadata, folder))
 
 
-def _check_place(options: argparse.Namespace) -> None:
+def _check_how(options: argparse.Namespace, output: Output) -> None:
+    """Refuse a backend or GPU that is not there, and announce a long first call."""
     from ptycho_fast.backend import choose, require_device
 
     with usage_errors():
         _, backend = choose(options.backend)
         with backend.place(require_device(options.device, backend)):
             pass
+        checks.integer(options.score_every, "score_every", 0)
+    if announcement := backend.first_call():
+        output.remark(announcement)
 
 
 def _source(options: argparse.Namespace) -> Scenario | Dataset:
@@ -179,7 +187,7 @@ def _naming_last_epoch(folder: Path) -> Iterator[None]:
 def _simulated(source: Scenario | Dataset, options: argparse.Namespace, output: Output) -> Dataset:
     if isinstance(source, Dataset):
         return source
-    from ptycho_fast.simulator import simulate
+    from ptycho_fast.simulation import simulate
 
     data = simulate(source, backend=options.backend, device=options.device)
     if output.for_people:

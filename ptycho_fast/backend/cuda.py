@@ -1,13 +1,14 @@
 """NVIDIA GPUs, through CuPy: the kernels of ``csrc/cuda/kernels.cu``, the same bits as ``native``.
 
-Arguments are CuPy's arrays on the current GPU, or NumPy's, which are moved there once a call, and
-their results back piece by piece. Work goes to CuPy's current stream, scratch comes from its pool;
-a call on CuPy's arrays waits for nothing, but for the first one of a kernel or of a size.
+Arguments are CuPy arrays on the current GPU, or NumPy arrays: these are copied to the GPU once
+a call, and results are copied back piece by piece. Kernels are queued on CuPy's current stream,
+and scratch memory comes from CuPy's pool. A call on CuPy arrays does not synchronise, except for
+the first call of a kernel or of a size.
 
-A pattern of side 32, 64, 96 or 128 is made by one block of threads in shared memory, a batch in one
-launch. The sides 192, 256, 384 and 512 (and 96 and 128 where a block may not have as much shared
-memory) take two launches with the field between them in the L2 cache, all other sides some more, a
-thread having a line. The operations are the same ones in the same order every time.
+For the sides 32, 64, 96 and 128 one block of threads makes a whole pattern in shared memory, and a
+batch takes one launch. The sides 192, 256, 384 and 512 (also 96 and 128 on GPUs with less shared
+memory) take two launches, with the field between them in the L2 cache. All other sides take more
+launches, and each thread transforms one line. The operations and their order are always the same.
 """
 
 import functools
@@ -27,7 +28,7 @@ from ptycho_fast.backend.cuda_build import binary, fits_binary, nvrtc_options, s
 from ptycho_fast.backend.protocol import Capabilities
 from ptycho_fast.backend.records import Counting, Exposure, Sink
 
-Array = Any  # CuPy's or NumPy's
+Array = Any  # a CuPy or NumPy array
 
 capabilities = Capabilities(on_gpu=True, narrow=True, chunk_pixels=2**24)
 
@@ -43,7 +44,7 @@ _NULL = np.int64(0)
 
 
 def cupy() -> ModuleType:
-    """CuPy; ImportError, or whatever a broken installation raises."""
+    """CuPy. Raises ImportError, or any other error if the installation is broken."""
     return importlib.import_module("cupy")
 
 
@@ -51,7 +52,7 @@ def cupy() -> ModuleType:
 
 
 def why_not() -> str:
-    """Empty where a GPU can be used, else the reason and the remedy."""
+    """Empty if a GPU can be used; else the reason and the remedy."""
     if reason := native.why_not():
         return f"its tables come from the native backend, and {reason}"
     try:
@@ -63,7 +64,7 @@ def why_not() -> str:
             f"CuPy is not installed ({error}); pip install cupy-cuda13x, or cupy-cuda12x for a "
             "driver of CUDA 12"
         )
-    except Exception as error:  # broken installations raise all kinds
+    except Exception as error:  # a broken installation may raise anything
         return (
             f"CuPy cannot be imported ({type(error).__name__}: {error}); reinstall one CuPy alone"
         )
@@ -98,12 +99,12 @@ def _capability(device: int) -> tuple[int, int]:
     return int(text[:-1]), int(text[-1])
 
 
-# --- kernels and tables, of which every GPU keeps its own ---
+# --- kernels and tables, one set for each GPU ---
 
 
 @functools.cache
 def _module(device: int) -> Any:
-    """The fat binary where it has code for the GPU, else the source, compiled once by NVRTC."""
+    """The fat binary if it has code for this GPU; else the source, compiled once by NVRTC."""
     path = binary()
     if path is not None and fits_binary(_capability(device)):
         return cupy().RawModule(path=str(path))
@@ -143,7 +144,7 @@ def _launch(name: str, blocks: int, threads: int, args: tuple[Any, ...], shared:
 
 
 def _launch_items(name: str, n_patterns: int, items: int, args: tuple[Any, ...]) -> None:
-    """A thread has an item of a pattern; the blocks of a pattern are next to each other."""
+    """Launch one thread for each item of each pattern; blocks of a pattern follow each other."""
     threads = _shapes()["item_threads"]
     _launch(name, n_patterns * -(-items // threads), threads, args)
 
@@ -177,7 +178,7 @@ def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
 
 
 def to_gpu(array: Array) -> Any:
-    """The same array on the current GPU; one that is there already as it is."""
+    """The array on the current GPU; an array that is there already is returned unchanged."""
     return cupy().asarray(array)
 
 
@@ -208,7 +209,7 @@ def _failures_explained() -> Iterator[None]:
 
 
 def _fill(out: Array, make: Callable[[int, int, Any], None]) -> None:
-    """Let `make(first, last, out_of_these)` fill `out`, one of NumPy's piece by piece."""
+    """Let `make(first, last, out_of_these)` fill `out`; a NumPy array is filled piece by piece."""
     with _failures_explained():
         if isinstance(out, cupy().ndarray):
             make(0, len(out), out)
@@ -257,7 +258,7 @@ def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: i
     positions = to_gpu(exposure.positions)
     detector = _detector(counting, sink)
     N, device = probe.shape[-1], cupy().cuda.Device().id
-    plane = 8 * N * N  # bytes of a complex one
+    plane = 8 * N * N  # bytes of one complex plane
     if N in _shapes()["fused"] and plane <= _attribute(device, "MaxSharedMemoryPerBlockOptin"):
         method, size = _fused, len(sink.array)
     elif N in _shapes()["split"]:
@@ -291,7 +292,7 @@ def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
 
 
 def _detector(counting: Counting | None, sink: Sink) -> Callable[[int, int, Any], tuple[Any, ...]]:
-    """Arguments that say what to make of patterns first to last, into an array `to`."""
+    """Function of (first, last, to) that gives the kernel arguments for these patterns."""
     narrow = sink.kind == "counts" and sink.array.dtype == np.uint16
     result = np.int32(_shapes()["results"]["narrow_counts" if narrow else sink.kind])
     if counting is None:
@@ -302,7 +303,7 @@ def _detector(counting: Counting | None, sink: Sink) -> Callable[[int, int, Any]
 
 
 def _on_gpu_at_once(indices: Array) -> Any:
-    """Pattern numbers on the GPU; successive ones are made there, because copies wait."""
+    """Pattern numbers on the GPU. A run of them is made there, because a copy synchronises."""
     if isinstance(indices, np.ndarray) and len(indices) and (np.diff(indices) == 1).all():
         return cupy().arange(len(indices), dtype=np.uint64) + np.uint64(indices[0])
     return to_gpu(indices)
@@ -351,11 +352,11 @@ def _chirp_length(tables: dict[str, Any]) -> int:
 
 
 def _lines(N: int) -> int:
-    """Threads that a pattern has where each takes a line."""
+    """Threads for one pattern if each thread transforms one line."""
     threads = int(_shapes()["item_threads"])
     return -(-N // threads) * threads
 
 
 def _scratch_of_any(tables: dict[str, Any], N: int) -> int:
-    """Bytes for each pattern."""
+    """Bytes of scratch memory for each pattern."""
     return 5 * 4 * N * N + 32 * _chirp_length(tables) * _lines(N)

@@ -1,6 +1,6 @@
-"""The CUDA kernels as this installation has them: source, and perhaps a fat binary.
+"""The CUDA kernels of this installation: the source, and a fat binary if one was built.
 
-No CuPy here, so that the kernels can be compiled, and looked at, where there is no GPU.
+This module does not need CuPy, so kernels can be compiled and inspected on machines without a GPU.
 """
 
 import re
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import ptycho_fast
 
-# IEEE-exact operations in one order, as on the processor. The warnings are of GCC's pragmas and
-# vectors, of loops that one lane leaves empty, and of what only the processor needs.
+# IEEE-exact operations in one order, as on the CPU. The suppressed warnings are about GCC's pragmas
+# and vector types, loops that do nothing for one lane, and code that only the CPU needs.
 FLAGS = (
     "--std=c++17",
     "--fmad=false",
@@ -21,12 +21,12 @@ FLAGS = (
 
 
 def nvrtc_options() -> tuple[str, ...]:
-    """Options for NVRTC, which takes what is not marked as the host's."""
+    """Options for NVRTC, which compiles unmarked functions for the GPU."""
     return (*FLAGS, "--device-as-default-execution-space")
 
 
 def _installed(name: str) -> Path | None:
-    """A file of the package; a source tree on the path has none of those that are built."""
+    """A file of the installed package; a source tree on the path does not have the built ones."""
     there = (Path(folder) / name for folder in ptycho_fast.__path__)
     return next((path for path in there if path.is_file()), None)
 
@@ -58,12 +58,12 @@ def _with_headers(path: Path, done: set[Path]) -> str:
 
 
 def binary() -> Path | None:
-    """The fat binary, where one was built."""
+    """The fat binary; None if none was built."""
     return _installed("csrc/cuda/kernels.fatbin")
 
 
 def architectures() -> list[int]:
-    """Compute capabilities (90 for 9.0) that the fat binary has code for; PTX is of the last."""
+    """Compute capabilities (90 for 9.0) in the fat binary; its PTX is for the last of them."""
     path = _installed("csrc/cuda/kernels.fatbin.txt")
     return sorted(int(word) for word in path.read_text().split()) if path else []
 

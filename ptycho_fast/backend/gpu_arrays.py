@@ -109,7 +109,7 @@ def as_indices(value: Any, name: str, count: int) -> Any:
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
-    """Uninitialised array on the current GPU; the start of CuPy's are multiples of 512 bytes."""
+    """Uninitialised array on the current GPU; CuPy aligns its memory to 512 bytes."""
     return cuda.empty(shape, dtype)
 
 

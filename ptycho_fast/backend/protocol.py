@@ -73,7 +73,7 @@ class Gate(Protocol):
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the arrays are on a GPU: their values are then not looked at."""
+        """Whether the arrays are on a GPU; their values are then not checked."""
 
     def as_object(self, obj: Any) -> Array:
         """Object (H, W) complex64."""

@@ -350,6 +350,10 @@ def _scenario(path: str | os.PathLike[str], contents: Contents) -> Scenario | No
     B, N = contents.diffraction.shape[:2]
     if wrong := _contradiction(scenario, B, N):
         raise ScenarioError(f"{path}: {wrong}")
+    # Version 0.1.0 kept this beside the scenario.
+    noise = contents.provenance.get("noise")
+    if "schema" not in contents.scenario and isinstance(noise, bool):
+        scenario = scenario.replace({"noise": noise})
     return scenario
 
 

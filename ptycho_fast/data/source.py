@@ -15,7 +15,8 @@ from ptycho_fast.data.grouping import Groups, make_groups
 from ptycho_fast.data.split import split_on_y
 from ptycho_fast.experiment import described_by, make_experiment
 from ptycho_fast.scenario import GroupSpec, Scenario, resolve
-from ptycho_fast.simulator import Simulator, dataset_of, simulate
+from ptycho_fast.simulation import dataset_of, simulate
+from ptycho_fast.simulator import Simulator
 from ptycho_fast.stages import extract_patches
 
 DATA_SUFFIXES = (".npz", ".npy")  # of a data set's file; other names are those of scenarios

@@ -36,6 +36,12 @@ BORDER_CHANNELS = 4  # feature channels that a head keeps for the border outside
 _LATENT = 8  # side of the innermost feature maps
 
 
+def check_side(N: int) -> None:
+    """Raise ValueError unless the network can take patches of N x N pixels."""
+    if N not in [_LATENT << level for level in range(1, 8)]:
+        raise ValueError(checks.wrong("N", N, "a power of two from 16 to 1024"))
+
+
 def canvas_side(N: int, largest_offset: float) -> int:
     """Side of the smallest canvas that holds groups of patches with these local offsets."""
     return N + 2 * int(np.ceil(largest_offset))
@@ -223,8 +229,7 @@ class PtychoNet(keras.Model):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if N not in [_LATENT << level for level in range(1, 8)]:
-            raise ValueError(f"N: {N} given, expected a power of two from 16 to 1024")
+        check_side(N)
         if amplitude_activation not in ACTIVATIONS:
             raise ValueError(
                 f"amplitude_activation: {amplitude_activation!r} given, expected one of "

@@ -90,8 +90,10 @@ class Recipe:
 
     def adapted(self, scenario: Scenario | None, **changes: Any) -> "Recipe":
         """The recipe with a scenario's batch size, and with the changes that are not None."""
-        name = scenario.name if scenario else ""
-        given: dict[str, Any] = {"batch_size": _BATCH_SIZES.get(name, 4)}
+        size = 4
+        if scenario:
+            size = _BATCH_SIZES.get(scenario.name, 8 if scenario.gridsize == 1 else 4)
+        given: dict[str, Any] = {"batch_size": size}
         given |= {key: value for key, value in changes.items() if value is not None}
         own = {
             key: given.pop(key)

@@ -29,6 +29,7 @@ from ptycho_fast import checks
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.source import DATA_SUFFIXES
 from ptycho_fast.files import written_aside
+from ptycho_fast.machine import memory_available
 from ptycho_fast.scenario import Scenario
 from ptycho_fast.tf import pictures, summary
 from ptycho_fast.version import __version__
@@ -165,17 +166,6 @@ def memory_needed(data_shape: tuple[int, ...], model: PtychoNet, batch_size: int
             maps += math.prod(shape)
     fields = batch_size * model.gridsize**2 * (model.canvas**2 + 6 * side**2)
     return patterns + weights + 4 * 3 * maps + 8 * 4 * fields + 700 * 2**20
-
-
-def memory_available() -> int | None:
-    """Free bytes of memory, or None if the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(
-            int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")
-        )
-    except (OSError, StopIteration, ValueError):
-        return None
 
 
 def require_memory(needed: int) -> None:

@@ -79,7 +79,7 @@ def test_calls_at_the_same_time_share_the_processors(monkeypatch):
 
 
 def test_a_small_call_takes_few_threads(monkeypatch):
-    """It would not be over earlier; whoever names a number gets it."""
+    """More threads would not end it earlier. A number that is given is taken."""
     from ptycho_fast.threads import granted
 
     monkeypatch.setenv("PTYCHO_FAST_THREADS", "4")

@@ -147,7 +147,14 @@ def test_a_progress_bar_on_a_terminal(start):
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 B"), (999, "999 B"), (999.9, "1 kB"), (18_087_298, "18.1 MB"), (5.24e12, "5.24 TB"), (2e15, "2 PB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (999.9, "1 kB"),
+        (18_087_298, "18.1 MB"),
+        (5.24e12, "5.24 TB"),
+        (2e15, "2 PB"),
+    ],
 )
 def test_bytes(size, text):
     assert bytes_text(size) == text

@@ -1,14 +1,16 @@
 """python -m ptycho_fast.train, as a user meets it."""
 
+import contextlib
 import json
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import ptycho_fast
-from ptycho_fast import train
+from ptycho_fast import command, train
 from ptycho_fast.tf import load_model
 
 SMALL = """
@@ -35,8 +37,7 @@ def run(*arguments):
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def a_small_scenario(in_a_folder_of_its_own):
     Path("small.toml").write_text(SMALL)
 
 
@@ -95,28 +96,29 @@ def test_interrupted_and_resumed(monkeypatch, capsys):
     arguments = ["small.toml", "--epochs", "3", "--filters", "1", "--no-pictures"]
     watched = train._watched
 
-    def interrupting(epoch_to_stop):
+    def interrupting(epoch_to_stop, interruption):
         def replacement(*_):
             class Watcher:
                 def step(self, epoch, step, steps, loss):
                     if (epoch, step) == (epoch_to_stop, 2):
-                        raise KeyboardInterrupt
+                        raise interruption
 
                 def epoch(self, epoch, values):
                     pass
-
-            import contextlib
 
             return contextlib.nullcontext(Watcher())
 
         return replacement
 
-    monkeypatch.setattr(train, "_watched", interrupting(1))
-    assert run(*arguments, "--out", "early") == 1
+    monkeypatch.setattr(train, "_watched", interrupting(1, KeyboardInterrupt()))
+    assert run(*arguments, "--out", "early") == 130
     assert "before the first epoch was over" in capsys.readouterr().err
-    monkeypatch.setattr(train, "_watched", interrupting(3))
-    assert run(*arguments, "--out", "run") == 1
-    assert "keeps the last whole epoch, --resume goes on" in capsys.readouterr().err
+    monkeypatch.setattr(train, "_watched", interrupting(3, command.Terminated(signal.SIGTERM)))
+    assert run(*arguments, "--out", "run") == 143
+    assert (
+        "ended by SIGTERM; run keeps the last whole epoch, --resume goes on"
+        in capsys.readouterr().err
+    )
     monkeypatch.setattr(train, "_watched", watched)
 
     assert run(*arguments, "--out", "run", "--resume", "--learning-rate", "0.5") == 2
@@ -139,12 +141,16 @@ def test_interrupted_and_resumed(monkeypatch, capsys):
         (["gs2_ideal"], 2, "--out"),
         (["gs3_ideal", "--out", "r"], 2, "gs2_ideal"),
         (["no.npz", "--out", "r"], 1, "no.npz"),
-        ([*SHORT, "--out", "r", "--set", "N=48"], 1, "N: 48 given, expected a power of two"),
+        (["gs1_custom", "--probe-file", "no.npz", "--out", "r"], 1, "no.npz"),
+        (["gs1_custom", "--out", "r"], 2, "give it with --probe-file PATH"),
+        ([*SHORT, "--out", "r", "--set", "N=48"], 2, "N: 48 given, expected a power of two"),
         ([*SHORT, "--out", "r", "--set", "groups.n_train=31"], 2, "groups.n_train: 31"),
         ([*SHORT, "--out", "r", "--gridsize", "5"], 2, "groups.neighbours: 4"),
         ([*SHORT, "--out", "r", "--recipe", "best"], 2, "--recipe"),
-        ([*SHORT, "--out", "r", "--batch-size", "0"], 2, "batch_size is 0"),
-        ([*SHORT, "--out", "r", "--backend", "cobol"], 1, "backend: 'cobol'"),
+        ([*SHORT, "--out", "r", "--batch-size", "0"], 2, "batch_size: 0"),
+        ([*SHORT, "--out", "r", "--backend", "cobol"], 2, "backend: 'cobol'"),
+        ([*SHORT, "--out", "r", "--device", "0"], 2, "device: 0"),
+        ([*SHORT, "--out", "r", "--score-every", "-1"], 2, "score_every: -1"),
         ([*SHORT, "--out", "r", "--resume"], 2, "no run to go on with"),
         ([*SHORT, "--out", "small.toml"], 2, "is a file, expected a folder"),
     ],

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "../../csrc/portable.h"
-#undef PF_UNROLL  // what must dissolve on a GPU need not here
+#undef PF_UNROLL  // what must be unrolled on a GPU need not be unrolled here
 #define PF_UNROLL
 #include "../../csrc/cuda/pattern.h"
 

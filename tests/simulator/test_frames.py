@@ -189,3 +189,9 @@ def test_too_bright_is_found_in_the_frames_that_are(backend):
         sim.frames([int(energies.argmax())])
     with pytest.raises(ptycho_fast.ScenarioError, match=r"dose.nphotons: "):
         sim.check_dose()
+
+
+def test_a_data_set_without_photons_is_one():
+    with pytest.warns(ptycho_fast.DataWarning, match="no photon was detected in any pattern"):
+        data = simulate(SMALL, nphotons=1e-9)
+    assert not data.counts.any()

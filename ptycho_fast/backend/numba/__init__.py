@@ -163,7 +163,7 @@ def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: i
             return
         rates = out if sink.kind == "expected" else np.empty(out.shape, np.float32)
         far_field(chunk, rates)
-        with np.errstate(over="ignore"):  # infinite photons are found by whoever counts them
+        with np.errstate(over="ignore"):  # infinite rates are found by the check that follows
             rates *= np.float32(counting.scale**2)
         if sink.kind == "counts":
             _count(rates, counting.part(chunk), out)

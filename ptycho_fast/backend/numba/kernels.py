@@ -1,12 +1,12 @@
-"""Serial numba kernels, compiled on first use; nothing is cached on disk.
+"""Serial numba kernels, compiled on first use and kept on disk.
 
-Everything works on lanes: eight complex numbers in one vector, the real parts before the imaginary
-ones. They are spelled out because LLVM does not vectorise butterflies in place by itself: it cannot
-tell that their inputs and outputs lie apart.
+All kernels work on lanes: vectors of eight complex numbers, real parts first. The vectors are
+explicit, because LLVM does not vectorise butterflies that work in place: it cannot prove that their
+inputs and outputs do not overlap.
 
-A plane of lanes is a flat float32 array of columns: lane ``column * N + row`` holds eight
-neighbours across, so that a transform along the rows runs through contiguous memory. Where N is
-not a multiple of eight the last lanes begin at N - 8 and repeat some of their neighbours' numbers.
+A plane of lanes is a flat float32 array, column by column: lane ``column * N + row`` holds eight
+neighbours of one row, so that a transform along the columns' index reads contiguous memory. If N is
+not a multiple of eight, the last lanes begin at N - 8 and repeat some numbers of their neighbours.
 """
 
 import math
@@ -135,7 +135,7 @@ def _times(x, re, im):  # type: ignore[no-untyped-def]
     return x * re - _minus_i(x) * im
 
 
-# --- transforms of a few numbers that stand `step` apart, in natural order ---
+# --- transforms of a few numbers that are `step` apart, in natural order ---
 
 
 @inline

@@ -20,7 +20,7 @@ _SUM_BELOW = 8.0
 _CHECK_BELOW = 640.0
 _ROUND = 1.5 * 2.0**52
 _TAIL = 0.5 - 2.0**-9
-_PIXELS = 1024  # worked on together: a multiple of 32
+_PIXELS = 1024  # counted together: a multiple of 32
 _LN2_HIGH, _LN2_LOW = float.fromhex("0x1.62e42fee00000p-1"), float.fromhex("0x1.a39ef35793c76p-33")
 _ARTANH = tuple(2.0 / k for k in range(1, 20, 2))
 
@@ -155,7 +155,7 @@ def _uniforms(first_block: int, seed: int, pattern: int, u: Any) -> None:
 
 @kernel
 def _expand_all(rate: Any, u: Any, count: Any) -> None:
-    """Counts, or -1 where `poisson_quantile` has to see to it."""
+    """Counts, or -1 for pixels that `poisson_quantile` must count."""
     for i in range(rate.size):
         w, deviation, inverse_deviation = _middle(u[i], rate[i])
         k, doubtful = _expand(rate[i], w, deviation, inverse_deviation)
@@ -165,7 +165,7 @@ def _expand_all(rate: Any, u: Any, count: Any) -> None:
 def _sum_all(steps: int) -> Any:
     @kernel
     def run(rate: Any, u: Any, count: Any) -> None:
-        """Counts as `_sum_quantile` has them, or -1 where they exceed `steps`."""
+        """Counts as by `_sum_quantile`, or -1 if they exceed `steps`."""
         for i in range(rate.size):
             goal = min(u[i], 1.0 - (rate[i] + 32.0) * 2.0**-51)
             p = total = _exp_minus(rate[i])
@@ -184,7 +184,7 @@ _sum_few, _sum_many = _sum_all(6), _sum_all(20)
 
 @inline
 def _settle(n: int, pixels: Any, rates: Any, us: Any, counts: Any, count: Any) -> int:
-    """Hand the counts of `n` pixels out; those that have none yet move up. How many they are."""
+    """Store the counts of `n` pixels. Pixels without a count move to the front; their number."""
     left = 0
     for i in range(n):
         count[pixels[i]] = np.uint32(np.int64(counts[i]))

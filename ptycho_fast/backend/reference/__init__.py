@@ -39,7 +39,9 @@ def patch(obj: Array, position: Array, N: int) -> Array:
     """(N, N) complex128: bilinear samples of `obj` around a position [x, y], zero outside."""
     corner = np.asarray(position, np.float64) - N // 2
     H, W = obj.shape
-    corner = np.clip(corner, -N - 2, [W + 1, H + 1])  # wholly outside is outside
+    corner = np.clip(
+        corner, -N - 2, [W + 1, H + 1]
+    )  # far outside is just outside
     i, j = np.floor(corner).astype(np.int64)
     u, v = corner - np.floor(corner)
     taps = np.zeros((N + 1, N + 1), np.complex128)
@@ -72,8 +74,8 @@ def intensity(far_field: Array) -> Array:
 
 
 def expected_photons(intensity: Array, scale: float) -> Array:
-    """Float32 photons per pixel, from float32 intensities, as conventions have it."""
-    with np.errstate(over="ignore"):  # infinite photons are found by whoever counts them
+    """Float32 photons per pixel, from float32 intensities, as the conventions say."""
+    with np.errstate(over="ignore"):  # infinite rates are found by the check that follows
         return np.float32(scale**2) * intensity.astype(np.float32)
 
 
