@@ -15,19 +15,16 @@ import numpy.typing as npt
 
 from ptycho_fast import checks, scale_report, scaling
 from ptycho_fast.data.dataset import Dataset
-from ptycho_fast.data.grouping import Groups, group_energies, make_groups
-from ptycho_fast.data.source import Source
+from ptycho_fast.data.grouping import Groups, group_energies
+from ptycho_fast.data.source import PARTS, Selection, Source, load
 from ptycho_fast.data.symmetry import SYMMETRIES, Symmetry, require_symmetric
 from ptycho_fast.rng import uniforms
-from ptycho_fast.scenario import GroupSpec, Scenario, resolve
-from ptycho_fast.simulation import simulate
+from ptycho_fast.scenario import GroupSpec, Scenario
 from ptycho_fast.simulator import Simulator
 
-PARTS = ("train", "test")
 PAIRINGS = ("published", "consistent")
 NOISES = ("fixed", "fresh")
 RENEWALS = ("scan", "object")
-DATA_SUFFIXES = (".npz", ".npy")  # of a data set's file; other names are those of scenarios
 _BLOCK_PIXELS = 2**18  # of patterns that are made in one call, for several small batches
 
 Batch = tuple[tuple[Any, Any], dict[str, Any]]
@@ -68,45 +65,6 @@ class Stream:
         checks.count(self.epochs, "epochs")
         if self.renew is not None:
             checks.choice(self.renew, "renew", RENEWALS)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """Which groups of a scan are shown.
-
-    Attributes
-    ----------
-    part : {"train", "test"}
-        Side of the split.
-    gridsize : int
-        Square root of the patterns in a group.
-    n_groups : int
-        Number of groups.
-    include_seed : bool
-        Whether a group's seed pattern is a member of it.
-    seed : int
-        Seed of the draw.
-    """
-
-    part: str
-    gridsize: int
-    n_groups: int
-    include_seed: bool
-    seed: int
-
-    def groups(self, source: Source) -> Groups:
-        """Draw the groups from the scan of a source."""
-        spec = source.scenario.groups if source.scenario else GroupSpec()
-        return make_groups(
-            source.positions,
-            self.gridsize,
-            self.n_groups,
-            neighbours=spec.neighbours,
-            seed=self.seed,
-            order=spec.order,
-            include_seed=self.include_seed,
-            indices=source.split()[PARTS.index(self.part)],
-        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -440,38 +398,6 @@ def _some(batch: Batch, groups: slice) -> Batch:
     """Some of the groups of a batch, without a copy."""
     (amplitude, offsets), targets = batch
     return (amplitude[groups], offsets[groups]), {k: v[groups] for k, v in targets.items()}
-
-
-def load(
-    source: Scenario | Dataset | str | os.PathLike[str],
-    *,
-    domain: str | None = None,
-    backend: str = "auto",
-) -> Dataset:
-    """The data set of a source: simulated from a scenario, as given, or read from a file.
-
-    Parameters
-    ----------
-    source, domain, backend
-        As for `prepare`.
-
-    Returns
-    -------
-    Dataset
-        In memory.
-
-    Raises
-    ------
-    ScenarioError, ValueError, TypeError, OSError
-        There is no such scenario or file, or it cannot be simulated or read.
-    """
-    if isinstance(source, Dataset):
-        return source
-    if not isinstance(source, Scenario):
-        if os.fspath(source).endswith(DATA_SUFFIXES):
-            return Dataset.load(source, domain=domain)
-        source = resolve(source)
-    return simulate(source, backend=backend)
 
 
 def _check_data(data: Dataset, noise: str, augment: bool) -> None:

@@ -1,5 +1,6 @@
-"""Where the patterns of a feed come from: a data set in memory, or a simulator."""
+"""Where the patterns of a feed come from, and which of them: a data set, or a simulator."""
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,12 +11,16 @@ import numpy.typing as npt
 from ptycho_fast.backend import choose, gpu_arrays, host_arrays
 from ptycho_fast.backend.protocol import Backend
 from ptycho_fast.data.dataset import Dataset
+from ptycho_fast.data.grouping import Groups, make_groups
 from ptycho_fast.data.split import split_on_y
 from ptycho_fast.experiment import described_by, make_experiment
-from ptycho_fast.scenario import Scenario
-from ptycho_fast.simulation import dataset_of
+from ptycho_fast.scenario import GroupSpec, Scenario, resolve
+from ptycho_fast.simulation import dataset_of, simulate
 from ptycho_fast.simulator import Simulator
 from ptycho_fast.stages import extract_patches
+
+DATA_SUFFIXES = (".npz", ".npy")  # of a data set's file; other names are those of scenarios
+PARTS = ("train", "test")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -149,3 +154,74 @@ class Source:
     @cached_property
     def _object_on_gpu(self) -> Any:
         return self.moved(self.object, True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which groups of a scan are shown.
+
+    Attributes
+    ----------
+    part : {"train", "test"}
+        Side of the split.
+    gridsize : int
+        Square root of the patterns in a group.
+    n_groups : int
+        Number of groups.
+    include_seed : bool
+        Whether a group's seed pattern is a member of it.
+    seed : int
+        Seed of the draw.
+    """
+
+    part: str
+    gridsize: int
+    n_groups: int
+    include_seed: bool
+    seed: int
+
+    def groups(self, source: Source) -> Groups:
+        """Draw the groups from the scan of a source."""
+        spec = source.scenario.groups if source.scenario else GroupSpec()
+        return make_groups(
+            source.positions,
+            self.gridsize,
+            self.n_groups,
+            neighbours=spec.neighbours,
+            seed=self.seed,
+            order=spec.order,
+            include_seed=self.include_seed,
+            indices=source.split()[PARTS.index(self.part)],
+        )
+
+
+def load(
+    source: Scenario | Dataset | str | os.PathLike[str],
+    *,
+    domain: str | None = None,
+    backend: str = "auto",
+) -> Dataset:
+    """The data set of a source: simulated from a scenario, as given, or read from a file.
+
+    Parameters
+    ----------
+    source, domain, backend
+        As for `feed.prepare`.
+
+    Returns
+    -------
+    Dataset
+        In memory.
+
+    Raises
+    ------
+    ScenarioError, ValueError, TypeError, OSError
+        There is no such scenario or file, or it cannot be simulated or read.
+    """
+    if isinstance(source, Dataset):
+        return source
+    if not isinstance(source, Scenario):
+        if os.fspath(source).endswith(DATA_SUFFIXES):
+            return Dataset.load(source, domain=domain)
+        source = resolve(source)
+    return simulate(source, backend=backend)

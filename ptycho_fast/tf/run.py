@@ -27,7 +27,7 @@ import tensorflow as tf
 
 from ptycho_fast import checks
 from ptycho_fast.data.dataset import Dataset
-from ptycho_fast.data.feed import DATA_SUFFIXES
+from ptycho_fast.data.source import DATA_SUFFIXES
 from ptycho_fast.files import written_aside
 from ptycho_fast.machine import memory_available
 from ptycho_fast.scenario import Scenario
