@@ -58,9 +58,12 @@ def integer(value: object, name: str, least: int | None = None, most: int | None
     ValueError
         It is out of range.
     """
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
+    if type(value) is int:
+        number = value
+    elif isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
         raise TypeError(wrong(name, repr(value), "an integer"))
-    number = int(value)
+    else:
+        number = int(value)
     if not _inside(number, least, None, most):
         raise ValueError(wrong(name, number, _range(least, None, most)))
     return number
@@ -88,7 +91,9 @@ def number(
     ValueError
         It is not finite, or out of range.
     """
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+    if type(value) is not float and (
+        isinstance(value, bool | np.bool_) or not isinstance(value, Real)
+    ):
         raise TypeError(wrong(name, repr(value), "a number"))
     try:
         as_float = float(value)

@@ -22,7 +22,7 @@ NARROW_LIMIT = 2**16 - 1  # counts that a uint16 holds
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 _LARGEST_SCALE = math.sqrt(_LARGEST_FLOAT32)
 _SMALLEST_INTENSITY = 1e-25  # 1e12 times the smallest normal float32: the accuracy that is promised
-_SCANNED = 2**16  # pixels of an object that are always checked
+_SCANNED = 2**18  # pixels of an object that are always checked
 _FEW = 64  # patches that are checked one by one
 _MANY = 16  # positions that should not all lie within a pixel
 
@@ -130,8 +130,11 @@ def warn_of_positions(positions: npt.NDArray[np.float64], shape: tuple[int, int]
     near, far = np.minimum.reduce(positions, None), np.maximum.reduce(positions, None)
     if near <= N // 2 - N or far >= min(shape) + N // 2:
         _warn_of_dark(positions, shape, N)
-    few = far - near < 1 or (abs(positions[0] - positions[-1]) < 1).all()
-    if few and len(positions) >= _MANY and (np.ptp(positions, axis=0) < 1).all():
+    if (
+        len(positions) >= _MANY
+        and (abs(positions[0] - positions[-1]) < 1).all()
+        and (np.ptp(positions, axis=0) < 1).all()
+    ):
         _warn(
             f"positions: all {len(positions)} lie within one pixel; expected [x, y] in object "
             "pixels: divide metres by the size of an object pixel"

@@ -369,16 +369,16 @@ def _output(
     inputs: tuple[Any, ...],
 ) -> npt.NDArray[Any]:
     allowed = _OUTPUTS[checks.choice(kind, "output", _OUTPUTS)]
-    expected = " or ".join(np.dtype(t).name for t in allowed)
     if dtype is None:
         dtype = getattr(out, "dtype", None)
         dtype = dtype if dtype in allowed else allowed[0]
     try:
         wanted = np.dtype(dtype)
     except TypeError:
-        raise TypeError(checks.wrong("dtype", repr(dtype), f"{expected} for {kind}")) from None
+        wanted = None
     if wanted not in allowed:
-        raise TypeError(checks.wrong("dtype", wanted, f"{expected} for {kind}"))
+        expected = " or ".join(np.dtype(t).name for t in allowed)
+        raise TypeError(checks.wrong("dtype", wanted or repr(dtype), f"{expected} for {kind}"))
     return gate.output(out, shape, wanted, inputs)
 
 

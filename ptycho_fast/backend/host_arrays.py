@@ -101,14 +101,16 @@ def output(
         raise ValueError(checks.wrong("out", f"shape {out.shape}", str(shape)))
     if not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
         raise ValueError("out: expected a writeable, aligned, C-contiguous array")
-    if any(np.may_share_memory(out, array) or _share_file(out, array) for array in inputs):
-        raise ValueError("out: shares memory with an input, expected an array of its own")
+    for array in inputs:
+        if np.may_share_memory(out, array) or _share_file(out, array):
+            raise ValueError("out: shares memory with an input, expected an array of its own")
     return out
 
 
 def _share_file(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
     """Whether two arrays are maps of the same bytes of a file, which have different addresses."""
-    here, there = _bytes_of_file(one), _bytes_of_file(other)
+    here = _bytes_of_file(one)
+    there = here and _bytes_of_file(other)
     if here is None or there is None or not os.path.samefile(here[0], there[0]):
         return False
     return here[1] < there[2] and there[1] < here[2]

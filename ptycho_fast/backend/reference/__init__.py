@@ -39,9 +39,7 @@ def patch(obj: Array, position: Array, N: int) -> Array:
     """(N, N) complex128: bilinear samples of `obj` around a position [x, y], zero outside."""
     corner = np.asarray(position, np.float64) - N // 2
     H, W = obj.shape
-    corner = np.clip(
-        corner, -N - 2, [W + 1, H + 1]
-    )  # far outside is just outside
+    corner = np.clip(corner, -N - 2, [W + 1, H + 1])  # far outside is just outside
     i, j = np.floor(corner).astype(np.int64)
     u, v = corner - np.floor(corner)
     taps = np.zeros((N + 1, N + 1), np.complex128)
