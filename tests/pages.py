@@ -32,6 +32,7 @@ NOT_RUN = {
     ("CONTRIBUTING.md", "pip install"): ENVIRONMENT,
     ("CONTRIBUTING.md", "pre-commit install"): "changes the repository",
     ("CONTRIBUTING.md", "scenario -> experiment"): "is a diagram",
+    ("CONTRIBUTING.md", "--nphotons 1e6  "): "is a diagram",
     ("CONTRIBUTING.md", "export PTYCHO_FAST_REQUIRE"): "is part of the sanitizer's run",
     ("CONTRIBUTING.md", "PTYCHO_FAST_SANITIZE="): "builds the extension with a sanitizer",
     ("CONTRIBUTING.md", "LD_PRELOAD="): "needs an extension that was built with a sanitizer",
