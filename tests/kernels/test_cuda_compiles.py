@@ -18,9 +18,6 @@ pytestmark = pytest.mark.native  # the source is installed with the extension
 ROOT = Path(__file__).parents[2]
 CMAKE = (ROOT / "cmake" / "cuda.cmake").read_text()
 LISTED = re.search(r"default_cuda_architectures ([\d ]+)\)", CMAKE)[1].split()
-ARCHITECTURES = [
-    pytest.param(name, marks=() if name == "90" else pytest.mark.slow) for name in LISTED
-]
 
 
 def resources(log):
@@ -67,7 +64,8 @@ def _nvrtc(function, *args):
     return result[0] if result else None
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.slow  # a quarter of a minute; a step of its own in the integration
+@pytest.mark.parametrize("architecture", LISTED)
 def test_nvrtc(architecture):
     from cuda.bindings import nvrtc
 
@@ -77,6 +75,7 @@ def test_nvrtc(architecture):
     check(log)
 
 
+@pytest.mark.slow
 def test_every_operation_is_rounded_as_it_stands():
     """In PTX: no fused multiply-add, nothing approximate or flushed to zero."""
     from cuda.bindings import nvrtc
@@ -93,7 +92,8 @@ def test_every_operation_is_rounded_as_it_stands():
 
 
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="no nvcc; NVRTC compiles the same source")
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.slow  # a quarter of a minute; a step of its own in the integration
+@pytest.mark.parametrize("architecture", LISTED)
 def test_nvcc(architecture, tmp_path):
     command = [
         "nvcc", *cuda_build.FLAGS, "-Werror=all-warnings", "-Xptxas=-v", "-cubin",
