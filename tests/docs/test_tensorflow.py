@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pages
+import pytest
 
 COMMAND = "python -m ptycho_fast.train"
 
@@ -18,6 +19,7 @@ def small(code):
     return code
 
 
+@pytest.mark.slow  # a step of its own in the integration
 def test_training_pages_run(tmp_path):
     blocks = [block for page in pages.PAGES for block in pages.blocks_of(page)]
     lines = {p for b in blocks if b.language == "sh" for p in b.pieces if p.startswith(COMMAND)}

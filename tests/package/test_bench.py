@@ -9,6 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.slow  # half a minute; a step of its own in the integration
+
 
 # One process, so that numba compiles once: first the command as a user gives it, then the check on
 # several modes, an odd side and a chunk that does not divide the batch, and on a wrong contender.
