@@ -5,6 +5,7 @@ how one writes it with array functions; `CuPyTuned` has kernels of its own befor
 transform and keeps plans and memory. Both work on chunks that suit them.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ extern "C" __global__ void detect(const float2* waves, int modes, int n, int pat
 """
 
 
-class GpuPipeline:
+class GpuPipeline(ABC):
     """A way to simulate on a GPU; arrays are CuPy's, patches lie within the object."""
 
     def __init__(self, obj: Array, probe: Array, chunk: int) -> None:
@@ -57,13 +58,13 @@ class GpuPipeline:
         """Patterns in pieces."""
         return [slice(i, min(i + self.chunk, n)) for i in range(0, n, self.chunk)]
 
+    @abstractmethod
     def diffract(self, positions: Array, out: Array) -> None:
         """(B, N, N) float32 intensities into `out`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def observe(self, positions: Array, scale: float, out: Array) -> None:
         """(B, N, N) uint32 counts into `out`."""
-        raise NotImplementedError
 
 
 class PtychoFast(GpuPipeline):

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from ptycho_fast import checks, objects, probes, scaling, scans
 from ptycho_fast.backend import host_arrays
 from ptycho_fast.dose.energy import pattern_energies
-from ptycho_fast.limits import intensity_bound
 from ptycho_fast.progress import StageClock
 from ptycho_fast.scenario import Scenario, resolve
 
@@ -110,13 +109,12 @@ def make_experiment(
     scenario.require_runnable()
     with clock.stage("object"):
         obj = objects.make_object(scenario.object, scenario.seeds.object, given=object)
-        obj, largest = host_arrays.measured_object(obj)
+        obj = host_arrays.as_object(obj)
     with clock.stage("probe"):
         modes = host_arrays.as_probe(probes.make_probe(scenario.probe, scenario.N, given=probe))
     with clock.stage("scan"):
         seed = scenario.seeds.scan
         xy = scans.make_scan(scenario.scan, obj.shape, seed, given=positions)
-    intensity_bound(largest, modes)
     with clock.stage("intensity scale"):
         energies = pattern_energies(obj, modes, xy)
         energy = float(energies.mean())

@@ -121,7 +121,8 @@ class Simulator:
         warn_of_positions(experiment.positions, experiment.object.shape, experiment.N)
         self.noise = self.scenario.noise
         self.domain = "count_intensity" if self.noise else "normalized_intensity"
-        self._suspects = self._bright_patterns() if self.noise else None
+        bound = intensity_bound(checks.largest_part(experiment.object), experiment.probe)
+        self._suspects = self._bright_patterns(bound) if self.noise else None
         self._kind: SinkKind = "counts" if self.noise else "intensity"
         self._detects = self.scenario.detector != DetectorSpec()
         self._resident: dict[str, Array] = {}
@@ -309,14 +310,13 @@ class Simulator:
             raise IndexError(checks.wrong("indices", numbers[wrong][0], f"0 to {B - 1}"))
         return numbers.astype(np.int64)
 
-    def _bright_patterns(self) -> npt.NDArray[np.bool_] | None:
+    def _bright_patterns(self, bound: float) -> npt.NDArray[np.bool_] | None:
         """(B,) bool: patterns in which a pixel might expect too many photons; None: there are none.
 
-        No pixel has more than its whole pattern.
+        `bound` is the largest intensity that a pixel may have. No pixel has more than its pattern.
         """
         e = self.experiment
         dose = as_scale(e.intensity_scale) ** 2
-        bound = intensity_bound(checks.largest_part(e.object), e.probe)
         if dose * bound <= LARGEST_RATE:
             return None
         bright = ~(dose * e.energies * (1 + 1e-5) <= LARGEST_RATE)
@@ -354,13 +354,7 @@ class Simulator:
                     "object": self._backend.resident(e.object),
                     "probe": self._backend.resident(e.probe),
                 }
-        at = e.positions
-        if len(indices) and int(indices[-1]) - int(indices[0]) == len(indices) - 1:
-            run = slice(int(indices[0]), int(indices[-1]) + 1)
-            at = at[run] if (np.diff(indices) == 1).all() else at[indices]
-        else:
-            at = at[indices]
-        return Exposure(**self._resident, positions=at)
+        return Exposure(**self._resident, positions=e.positions[indices])
 
     def _counting(self, indices: npt.NDArray[np.int64], epoch: int) -> Counting:
         numbers = indices.astype(np.uint64) + np.uint64(epoch * self.n_patterns)
@@ -396,7 +390,8 @@ class Simulator:
         gate: Gate = gpu_arrays if on_gpu else host_arrays
         dtype = np.uint32 if kind == "counts" else np.float32
         with self._backend.place(self._device):
-            inputs = (exposure.positions,) if not on_gpu else ()
+            e = self.experiment
+            inputs = () if on_gpu else (e.object, e.probe, e.positions)
             out = gate.output(out, exposure.shape, dtype, inputs)
             if not len(indices):
                 return out

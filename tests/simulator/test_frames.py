@@ -195,3 +195,10 @@ def test_a_data_set_without_photons_is_one():
     with pytest.warns(ptycho_fast.DataWarning, match="no photon was detected in any pattern"):
         data = simulate(SMALL, nphotons=1e-9)
     assert not data.counts.any()
+
+
+def test_out_must_not_be_a_part_of_the_experiment():
+    sim = Simulator(SMALL, noise=False)
+    inside = sim.experiment.object.view(np.float32).reshape(-1)[: 3 * 16 * 16].reshape(3, 16, 16)
+    with pytest.raises(ValueError, match="out: shares memory with an input"):
+        sim.frames(0, 3, out=inside)
