@@ -1,5 +1,6 @@
 """Tables of a scenario: named values that are checked when the table is made, then frozen."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import FrozenInstanceError, dataclass, fields, replace
 from functools import cache
@@ -14,16 +15,16 @@ from ptycho_fast.kinds import Kind, Kinds
 from .values import Choice, checked, plain
 
 
-class Table:
+class Table(ABC):
     """Base of every table."""
 
     __slots__ = ()
     _path: ClassVar[str] = ""
     """What stands before the names of the keys, such as ``"dose."``."""
 
+    @abstractmethod
     def items(self) -> Iterator[tuple[str, Any]]:
         """Name and value of every entry, in order."""
-        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values as plain nested dictionaries, in the order of declaration.
@@ -36,9 +37,9 @@ class Table:
         return {name: plain(value) for name, value in self.items() if value is not None}
 
     @classmethod
+    @abstractmethod
     def known(cls) -> dict[str, Declared]:
         """Every key that the table may have, by name."""
-        raise NotImplementedError
 
     @classmethod
     def described(cls) -> dict[str, Declared]:
