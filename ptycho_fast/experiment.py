@@ -114,7 +114,8 @@ def make_experiment(
         modes = host_arrays.as_probe(probes.make_probe(scenario.probe, scenario.N, given=probe))
     with clock.stage("scan"):
         seed = scenario.seeds.scan
-        xy = scans.make_scan(scenario.scan, obj.shape, seed, given=positions)
+        scan = scans.make_scan(scenario.scan, obj.shape, seed, given=positions)
+        xy = scan.positions
     with clock.stage("intensity scale"):
         energies = pattern_energies(obj, modes, xy)
         energy = float(energies.mean())
@@ -130,7 +131,7 @@ def make_experiment(
         object=obj,
         probe=modes,
         positions=xy,
-        positions_nominal=xy,
+        positions_nominal=scan.nominal,
         intensity_scale=scale,
         energies=energies,
         scenario=scenario,

@@ -14,7 +14,16 @@ import numpy.typing as npt
 
 from ptycho_fast import checks
 
-STREAMS = {"photons": 0, "groups": 1, "members": 2, "order": 3, "symmetry": 4}
+STREAMS = {
+    "photons": 0,
+    "groups": 1,
+    "members": 2,
+    "order": 3,
+    "symmetry": 4,
+    "scan": 5,
+    "scan_jitter": 6,
+    "scan_drift": 7,
+}
 
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _KEY_STEPS = 0x9E3779B9, 0xBB67AE85
@@ -174,3 +183,34 @@ def legacy_generator(seed: int) -> np.random.RandomState:
     0.3745401188473625
     """
     return np.random.RandomState(checks.integer(seed, "seed", 0, 2**32 - 1))
+
+
+def generator(seed: int, stream: str) -> np.random.Generator:
+    """A generator for draws in one order, such as the points of a scan.
+
+    Parameters
+    ----------
+    seed : int
+        0 to 2**64 - 1.
+    stream : str
+        A key of `STREAMS`; each has its own numbers.
+
+    Returns
+    -------
+    numpy.random.Generator
+        A fresh one, of NumPy's Philox with the key ``[seed, STREAMS[stream]]``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `seed` or `stream` is not as above.
+
+    Examples
+    --------
+    >>> a, b = generator(42, "scan").random(2), generator(42, "scan_jitter").random(2)
+    >>> bool((a == b).any())
+    False
+    """
+    checks.choice(stream, "stream", STREAMS)
+    key = np.array([checks.seed(seed), STREAMS[stream]], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key))

@@ -1,14 +1,13 @@
 """Random positions: the scan of the published scenarios."""
 
-from typing import Annotated
-
 import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
-from ptycho_fast.keys import Key
 from ptycho_fast.kinds import kind
 from ptycho_fast.rng import legacy_generator
+
+from .area import Buffer, NPatterns, inside
 
 
 @kind("random")
@@ -16,22 +15,8 @@ def random(
     shape: tuple[int, int],
     seed: int,
     *,
-    n_patterns: Annotated[
-        int,
-        Key(
-            "number of scan positions, one diffraction pattern each",
-            ge=1,
-            synonyms=("count", "positions", "points", "patterns", "n"),
-        ),
-    ] = 1024,
-    buffer: Annotated[
-        float,
-        Key(
-            "margin that positions keep from the object's border, object pixels",
-            ge=0,
-            synonyms=("margin", "border"),
-        ),
-    ] = 10.0,
+    n_patterns: NPatterns = 1024,
+    buffer: Buffer = 10.0,
 ) -> npt.NDArray[np.float64]:
     """Uniformly random over the object, all x first, then all y.
 
@@ -62,19 +47,9 @@ def random(
     >>> xy.shape, bool(xy.min() >= 20), bool(xy[:, 1].max() < 80)
     ((500, 2), True, True)
     """
-    height, width = (checks.count(side, "shape") for side in shape)
     count = checks.count(n_patterns, "n_patterns")
-    margin = checks.number(buffer, "buffer", least=0)
-    if 2 * margin >= min(height, width):
-        raise ValueError(
-            checks.wrong(
-                "buffer",
-                buffer,
-                f"less than half of the shorter side of the object ({height} x {width}), "
-                "which leaves an area to scan",
-            )
-        )
+    area = inside(shape, buffer)
     draw = legacy_generator(seed)
-    x = draw.uniform(margin, width - margin, count)
-    y = draw.uniform(margin, height - margin, count)
+    x = draw.uniform(area.low[0], area.high[0], count)
+    y = draw.uniform(area.low[1], area.high[1], count)
     return np.stack([x, y], axis=1)

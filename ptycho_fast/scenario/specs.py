@@ -37,6 +37,7 @@ class ScanSpec(KindTable):
     __slots__ = ()
     _path: ClassVar[str] = "scan."
     kinds: ClassVar[Kinds] = scans.KINDS
+    common: ClassVar[Mapping[str, Declared]] = scans.COMMON
     n_patterns: int  # every kind of scan has it
 
 

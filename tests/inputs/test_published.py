@@ -31,7 +31,7 @@ def probe():
 
 @pytest.fixture(scope="module")
 def positions(obj):
-    return make_scan(SCENARIO.scan, obj.shape, SCENARIO.seeds.scan)
+    return make_scan(SCENARIO.scan, obj.shape, SCENARIO.seeds.scan).positions
 
 
 @pytest.fixture(scope="module")

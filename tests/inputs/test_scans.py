@@ -21,7 +21,7 @@ def test_scan_of_an_oblong_object():
 
 def test_the_table_makes_what_the_function_makes():
     spec = ScanSpec(n_patterns=9, buffer=3)
-    found = make_scan(spec, (40, 50), 7)
+    found = make_scan(spec, (40, 50), 7).positions
     np.testing.assert_array_equal(found, random((40, 50), 7, n_patterns=9, buffer=3))
 
 

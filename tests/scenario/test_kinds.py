@@ -52,7 +52,15 @@ def checkerboard(tmp_path, monkeypatch):
 def test_the_kinds_that_there_are():
     assert list(objects.KINDS.listed) == ["lines", "file"]
     assert list(probes.KINDS.listed) == ["ideal_disk", "file"]
-    assert list(scans.KINDS.listed) == ["random"]
+    assert list(scans.KINDS.listed) == [
+        "random",
+        "concentric",
+        "fermat",
+        "jittered_raster",
+        "lissajous",
+        "raster",
+        "snake",
+    ]
     for kinds in (objects.KINDS, probes.KINDS, scans.KINDS):
         assert "given" in kinds
         assert all(kind.doc and kind.function.__doc__ for kind in kinds.values())
@@ -219,7 +227,7 @@ def test_given_arrays_are_recorded_and_taken_as_they_are():
     assert Scenario.from_toml(scenario.to_toml()) == scenario
     obj = objects.make_object(scenario.object, 1, given=OBJECT)
     probe = probes.make_probe(scenario.probe, scenario.N, given=PROBE)
-    positions = scans.make_scan(scenario.scan, obj.shape, 1, given=POSITIONS)
+    positions = scans.make_scan(scenario.scan, obj.shape, 1, given=POSITIONS).positions
     np.testing.assert_array_equal(obj, OBJECT.astype(np.complex64))
     np.testing.assert_array_equal(probe, PROBE.astype(np.complex64))
     np.testing.assert_array_equal(positions, POSITIONS)

@@ -13,14 +13,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ptycho_fast.errors import ScenarioError
+from ptycho_fast.scans import COMMON as SCAN_COMMON
 from ptycho_fast.scenario import (
     DoseSpec,
+    ObjectSpec,
+    ProbeSpec,
     ScanSpec,
     Scenario,
     known_keys,
     presets,
     resolve,
 )
+from ptycho_fast.scenario.tables import described_keys
+
+RULES = described_keys(Scenario)
+OFF = {f"scan.{name}": rule.default for name, rule in SCAN_COMMON.items()}
+"""Keys that all scans share: each is off by default, and the preset files leave them out."""
 
 
 def flat(mapping, prefix=""):
@@ -78,7 +86,7 @@ def test_presets_are_the_published_ones():
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_preset_has_the_published_values(name):
-    expected = {"name": name} | SHARED | dict(zip(COLUMNS, PUBLISHED[name], strict=True))
+    expected = {"name": name} | SHARED | OFF | dict(zip(COLUMNS, PUBLISHED[name], strict=True))
     assert flat(Scenario.preset(name).to_dict()) == expected
 
 
@@ -96,9 +104,7 @@ def test_preset_file_writes_every_key_out(name):
     written = flat(tomllib.loads(text))
     # All keys of its kinds, whether they hold their default or not.
     expected = {key for key, value in flat(Scenario.preset(name).to_dict()).items()}
-    assert set(written) == expected
-    of_other_kinds = {"object.file", "probe.file"}
-    assert set(known_keys()) - set(written) == of_other_kinds | {"detector.saturation"}
+    assert set(written) == expected - set(OFF)
     assert "#" in text
 
 
@@ -173,9 +179,29 @@ probes = st.builds(
         }
     ),
 )
-scans = st.fixed_dictionaries(
-    {"kind": st.just("random"), "n_patterns": numbers(count), "buffer": numbers(not_negative)}
-) | st.fixed_dictionaries({"kind": st.just("given"), "n_patterns": count, "sha256": digests})
+scans = st.builds(
+    lambda kind, shared: kind | shared,
+    st.fixed_dictionaries(
+        {"kind": st.just("random"), "n_patterns": numbers(count), "buffer": numbers(not_negative)}
+    )
+    | st.fixed_dictionaries({"kind": st.just("given"), "n_patterns": count, "sha256": digests}),
+    st.fixed_dictionaries(
+        {
+            "boundary": spelled(st.sampled_from(["zero", "error", "vacuum", "edge"])),
+            "jitter": numbers(not_negative),
+            "jitter_law": spelled(st.sampled_from(["normal", "uniform"])),
+            "drift_x": numbers(finite),
+            "drift_y": numbers(finite),
+            "drift_law": spelled(st.sampled_from(["linear", "walk"])),
+            "scale_x": numbers(positive),
+            "scale_y": numbers(positive),
+            "rotation": numbers(st.floats(-3, 3)),
+            "shear": numbers(finite),
+            "fly_points": numbers(count),
+            "fly_fraction": numbers(st.floats(0.01, 1)),
+        }
+    ),
+)
 scenarios = st.fixed_dictionaries(
     {
         "schema": st.just(2),
@@ -346,7 +372,9 @@ def test_known_keys_describe_every_key():
     for key, (type_text, default, doc) in known.items():
         assert type_text
         assert doc
-        assert default == flat(Scenario().to_dict()).get(key)
+        assert (
+            default == flat(Scenario().replace(kind_with(key)).to_dict()).get(key) or ".kind" in key
+        )
     assert not set(flat(Scenario().to_dict())) - {"schema"} - set(known)
     assert known["dose.nphotons"] == (
         "a finite number > 0",
@@ -365,25 +393,30 @@ def test_known_keys_describe_every_key():
 
 # ---- wrong values ------------------------------------------------------------------------------
 
-INTEGER_KEYS = [key for key, known in known_keys().items() if type(known.default) is int] + [
-    "detector.saturation"
-]
-FLOAT_KEYS = [key for key, known in known_keys().items() if type(known.default) is float]
-BOOL_KEYS = [key for key, known in known_keys().items() if type(known.default) is bool]
-OPTIONAL_KEYS = [key for key, known in known_keys().items() if known.default is None]
-TEXT_KEYS = sorted(set(known_keys()) - set(INTEGER_KEYS) - set(FLOAT_KEYS) - set(BOOL_KEYS))
+
+def keys_of(*types):
+    """The keys that hold one value of these types."""
+    return [key for key, rule in RULES.items() if rule.type in types and not rule.many]
 
 
-OF_KIND = {
-    "object.file": {"object.kind": "file"},
-    "probe.file": {"probe.kind": "file"},
-}
+INTEGER_KEYS, FLOAT_KEYS, BOOL_KEYS, TEXT_KEYS = map(keys_of, (int, float, bool, str))
+SIGNED_KEYS = {key for key in FLOAT_KEYS if RULES[key].holds(-1.0)}
+OPTIONAL_KEYS = {key for key, rule in RULES.items() if rule.optional or rule.required}
+
+
+def kind_with(key):
+    """The change that gives a scenario a kind that has the key."""
+    table, _, name = key.partition(".")
+    specs = {"object": ObjectSpec, "probe": ProbeSpec, "scan": ScanSpec}
+    kinds = specs[table].kinds.listed if table in specs else {}
+    having = [kind for kind, its in kinds.items() if name in its.keys]
+    return {f"{table}.kind": having[0]} if having else {}
 
 
 def refused(key, value):
     """The message with which `value` is refused, checked for its parts."""
     with pytest.raises(ScenarioError) as caught:
-        Scenario().replace(OF_KIND.get(key, {}) | {key: value})
+        Scenario().replace(kind_with(key) | {key: value})
     message = str(caught.value)
     shown = "nothing" if value is None else repr(value)
     assert caught.value.key == key
@@ -419,7 +452,7 @@ def test_float_keys_refuse(key, value):
     refused(key, value)
 
 
-@pytest.mark.parametrize("key", sorted({*FLOAT_KEYS} - {"probe.curvature"}))
+@pytest.mark.parametrize("key", sorted({*FLOAT_KEYS} - SIGNED_KEYS))
 def test_float_keys_refuse_negative_numbers(key):
     refused(key, -1.0)
 
@@ -436,7 +469,7 @@ def test_text_keys_refuse(key, value):
     refused(key, value)
 
 
-@pytest.mark.parametrize("key", sorted(set(known_keys()) - set(OPTIONAL_KEYS)))
+@pytest.mark.parametrize("key", sorted(set(known_keys()) - OPTIONAL_KEYS))
 def test_none_is_only_for_optional_keys(key):
     refused(key, None)
 
@@ -479,7 +512,9 @@ def test_the_message_reads_well():
     assert refused("dose.nphotons", -1.0) == (
         "dose.nphotons: -1.0 given, expected a finite number > 0"
     )
-    assert refused("scan.kind", "grid") == "scan.kind: 'grid' given, expected 'random'"
+    assert refused("scan.kind", "grid").startswith(
+        "scan.kind: 'grid' given, expected one of random, concentric"
+    )
 
 
 def test_direct_construction_names_the_full_key():
@@ -545,9 +580,9 @@ def test_unknown_key_suggests_the_nearest(key, nearest):
 def test_unknown_key_lists_the_keys_of_its_table():
     with pytest.raises(ScenarioError) as caught:
         Scenario.from_dict({"scan": {"wavelength": 3}})
-    assert (
-        str(caught.value) == "scan.wavelength: unknown key (keys of scan: kind, n_patterns, buffer)"
-    )
+    keys = ", ".join(ScanSpec.described())
+    assert keys.startswith("kind, n_patterns, buffer, ")
+    assert str(caught.value) == f"scan.wavelength: unknown key (keys of scan: {keys})"
     with pytest.raises(ScenarioError) as caught:
         Scenario.from_toml("zzz = 1")
     assert str(caught.value) == (
@@ -565,9 +600,8 @@ def test_unknown_table_is_refused_even_when_empty():
 def test_a_table_is_not_a_value():
     with pytest.raises(ScenarioError) as caught:
         Scenario.from_toml("scan = 3")
-    assert str(caught.value) == (
-        "scan: 3 given, expected a table with the keys kind, n_patterns, buffer"
-    )
+    keys = ", ".join(ScanSpec.described())
+    assert str(caught.value) == f"scan: 3 given, expected a table with the keys {keys}"
     with pytest.raises(ScenarioError, match=r"^N: \{'a': 1\} given, expected an integer"):
         Scenario.from_toml("N = {a = 1}")
     with pytest.raises(ScenarioError, match=r"^scan\.buffer\.a: unknown key"):
