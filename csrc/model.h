@@ -3,8 +3,8 @@
 // A new parameter is a new field here: a member, and a line in `fields`. The binding reads a record from a Python
 // object by asking it for each of its fields by name.
 //
-// Letters: B patterns, M probe modes, N patch side, H x W object. All arrays are C-contiguous; complex numbers are
-// pairs of floats (real, imaginary).
+// Letters: B patterns, S sub-exposures, M probe modes, K eigenprobes, L slices, n patch side, N pattern side, H x W
+// object. All arrays are C-contiguous; complex numbers are pairs of floats (real, imaginary).
 #pragma once
 #include "portable.h"
 
@@ -23,41 +23,81 @@ struct Array {
   int64_t shape[rank];
 };
 
-struct Object {
-  const float* data;  // (H, W) complex
+// An array that may be missing: data is null then.
+template <class T, int rank>
+struct Optional : Array<T, rank> {
+  explicit operator bool() const { return this->data != nullptr; }
+};
+
+// One slice of an object, (H, W) complex; often it is all of the object.
+struct Slice {
+  const float* data;
   int64_t rows, columns;
 };
 
-struct Probe {
-  const float* data;  // (M, N, N) complex
-  int modes, n;
+struct Object {
+  const float* data;  // (L, H, W) complex
+  int64_t slices, rows, columns;
+  PF_HD Slice slice(int64_t number) const { return {data + 2 * number * rows * columns, rows, columns}; }
 };
 
-// What the detector sees, before photons are counted.
+struct Probe {
+  const float* data;  // (M + K, n, n) complex
+  int planes, n;
+};
+
+// From the waves in one plane to those in another: (n, n) complex, zero frequency at (0, 0). Data may be null.
+struct Transfer {
+  const float* data;
+  int n;
+};
+
+// What lies outside the object: 0, 1, or its nearest pixel.
+enum class Boundary : int { zero, vacuum, edge };
+#if !defined(__CUDACC__)
+constexpr const char* boundary_names[] = {"zero", "vacuum", "edge"};
+#endif
+
+// What the detector sees, before photons are counted: the mean over sub-exposures of the sum over modes.
 struct Exposure {
   Object object;
   Probe probe;
-  Array<double, 2> positions;  // (B, 2), [x, y] in object pixels: where patch index N/2 lands
+  Array<double, 3> positions;  // (B, S, 2), [x, y] in object pixels: where patch index n/2 lands
+  Boundary boundary;
+  int modes;                   // M; 0: all planes of the probe
+  Optional<float, 2> weights;  // (B, M + K): of the planes; those of eigenprobes are added to mode 0
+  Transfer between, near;      // from slice to slice; from the last one to a detector in the near field
+  int bin;                     // q = n / N: pixels of the transform that make a pixel of the detector, along each axis
+  Optional<float, 1> spread;   // (R + 1,): half of a symmetric kernel that blurs the pattern along both axes
 
   template <class Field>
   void fields(Field field) {
     field("object", object);
     field("probe", probe);
     field("positions", positions);
+    field("boundary", boundary);
+    field("modes", modes);
+    field("weights", weights);
+    field("between", between);
+    field("near", near);
+    field("bin", bin);
+    field("spread", spread);
   }
 };
 
 // How photons are counted.
 struct Counting {
-  double scale;                // s: expected photons are s^2 times the intensity
-  uint64_t seed;               // of the noise
-  Array<uint64_t, 1> indices;  // (B,), the number of each pattern in the whole data set
+  double scale;                 // s: expected photons are s^2 times the intensity
+  uint64_t seed;                // of the noise
+  Array<uint64_t, 1> indices;   // (B,), the number of each pattern in the whole data set
+  Optional<double, 1> factors;  // (B,): dose of each pattern, in units of the common one
 
   template <class Field>
   void fields(Field field) {
     field("scale", scale);
     field("seed", seed);
     field("indices", indices);
+    field("factors", factors);
   }
 };
 

@@ -9,6 +9,7 @@ def launch_shapes() -> dict[str, Any]: ...
 def patches(
     object: npt.NDArray[Any],
     positions: npt.NDArray[Any],
+    boundary: str,
     out: npt.NDArray[Any],
     threads: int,
     isa: str = "",

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ptycho_fast import checks
 from ptycho_fast.backend import host_arrays
 from ptycho_fast.backend.protocol import Backend
-from ptycho_fast.backend.records import Counting, Exposure, Sink
+from ptycho_fast.backend.records import Boundary, Counting, Exposure, Sink
 from ptycho_fast.errors import DataWarning
 
 LARGEST_RATE = 2.0**31  # photons in one pixel; the counts of a larger one might not fit 32 bits
@@ -40,7 +40,7 @@ def as_scale(value: object) -> float:
 
 
 def part_under_patches(
-    obj: npt.ArrayLike, positions: npt.NDArray[np.float64], N: int
+    obj: npt.ArrayLike, positions: npt.NDArray[np.float64], N: int, boundary: Boundary = "zero"
 ) -> tuple[npt.NDArray[np.complex64], float]:
     """The object, checked, and the largest real or imaginary part that a patch can see.
 
@@ -58,8 +58,10 @@ def part_under_patches(
     ):
         return host_arrays.measured_object(obj)
     H, W = obj.shape
-    first = np.clip(np.floor(positions) - N // 2, 0, [W, H]).astype(np.int64)
-    last = np.clip(np.floor(positions) - N // 2 + N + 1, 0, [W, H]).astype(np.int64)
+    edge = int(boundary == "edge")  # then a patch sees at least the pixels at an edge
+    corner = np.floor(positions) - N // 2
+    first = np.clip(corner, 0, [W - edge, H - edge]).astype(np.int64)
+    last = np.clip(corner + N + 1, edge, [W, H]).astype(np.int64)
     if len(positions) > _FEW:
         first, last = first.min(axis=0)[np.newaxis], last.max(axis=0)[np.newaxis]
     largest = 0.0
@@ -71,10 +73,12 @@ def part_under_patches(
     return obj, largest
 
 
-def intensity_bound(largest_part: float, probe: npt.NDArray[Any]) -> float:
-    """Largest intensity that a pixel of any pattern may have, by the triangle inequality.
+def intensity_bound(exposure: Exposure, largest_part: float) -> float:
+    """Largest intensity that a pixel of any pattern may have.
 
-    `largest_part` is the largest real or imaginary part of the object.
+    In the far field of one slice no wave is larger than the sum of the moduli of the exit wave;
+    what was propagated has no more than all the energy in one pixel. `largest_part` is the largest
+    real or imaginary part of the object, if that is one slice.
 
     Raises
     ------
@@ -86,15 +90,25 @@ def intensity_bound(largest_part: float, probe: npt.NDArray[Any]) -> float:
     DataWarning
         All intensities are so small that float32 loses digits of them.
     """
-    brightest = 2 * largest_part**2  # at most twice too much, and quick
-    moduli = np.abs(probe).sum(axis=(1, 2), dtype=np.float64)
-    unnormalised = brightest * float((moduli**2).sum())
+    probe, n = exposure.probe, exposure.probe.shape[-1]
+    propagated = len(exposure.object) > 1 or exposure.near is not None
+    outside = 1.0 if exposure.boundary == "vacuum" else 0.0
+    brightest = max(2 * largest_part**2, outside)  # at most twice too much, and quick
+    if propagated:
+        brightest = _gain(exposure, brightest, outside)
+        waves = n * np.linalg.norm(probe, axis=(1, 2))
+    else:
+        waves = np.abs(probe).sum(axis=(1, 2), dtype=np.float64)
+    if exposure.weights is not None:
+        waves = waves * np.abs(exposure.weights).max(axis=0)
+        waves[0] += waves[exposure.n_modes :].sum()
+    unnormalised = brightest * float((waves[: exposure.n_modes] ** 2).sum())
     if not unnormalised <= _LARGEST_FLOAT32:
         raise ValueError(
             f"obj, probe: far-field intensities up to {unnormalised:.3g} overflow float32, "
             "expected max|obj|**2 * (sum|probe|)**2 below 3.4e38; scale them down"
         )
-    bound = unnormalised / probe.shape[-1] ** 2
+    bound = unnormalised / n**2
     if 0 < bound < _SMALLEST_INTENSITY:
         warnings.warn(
             f"obj, probe: intensities of at most {bound:.3g} are close to the smallest float32 "
@@ -102,7 +116,19 @@ def intensity_bound(largest_part: float, probe: npt.NDArray[Any]) -> float:
             DataWarning,
             stacklevel=4,
         )
-    return bound
+    return bound if propagated else bound * exposure.bin**2
+
+
+def _gain(exposure: Exposure, brightest: float, outside: float) -> float:
+    """How many times the energy of the probe a wave may have on its way to the detector."""
+    gains = [brightest]
+    if len(exposure.object) > 1:
+        gains = [max(float(np.abs(one).max()) ** 2, outside) for one in exposure.object]
+    for transfer, times in ((exposure.between, len(exposure.object) - 1), (exposure.near, 1)):
+        if transfer is not None:
+            gains += [float(np.abs(transfer).max()) ** 2] * times
+    largest = np.prod(np.maximum(gains, 1)) if max(gains) > 1 else np.prod(gains)
+    return float(largest) * (1 + 1e-4)  # for rounding
 
 
 # --- positions ---
@@ -117,18 +143,24 @@ def wholly_outside(
     return np.asarray(((corner <= -N) | (corner >= [W, H])).any(axis=1))
 
 
-def warn_of_positions(positions: npt.NDArray[np.float64], shape: tuple[int, int], N: int) -> None:
-    """Warn of positions that are valid but can hardly be meant.
+def warn_of_positions(
+    positions: npt.NDArray[np.float64],
+    shape: tuple[int, int],
+    N: int,
+    boundary: Boundary = "zero",
+) -> None:
+    """Warn of positions (B, 2) that are valid but can hardly be meant.
 
     Warns
     -----
     DataWarning
-        Patches lie wholly outside the object, many positions lie within one pixel, or the object is
-        smaller than a patch.
+        Many positions lie within one pixel; or, where it is dark outside the object, patches lie
+        wholly outside or the object is smaller than a patch.
     """
     # The smallest and the largest coordinate usually show that all is well.
     near, far = np.minimum.reduce(positions, None), np.maximum.reduce(positions, None)
-    if near <= N // 2 - N or far >= min(shape) + N // 2:
+    dark = boundary == "zero"
+    if dark and (near <= N // 2 - N or far >= min(shape) + N // 2):
         _warn_of_dark(positions, shape, N)
     if (
         len(positions) >= _MANY
@@ -139,7 +171,7 @@ def warn_of_positions(positions: npt.NDArray[np.float64], shape: tuple[int, int]
             f"positions: all {len(positions)} lie within one pixel; expected [x, y] in object "
             "pixels: divide metres by the size of an object pixel"
         )
-    if min(shape) < N:
+    if dark and min(shape) < N:
         _warn(f"obj: shape {shape} is smaller than a patch of {N} x {N}; the rest of it is dark")
 
 

@@ -121,7 +121,10 @@ class Simulator:
         warn_of_positions(experiment.positions, experiment.object.shape, experiment.N)
         self.noise = self.scenario.noise
         self.domain = "count_intensity" if self.noise else "normalized_intensity"
-        bound = intensity_bound(checks.largest_part(experiment.object), experiment.probe)
+        every = Exposure(
+            experiment.object[np.newaxis], experiment.probe, experiment.positions[:, np.newaxis]
+        )
+        bound = intensity_bound(every, checks.largest_part(experiment.object))
         self._suspects = self._bright_patterns(bound) if self.noise else None
         self._kind: SinkKind = "counts" if self.noise else "intensity"
         self._detects = self.scenario.detector != DetectorSpec()
@@ -351,10 +354,10 @@ class Simulator:
         if not self._resident:
             with self._backend.place(self._device):
                 self._resident = {
-                    "object": self._backend.resident(e.object),
+                    "object": self._backend.resident(e.object[np.newaxis]),
                     "probe": self._backend.resident(e.probe),
                 }
-        return Exposure(**self._resident, positions=e.positions[indices])
+        return Exposure(**self._resident, positions=e.positions[indices, np.newaxis])
 
     def _counting(self, indices: npt.NDArray[np.int64], epoch: int) -> Counting:
         numbers = indices.astype(np.uint64) + np.uint64(epoch * self.n_patterns)

@@ -1,11 +1,11 @@
 """The public stages: arguments are checked, a backend is chosen, its kernels do the work.
 
-patch -> exit wave -> far field -> intensity -> dose -> photons -> amplitude
+patch -> exit wave -> [propagate] -> far field -> intensity -> dose -> photons -> amplitude
 
 Conventions: positions are ``[x, y]`` in object pixels and say where patch index N//2 lands on the
-object; everything outside the object is zero; the far field is unitary with zero frequency at index
-(N//2, N//2). Arrays of other memory orders and of wider floating-point types (complex128, float64)
-are converted once on entry; a finite number that overflows is an error.
+object; everything outside the object is zero, or what `boundary` says; the far field is unitary
+with zero frequency at index (N//2, N//2). Arrays of other memory orders and of wider floating-point
+types (complex128, float64) are converted once on entry; a finite number that overflows is an error.
 
 Results are in the same memory as the arrays. NumPy arrays give NumPy arrays, also with the backend
 "cuda", which copies them to a GPU and the results back. CuPy arrays (then all arrays must be CuPy
@@ -24,7 +24,7 @@ import numpy.typing as npt
 from ptycho_fast import checks
 from ptycho_fast.backend import host_arrays, working
 from ptycho_fast.backend.protocol import Backend, Gate
-from ptycho_fast.backend.records import Counting, Exposure, Sink
+from ptycho_fast.backend.records import BOUNDARIES, Boundary, Counting, Exposure, Sink
 from ptycho_fast.limits import (
     LARGEST_RATE,
     NARROW_LIMIT,
@@ -46,6 +46,7 @@ def extract_patches(
     positions: npt.ArrayLike,
     N: int,
     *,
+    boundary: Boundary = "zero",
     backend: str = "auto",
     threads: int | None = None,
     device: int | None = None,
@@ -61,6 +62,8 @@ def extract_patches(
         ``[x, y]`` in object pixels: where patch index N//2 lands.
     N : int
         Patch side in pixels, 8 to 2048.
+    boundary : {"zero", "vacuum", "edge"}
+        What lies outside the object: 0, 1, or its nearest pixel.
     backend : str
         "auto" (the best one on the CPU, or "cuda" for CuPy arrays) or a name of
         `ptycho_fast.backends`.
@@ -75,7 +78,7 @@ def extract_patches(
     Returns
     -------
     (B, N, N) complex64
-        The patches, zero outside the object; `out` if it was given, else 64-byte aligned.
+        The patches; `out` if it was given, else 64-byte aligned.
 
     Raises
     ------
@@ -100,12 +103,13 @@ def extract_patches(
     with working(backend, device, obj, positions, out) as (gate, chosen):
         at = gate.as_positions(positions)
         N = host_arrays.as_side(N)
-        obj = gate.as_object(obj) if gate.on_gpu else part_under_patches(obj, at, N)[0]
+        checks.choice(boundary, "boundary", BOUNDARIES)
+        obj = gate.as_object(obj) if gate.on_gpu else part_under_patches(obj, at, N, boundary)[0]
         out = gate.output(out, (len(at), N, N), np.complex64, (obj, at))
         if not gate.on_gpu:
-            warn_of_positions(at, obj.shape, N)
+            warn_of_positions(at, obj.shape, N, boundary)
         with granted(threads, out.size) as n_threads:
-            chosen.patches(obj, at, out, n_threads)
+            chosen.patches(obj, at, boundary, out, n_threads)
         return out
 
 
@@ -114,24 +118,51 @@ def diffract(
     probe: npt.ArrayLike,
     positions: npt.ArrayLike,
     *,
+    boundary: Boundary = "zero",
+    weights: npt.ArrayLike | None = None,
+    modes: int | None = None,
+    between: npt.ArrayLike | None = None,
+    near: npt.ArrayLike | None = None,
+    bin: int = 1,
+    spread: npt.ArrayLike | None = None,
     backend: str = "auto",
     threads: int | None = None,
     device: int | None = None,
     out: npt.NDArray[np.float32] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Far-field intensity at each position, probe modes summed, before dose.
+    """Intensity on the detector at each position, probe modes summed, before dose.
 
     ``I = fftshift(sum_m |FFT2(probe[m] * patch)|**2) / N**2``, so that ``I.sum()`` is the energy of
-    the exit waves.
+    the exit waves. All keywords that describe the exposure are off by default.
 
     Parameters
     ----------
-    obj : (H, W) complex64
-        Complex transmission of the object.
-    probe : (N, N) or (M, N, N) complex64
-        Illumination in the object plane, 1 to 16 modes that add incoherently; N from 8 to 2048.
-    positions : (B, 2) float64
-        ``[x, y]`` in object pixels: where patch index N//2 lands.
+    obj : (H, W) or (L, H, W) complex64
+        Complex transmission of the object, or of its slices along the beam.
+    probe : (n, n) or (M, n, n) complex64
+        Illumination in the object plane, 1 to 16 modes that add incoherently; n from 8 to 2048.
+    positions : (B, 2) or (B, S, 2) float64
+        ``[x, y]`` in object pixels: where patch index n//2 lands. With S sub-exposures of a fly
+        scan a pattern is the mean of theirs.
+    boundary : {"zero", "vacuum", "edge"}
+        What lies outside the object: 0, 1, or its nearest pixel.
+    weights : (B, M) or (B, M + K) float32, optional
+        Mode m of pattern b is multiplied by ``weights[b, m]``.
+    modes : int, optional
+        M, where the probe has M modes and then K eigenprobes: eigenprobe k, multiplied by
+        ``weights[b, M + k]``, is added to mode 0 of pattern b (orthogonal probe relaxation).
+    between : (n, n) complex64, optional
+        Transfer function from a slice to the next, zero frequency at (0, 0); slices need it:
+        ``psi -> IFFT2(between * FFT2(psi)) * next patch``.
+    near : (n, n) complex64, optional
+        Transfer function to a detector in the near field, in place of the far field:
+        ``I = sum_m |IFFT2(near * FFT2(psi[m]))|**2``, an image without shift.
+    bin : int
+        q: each detector pixel is as wide as q pixels of the transform, so n = q N. Pixel N//2 is
+        centred on frequency zero; for even q the pixels at its rim are shared with its neighbours.
+    spread : (R + 1,) float32, optional
+        Half of a symmetric kernel, ``k[0] + 2 * k[1:].sum() == 1``, that blurs the pattern along
+        both axes; periodic, so energy is conserved.
     backend, threads, device
         As for `extract_patches`.
     out : (B, N, N) float32, optional
@@ -140,8 +171,8 @@ def diffract(
     Returns
     -------
     (B, N, N) float32
-        Intensities in the probe's units squared, zero frequency at (N//2, N//2); `out` if it was
-        given, else 64-byte aligned.
+        Intensities in the probe's units squared, zero frequency at (N//2, N//2); N = n without
+        `bin`. `out` if it was given, else 64-byte aligned.
 
     Raises
     ------
@@ -163,7 +194,9 @@ def diffract(
     256.0
     """
     with working(backend, device, obj, probe, positions, out) as (gate, chosen):
-        exposure, _ = _exposure(gate, obj, probe, positions)
+        exposure, _ = _exposure(
+            gate, obj, probe, positions, boundary, weights, modes, between, near, bin, spread
+        )
         out = gate.output(out, exposure.shape, np.float32, _arrays(exposure))
         with granted(threads, exposure.n_pixels) as n_threads:
             chosen.frames(exposure, None, Sink(out, "intensity"), n_threads)
@@ -250,6 +283,14 @@ def observe(
     scale: float,
     seed: int,
     index: int | npt.ArrayLike = 0,
+    factors: npt.ArrayLike | None = None,
+    boundary: Boundary = "zero",
+    weights: npt.ArrayLike | None = None,
+    modes: int | None = None,
+    between: npt.ArrayLike | None = None,
+    near: npt.ArrayLike | None = None,
+    bin: int = 1,
+    spread: npt.ArrayLike | None = None,
     output: str = "counts",
     dtype: npt.DTypeLike | None = None,
     overflow: str = "error",
@@ -266,12 +307,15 @@ def observe(
 
     Parameters
     ----------
-    obj, probe, positions
+    obj, probe, positions, boundary, weights, modes, between, near, bin, spread
         As for `diffract`.
     scale : float
         Intensity scale s: expected photons are ``s**2`` times the intensity (product in float32).
     seed, index, first_index
         As for `sample_photons`.
+    factors : (B,) float64, optional
+        Dose of each pattern in units of the common one, as a beam that fluctuates gives it: a
+        pixel expects ``float32(s**2 * factors[b])`` times its intensity.
     output : {"counts", "amplitude"}
         Photon counts (uint32 or uint16), or ``sqrt(counts) / s`` (float32).
     dtype, overflow
@@ -315,10 +359,16 @@ def observe(
     ((2, 16, 16), 'uint32')
     """
     with working(backend, device, obj, probe, positions, out) as (gate, chosen):
-        exposure, bound = _exposure(gate, obj, probe, positions)
-        scale = as_scale(scale)
+        exposure, bound = _exposure(
+            gate, obj, probe, positions, boundary, weights, modes, between, near, bin, spread
+        )
+        scale, B = as_scale(scale), exposure.shape[0]
         seed = checks.seed(seed)
-        counting = Counting(scale, seed, _indices(gate, index, first_index, exposure.shape[0]))
+        indices = _indices(gate, index, first_index, B)
+        if factors is not None:
+            factors, brightest = _factors(gate, factors, B, scale)
+            bound *= brightest
+        counting = Counting(scale, seed, indices, factors)
         inputs = (*_arrays(exposure), counting.indices)
         out = _output(gate, out, exposure.shape, output, dtype, inputs)
         with granted(threads, exposure.n_pixels) as n_threads:
@@ -336,21 +386,113 @@ def observe(
 
 
 def _arrays(exposure: Exposure) -> tuple[Any, ...]:
-    return exposure.object, exposure.probe, exposure.positions
+    arrays = (exposure.object, exposure.probe, exposure.positions, exposure.weights)
+    more = (exposure.between, exposure.near, exposure.spread)
+    return tuple(array for array in (*arrays, *more) if array is not None)
 
 
 def _exposure(
-    gate: Gate, obj: npt.ArrayLike, probe: npt.ArrayLike, positions: npt.ArrayLike
+    gate: Gate,
+    obj: npt.ArrayLike,
+    probe: npt.ArrayLike,
+    positions: npt.ArrayLike,
+    boundary: Boundary,
+    weights: npt.ArrayLike | None,
+    modes: int | None,
+    between: npt.ArrayLike | None,
+    near: npt.ArrayLike | None,
+    bin: int,
+    spread: npt.ArrayLike | None,
 ) -> tuple[Exposure, float]:
-    """The checked arrays, and the largest intensity that a pixel may have; 0 if not checked."""
+    """The checked arguments, and the largest intensity that a pixel may have; 0 if not checked."""
+    checks.choice(boundary, "boundary", BOUNDARIES)
     if gate.on_gpu:
-        arrays = gate.as_object(obj), gate.as_probe(probe), gate.as_positions(positions)
-        return Exposure(*arrays), 0.0
-    modes, at = gate.as_probe(probe), gate.as_positions(positions)
-    N = modes.shape[-1]
-    whole, largest = part_under_patches(obj, at, N)
-    warn_of_positions(at, whole.shape, N)
-    return Exposure(whole, modes, at), intensity_bound(largest, modes)
+        slices, largest = gate.as_slices(obj), 0.0
+    planes, at = gate.as_probe(probe), gate.as_paths(positions)
+    n = planes.shape[-1]
+    if not gate.on_gpu:
+        xy = at.reshape(-1, 2)
+        slices, largest = _slices_under_patches(obj, xy, n, boundary)
+        warn_of_positions(xy, slices.shape[1:], n, boundary)
+    exposure = Exposure(
+        slices,
+        planes,
+        at,
+        boundary,
+        _modes(modes, len(planes), weights),
+        _given(gate, weights, "weights", np.float32, (len(at), len(planes))),
+        _between(gate, between, len(slices), n),
+        _given(gate, near, "near", np.complex64, (n, n)),
+        bin if bin == 1 else _bin(bin, n),
+        None if spread is None else _spread(gate, spread, n // bin),
+    )
+    return exposure, 0.0 if gate.on_gpu else intensity_bound(exposure, largest)
+
+
+def _slices_under_patches(
+    obj: npt.ArrayLike, positions: npt.NDArray[np.float64], n: int, boundary: Boundary
+) -> tuple[npt.NDArray[np.complex64], float]:
+    """(L, H, W) of the object; if it is one slice, also its largest part."""
+    if checks.array(obj, "obj").ndim == 3:
+        return host_arrays.as_slices(obj), 0.0
+    whole, largest = part_under_patches(obj, positions, n, boundary)
+    return whole[np.newaxis], largest
+
+
+def _given(
+    gate: Gate, value: Any, name: str, dtype: npt.DTypeLike, shape: tuple[int | str, ...]
+) -> Any:
+    return None if value is None else gate.as_numbers(value, name, dtype, shape)
+
+
+def _modes(modes: int | None, planes: int, weights: Any) -> int | None:
+    if modes is None:
+        return None
+    modes = checks.integer(modes, "modes", 1, planes)
+    if modes < planes and weights is None:
+        expected = f"(B, {planes}), with those of the {planes - modes} eigenprobes"
+        raise ValueError(checks.wrong("weights", None, expected))
+    return modes
+
+
+def _between(gate: Gate, between: Any, slices: int, n: int) -> Any:
+    if slices > 1 and between is None:
+        expected = f"the transfer function ({n}, {n}) from a slice to the next"
+        raise ValueError(checks.wrong("between", f"None for {slices} slices", expected))
+    return _given(gate, between, "between", np.complex64, (n, n))
+
+
+def _bin(bin: int, n: int) -> int:
+    bin = checks.integer(bin, "bin", 1, n)
+    if n % bin:
+        raise ValueError(checks.wrong("bin", bin, f"a divisor of the probe's side {n}"))
+    return bin
+
+
+def _spread(gate: Gate, spread: Any, N: int) -> Any:
+    kernel = gate.as_numbers(spread, "spread", np.float32, ("R + 1",))
+    if 2 * len(kernel) - 1 > N:
+        raise ValueError(
+            checks.wrong("spread", f"{len(kernel)} numbers", f"at most {(N + 1) // 2} for N = {N}")
+        )
+    if isinstance(kernel, np.ndarray):
+        total = 2 * float(kernel.sum(dtype=np.float64)) - float(kernel[0])
+        if kernel.min() < 0 or not abs(total - 1) < 1e-5:
+            expected = "no negative number, and k[0] + 2 * k[1:].sum() == 1"
+            raise ValueError(checks.wrong("spread", f"a kernel that sums to {total:.6g}", expected))
+    return kernel
+
+
+def _factors(gate: Gate, factors: Any, count: int, scale: float) -> tuple[Any, float]:
+    """Dose factors, and the largest of them."""
+    checked = gate.as_numbers(factors, "factors", np.float64, (count,))
+    if gate.on_gpu:
+        return checked, 1.0
+    if checked.min() < 0:
+        raise ValueError(checks.wrong("factors", checked.min(), "numbers >= 0"))
+    largest = float(checked.max())
+    as_scale(scale * largest**0.5)
+    return checked, largest
 
 
 def _indices(gate: Gate, index: Any, first_index: int | None, count: int) -> Any:

@@ -20,13 +20,13 @@ inline namespace PF_ISA {
 
 constexpr int W = PF_LANE_WIDTH;
 
-static void patch_kernel(const Object& object, double x, double y, const Shape& shape, const Scratch& scratch,
+static void patch_kernel(const Slice& object, double x, double y, const Shape& shape, const Scratch& scratch,
                          float* out) {
   const Placement at = place(x, y, shape.n, object.rows, object.columns);
   for (int r = 0; r < shape.n; r += band) patch_band<W>(object, at, shape, r, scratch.window, out);
 }
 
-static void expose_kernel(const Object& object, double x, double y, const ProbePanels& probe, const Shape& shape,
+static void expose_kernel(const Slice& object, double x, double y, const ProbePanels& probe, const Shape& shape,
                           const AxisPlan& axis, const Scratch& scratch, Result result, double scale, float* out) {
   const Placement at = place(x, y, shape.n, object.rows, object.columns);
   expose<W>(object, at, probe, shape, axis, scratch, dose_factor(result, scale), out);

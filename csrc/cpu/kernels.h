@@ -9,8 +9,8 @@ namespace pf {
 struct Kernels {
   const char* isa;
   int lane_width;  // floats
-  void (*patch)(const Object&, double x, double y, const Shape&, const Scratch&, float* out);
-  void (*expose)(const Object&, double x, double y, const ProbePanels&, const Shape&, const AxisPlan&, const Scratch&,
+  void (*patch)(const Slice&, double x, double y, const Shape&, const Scratch&, float* out);
+  void (*expose)(const Slice&, double x, double y, const ProbePanels&, const Shape&, const AxisPlan&, const Scratch&,
                  Result result, double scale, float* out);
   void (*count)(const float* rate, uint32_t* counts, uint32_t n_pixels, uint64_t seed, uint64_t pattern);
   void (*count_double)(const double* rate, uint32_t* counts, uint32_t n_pixels, uint64_t seed, uint64_t pattern);

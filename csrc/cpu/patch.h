@@ -17,7 +17,7 @@ struct Window {
 
 // The taps from patch row and column (r, c) on. If they are all inside the object they are read from it, otherwise from
 // a copy that has zeros outside the object.
-inline Window open_window(const Object& object, const Placement& at, int r, int c, int rows, int columns, float* copy) {
+inline Window open_window(const Slice& object, const Placement& at, int r, int c, int rows, int columns, float* copy) {
   const int64_t top = at.row + r, start = at.column + c;
   if (top >= 0 && top + rows <= object.rows && start >= 0 && start + columns <= object.columns)
     return {
@@ -50,7 +50,7 @@ PF_HD Pairs<W> patch_value(const Window& window, Pairs<W> upper, Pairs<W> lower)
 
 // A band of the patch (n, n) complex: rows `first` to `first` + band - 1, or to the last row.
 template <int W>
-inline void patch_band(const Object& object, const Placement& at, Shape shape, int first, float* copy, float* out) {
+inline void patch_band(const Slice& object, const Placement& at, Shape shape, int first, float* copy, float* out) {
   const int n = shape.n, rows = n - first < band ? n - first : band;
   const Window window = open_window(object, at, first, 0, rows + 1, shape.padded + 1, copy);
   for (int c = 0; c < n; c += W) {

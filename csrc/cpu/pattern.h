@@ -33,7 +33,7 @@ inline void transform_panel(const AxisPlan& axis, float* rows, const Scratch& sc
 // Phase 1, item = a panel of columns: exit wave of a mode, and its transform along the row index. The padding becomes
 // zero: in columns because the padded probe is zero there, in rows so that the next phase reads nothing undefined.
 template <int W>
-inline void transform_columns(const Object& object, const Placement& place, const ProbePanels& probe, int mode,
+inline void transform_columns(const Slice& object, const Placement& place, const ProbePanels& probe, int mode,
                               Shape shape, const AxisPlan& axis, int column, const Scratch& scratch) {
   constexpr int lanes = lane_padding / W;
   const Window window = open_window(object, place, 0, column, shape.n + 1, lane_padding + 1, scratch.window);
@@ -109,7 +109,7 @@ inline void transform_rows(const ProbePanels& probe, int mode, Shape shape, cons
 
 // All phases of one pattern: (n, n) expected photons, or intensities if the dose factor is 1.
 template <int W>
-inline void expose(const Object& object, const Placement& place, const ProbePanels& probe, const Shape& shape,
+inline void expose(const Slice& object, const Placement& place, const ProbePanels& probe, const Shape& shape,
                    const AxisPlan& axis, const Scratch& scratch, float dose, float* out) {
   for (int mode = 0; mode < probe.modes; ++mode) {
     for (int c = 0; c < shape.n; c += lane_padding)

@@ -82,9 +82,9 @@ std::vector<Workspace> workspaces(int threads, const Shape& shape, const Needs& 
 class ProbeInPanels {
  public:
   ProbeInPanels(const Probe& probe, const Shape& shape)
-      : data_(2 * size_t(probe.modes) * size_t(shape.n) * size_t(shape.padded)) {
+      : data_(2 * size_t(probe.planes) * size_t(shape.n) * size_t(shape.padded)) {
     const int n = shape.n, panel = lane_padding;
-    for (int mode = 0; mode < probe.modes; ++mode)
+    for (int mode = 0; mode < probe.planes; ++mode)
       for (int r = 0; r < n; ++r)
         for (int c = 0; c < n; ++c) {
           const float* from = probe.data + 2 * ((size_t(mode) * size_t(n) + size_t(r)) * size_t(n) + size_t(c));
@@ -93,7 +93,7 @@ class ProbeInPanels {
           to[0] = from[0];
           to[panel] = from[1];
         }
-    panels = {data_.data(), probe.modes};
+    panels = {data_.data(), probe.planes};
   }
   ProbePanels panels;
 
@@ -131,7 +131,7 @@ void count_into(const Kernels& kernels, const T* rate, const Counting& counting,
 
 }  // namespace
 
-void patches(const Kernels& kernels, const Object& object, const Array<double, 2>& positions, int n, int threads,
+void patches(const Kernels& kernels, const Slice& object, const Array<double, 2>& positions, int n, int threads,
              float* out) {
   const Shape shape = shape_of(n);
   const int64_t n_pixels = int64_t(n) * n, n_patterns = positions.shape[0];
@@ -149,18 +149,19 @@ void frames(const Kernels& kernels, const Exposure& exposure, const Counting& co
   const AxisTables axis(exposure.probe.n);
   const ProbeInPanels probe(exposure.probe, shape);
   const double* positions = exposure.positions.data;
+  const int64_t per_pattern = 2 * exposure.positions.shape[1];
   // Rates are first written to the result, if it has room for them, and from there counted into the field, which is no
   // longer needed by then.
   const bool apart = sink.result == Result::narrow_counts;
   threads = useful_threads(threads, sink.patterns);
-  const auto spaces = workspaces(threads, shape, {&axis.plan, exposure.probe.modes, apart});
+  const auto spaces = workspaces(threads, shape, {&axis.plan, exposure.modes, apart});
   const int64_t block = block_of(sink.rows * sink.columns);
   for_each_block(sink.patterns, block, threads, [&](int thread, int64_t first, int64_t last) {
     const Scratch& scratch = spaces[size_t(thread)].scratch;
     for (int64_t b = first; b < last; ++b) {
       float* rate = apart ? scratch.rate : at<float>(sink, b);
-      kernels.expose(exposure.object, positions[2 * b], positions[2 * b + 1], probe.panels, shape, axis.plan, scratch,
-                     sink.result, counting.scale, rate);
+      kernels.expose(exposure.object.slice(0), positions[per_pattern * b], positions[per_pattern * b + 1], probe.panels,
+                     shape, axis.plan, scratch, sink.result, counting.scale, rate);
       if (is_counted(sink.result))
         count_into(kernels, rate, counting, sink, b, reinterpret_cast<uint32_t*>(scratch.field));
     }

@@ -45,7 +45,7 @@ struct Patch {
 
 // The patches of a scan.
 struct Scan {
-  Object object;
+  Slice object;
   const double* positions;  // (patterns, 2)
 
   PF_HD Placement placement(int64_t pattern, int n) const {

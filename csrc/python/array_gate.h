@@ -89,9 +89,10 @@ inline int side(int64_t n) {
 
 inline void read(const py::handle& value, const char* name, Object& object) {
   const py::array array = as_array(value, name);
-  object.data = complex_input(array, name, {any, any});
-  object.rows = array.shape(0);
-  object.columns = array.shape(1);
+  object.data = complex_input(array, name, {any, any, any});
+  object.slices = array.shape(0);
+  object.rows = array.shape(1);
+  object.columns = array.shape(2);
   if (array.size() == 0)
     throw py::value_error(std::string(name) + ": shape " + text_of(array.attr("shape")) +
                           " given, expected at least one pixel");
@@ -103,7 +104,16 @@ inline void read(const py::handle& value, const char* name, Probe& probe) {
   probe.data = complex_input(array, name, {any, n, n});
   probe.n = side(n);
   check_range("probe: modes", array.shape(0), 1, most_modes);
-  probe.modes = int(array.shape(0));
+  probe.planes = int(array.shape(0));
+}
+
+inline void read(const py::handle& value, const char* name, Transfer& transfer) {
+  transfer = {};
+  if (value.is_none()) return;
+  const py::array array = as_array(value, name);
+  const int64_t n = array.ndim() == 2 ? array.shape(1) : any;
+  transfer.data = complex_input(array, name, {n, n});
+  transfer.n = side(n);
 }
 
 template <class T, int rank>
@@ -111,9 +121,35 @@ void read(const py::handle& value, const char* name, Array<T, rank>& field) {
   const py::array array = as_array(value, name);
   if constexpr (rank == 1)
     field.data = input<T>(array, name, {any});
-  else
+  else if constexpr (rank == 2)
     field.data = input<T>(array, name, {any, any});
+  else
+    field.data = input<T>(array, name, {any, any, any});
   for (int axis = 0; axis < rank; ++axis) field.shape[axis] = array.shape(axis);
+}
+
+template <class T, int rank>
+void read(const py::handle& value, const char* name, Optional<T, rank>& field) {
+  field = {};
+  if (!value.is_none()) read(value, name, static_cast<Array<T, rank>&>(field));
+}
+
+inline void read(const py::handle& value, const char* name, Boundary& boundary) {
+  for (const Boundary one : {Boundary::zero, Boundary::vacuum, Boundary::edge})
+    if (text_of(value) == boundary_names[int(one)]) {
+      boundary = one;
+      return;
+    }
+  throw py::value_error(std::string(name) + ": " + text_of(py::repr(value)) + " given, expected zero, vacuum or edge");
+}
+
+// None is 0.
+inline void read(const py::handle& value, const char* name, int& field) {
+  try {
+    field = value.is_none() ? 0 : py::cast<int>(value);
+  } catch (const py::cast_error&) {
+    throw py::type_error(std::string(name) + ": " + text_of(py::repr(value)) + " given, expected an integer");
+  }
 }
 
 inline void read(const py::handle& value, const char* name, double& field) {
@@ -143,17 +179,37 @@ Record record(const py::handle& given) {
   return result;
 }
 
-inline void check_length(const char* name, int64_t length, int64_t patterns) {
-  if (length != patterns)
+inline void check_length(const char* name, int64_t length, int64_t expected) {
+  if (length != expected)
     throw py::value_error(std::string(name) + ": shape (" + std::to_string(length) + ",) given, expected (" +
-                          std::to_string(patterns) + ",)");
+                          std::to_string(expected) + ",)");
 }
 
 inline Exposure exposure_of(const py::handle& given) {
-  const Exposure exposure = record<Exposure>(given);
-  if (exposure.positions.shape[1] != 2)
-    throw py::value_error("positions: " + std::to_string(exposure.positions.shape[1]) +
-                          " columns given, expected 2: [x, y]");
+  Exposure exposure = record<Exposure>(given);
+  const int n = exposure.probe.n, planes = exposure.probe.planes;
+  const auto& positions = exposure.positions;
+  const auto& weights = exposure.weights;
+  if (positions.shape[2] != 2)
+    throw py::value_error("positions: " + std::to_string(positions.shape[2]) + " columns given, expected 2: [x, y]");
+  if (positions.shape[1] == 0) throw py::value_error("positions: no sub-exposure given, expected at least one");
+  if (exposure.modes == 0) exposure.modes = planes;
+  check_range("modes", exposure.modes, 1, planes);
+  if (weights) {
+    check_length("weights", weights.shape[0], positions.shape[0]);
+    check_range("weights: columns", weights.shape[1], planes, planes);
+  } else if (exposure.modes < planes) {
+    throw py::value_error("weights: None given, expected those of the eigenprobes");
+  }
+  if (exposure.object.slices > 1 && !exposure.between.data)
+    throw py::value_error("between: None given, expected a transfer function from slice to slice");
+  if (exposure.between.data) check_range("between: side", exposure.between.n, n, n);
+  if (exposure.near.data) check_range("near: side", exposure.near.n, n, n);
+  check_range("bin", exposure.bin, 1, n);
+  if (n % exposure.bin)
+    throw py::value_error("bin: " + std::to_string(exposure.bin) + " given, expected a divisor of " +
+                          std::to_string(n));
+  if (exposure.spread) check_range("spread: length", exposure.spread.shape[0], 1, (n / exposure.bin + 1) / 2);
   return exposure;
 }
 
@@ -163,6 +219,7 @@ inline Counting counting_of(const py::handle& given, int64_t patterns) {
   if (!(counting.scale > 0))
     throw py::value_error("scale: " + text_of(py::repr(given.attr("scale"))) + " given, expected a number > 0");
   check_length("indices", counting.indices.shape[0], patterns);
+  if (counting.factors) check_length("factors", counting.factors.shape[0], patterns);
   return counting;
 }
 

@@ -17,20 +17,22 @@ constexpr int most_threads = 4096;
 
 void check_threads(int threads) { pf::check_range("threads", threads, 1, most_threads); }
 
-void patches(const py::object& object, const py::object& positions, py::array out, int threads,
-             const std::string& isa) {
+void patches(const py::object& object, const py::object& positions, const py::object& boundary, py::array out,
+             int threads, const std::string& isa) {
   const pf::Kernels& kernels = pf::choose_kernels(isa);
   check_threads(threads);
   pf::Object from{};
   pf::Array<double, 2> at{};
   pf::read(object, "object", from);
   pf::read(positions, "positions", at);
+  pf::Boundary beyond{};
+  pf::read(boundary, "boundary", beyond);
   if (at.shape[1] != 2) pf::check_range("positions: columns", at.shape[1], 2, 2);
   const int64_t n = out.ndim() == 3 ? out.shape(2) : pf::any;
   float* to = reinterpret_cast<float*>(pf::output<std::complex<float>>(out, "out", {at.shape[0], n, n}));
   const int side = pf::side(n);
   py::gil_scoped_release release;
-  pf::patches(kernels, from, at, side, threads, to);
+  pf::patches(kernels, from.slice(0), at, side, threads, to);
 }
 
 void frames(const py::object& exposure, const py::object& counting, const py::object& sink, int threads,
@@ -39,7 +41,8 @@ void frames(const py::object& exposure, const py::object& counting, const py::ob
   check_threads(threads);
   const pf::Exposure from = pf::exposure_of(exposure);
   const int64_t patterns = from.positions.shape[0];
-  const pf::Sink to = pf::sink_of(sink, patterns, from.probe.n, from.probe.n);
+  const int side = from.probe.n / from.bin;
+  const pf::Sink to = pf::sink_of(sink, patterns, side, side);
   if (counting.is_none() && to.result != pf::Result::intensity)
     throw py::value_error("counting: None given, expected a scale, a seed and indices, unless intensities are made");
   const pf::Counting how = counting.is_none() ? pf::Counting{} : pf::counting_of(counting, patterns);
@@ -155,11 +158,12 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         "of the other kernels, and the numbers of the `results`.");
 
   m.def("patches", &patches, "Write the (B, N, N) complex64 patches of the object at the positions to `out`.",
-        py::arg("object"), py::arg("positions"), py::arg("out"), py::arg("threads"), py::arg("isa") = "");
+        py::arg("object"), py::arg("positions"), py::arg("boundary"), py::arg("out"), py::arg("threads"),
+        py::arg("isa") = "");
 
   m.def("frames", &frames,
-        "Make the result that sink.kind names: exposure has object, probe, positions; counting, or None for "
-        "intensities, has scale, seed, indices; sink has array and kind. Rates must be 0 to 2^31.",
+        "Make the result that sink.kind names: exposure, counting (or None for intensities) and sink have the fields "
+        "that csrc/model.h lists; sink has array and kind. Rates must be 0 to 2^31.",
         py::arg("exposure"), py::arg("counting"), py::arg("sink"), py::arg("threads"), py::arg("isa") = "");
 
   m.def("photons", &photons,

@@ -26,7 +26,7 @@ from ptycho_fast import checks
 from ptycho_fast.backend import native
 from ptycho_fast.backend.cuda_build import binary, fits_binary, nvrtc_options, source
 from ptycho_fast.backend.protocol import Capabilities
-from ptycho_fast.backend.records import Counting, Exposure, Sink
+from ptycho_fast.backend.records import Boundary, Counting, Exposure, Sink
 
 Array = Any  # a CuPy or NumPy array
 
@@ -240,7 +240,7 @@ def resident(array: Array) -> Array:
     return to_gpu(array)
 
 
-def patches(object: Array, positions: Array, out: Array, threads: int) -> None:
+def patches(object: Array, positions: Array, boundary: Boundary, out: Array, threads: int) -> None:
     """See `protocol.Backend`."""
     N = out.shape[-1]
     obj, positions = to_gpu(object), to_gpu(positions)
@@ -254,6 +254,9 @@ def patches(object: Array, positions: Array, out: Array, threads: int) -> None:
 
 def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`; counts in uint16 stop at 65535."""
+    if not exposure.plain or exposure.boundary != "zero":
+        expected = "'native': on a GPU there are plain exposures only"
+        raise ValueError(checks.wrong("backend", "'cuda'", expected))
     obj, probe = to_gpu(exposure.object), to_gpu(exposure.probe)
     positions = to_gpu(exposure.positions)
     detector = _detector(counting, sink)
@@ -310,7 +313,7 @@ def _on_gpu_at_once(indices: Array) -> Any:
 
 
 def _object(obj: Any) -> tuple[Any, ...]:
-    return obj, np.int64(obj.shape[0]), np.int64(obj.shape[1])
+    return obj, np.int64(obj.shape[-2]), np.int64(obj.shape[-1])
 
 
 def _fused(obj: Any, probe: Any, positions: Any, tables: dict[str, Any], detector: Any) -> None:

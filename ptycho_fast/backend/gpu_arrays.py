@@ -77,6 +77,11 @@ def as_object(obj: Any) -> Any:
     return array
 
 
+def as_slices(obj: Any) -> Any:
+    """Object (H, W) or (L, H, W), as (L, H, W) complex64."""
+    return host_arrays.sliced(_checked(obj, "obj", (np.complex64,), "(H, W) or (L, H, W)"))
+
+
 def as_probe(probe: Any) -> Any:
     """Probe (N, N) or (M, N, N), as (M, N, N) complex64."""
     return host_arrays.as_modes(_checked(probe, "probe", (np.complex64,), "(N, N) or (M, N, N)"))
@@ -88,6 +93,21 @@ def as_positions(positions: Any) -> Any:
     if array.ndim != 2 or array.shape[1] != 2:
         raise ValueError(f"positions: shape {array.shape} given, expected (B, 2) of [x, y]")
     return array
+
+
+def as_paths(positions: Any) -> Any:
+    """Positions (B, 2) or (B, S, 2), as (B, S, 2) float64."""
+    if getattr(positions, "ndim", 2) != 3:
+        return as_positions(positions)[:, np.newaxis]
+    array = _checked(positions, "positions", (np.float64,), "(B, S, 2) of [x, y]")
+    return host_arrays.shaped(array, "positions", ("B", "S", 2))
+
+
+def as_numbers(value: Any, name: str, dtype: npt.DTypeLike, shape: tuple[int | str, ...]) -> Any:
+    """An array of that type and shape (see `host_arrays.as_numbers`); it may be NumPy's, too."""
+    if isinstance(value, _kind()):
+        return host_arrays.shaped(_checked(value, name, (dtype,), str(shape)), name, shape)
+    return cuda.to_gpu(host_arrays.as_numbers(value, name, dtype, shape))
 
 
 def as_rates(expected: Any) -> Any:

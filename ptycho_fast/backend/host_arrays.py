@@ -42,6 +42,19 @@ def measured_object(obj: npt.ArrayLike) -> tuple[npt.NDArray[np.complex64], floa
     return array, largest
 
 
+def as_slices(obj: npt.ArrayLike) -> npt.NDArray[np.complex64]:
+    """Object (H, W) or (L, H, W), as (L, H, W) complex64."""
+    return sliced(checks.floating(obj, "obj", np.complex64))
+
+
+def sliced(array: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex64]:
+    """(L, H, W) of an object, its shape checked."""
+    slices = array[np.newaxis] if array.ndim == 2 else array
+    if slices.ndim != 3 or slices.size == 0:
+        raise ValueError(checks.wrong("obj", f"shape {array.shape}", "(H, W) or (L, H, W)"))
+    return slices
+
+
 def as_probe(probe: npt.ArrayLike) -> npt.NDArray[np.complex64]:
     """Probe (N, N) or (M, N, N), as (M, N, N) complex64."""
     return as_modes(checks.floating(probe, "probe", np.complex64))
@@ -61,6 +74,37 @@ def as_modes(array: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex64]:
 def as_positions(positions: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Positions (B, 2) float64, [x, y] in object pixels."""
     return checks.positions(positions)
+
+
+def as_paths(positions: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Positions (B, 2) or (B, S, 2), as (B, S, 2) float64."""
+    array = checks.array(positions, "positions")
+    if array.ndim != 3:
+        return as_positions(array)[:, np.newaxis]
+    paths = shaped(
+        checks.floating(array, "positions", np.float64, integers=True), "positions", ("B", "S", 2)
+    )
+    if paths.size == 0:
+        raise ValueError(checks.wrong("positions", "no position", "at least one"))
+    return paths
+
+
+def as_numbers(
+    value: npt.ArrayLike, name: str, dtype: npt.DTypeLike, shape: tuple[int | str, ...]
+) -> npt.NDArray[Any]:
+    """An array of that type and shape; a length that is a word, not a number, is free."""
+    return shaped(checks.floating(value, name, dtype), name, shape)
+
+
+def shaped(array: npt.NDArray[Any], name: str, shape: tuple[int | str, ...]) -> npt.NDArray[Any]:
+    """The array, if it has that shape; see `as_numbers`."""
+    fits = len(shape) == array.ndim and all(
+        array.shape[axis] == length or isinstance(length, str) for axis, length in enumerate(shape)
+    )
+    if not fits:
+        expected = f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
+        raise ValueError(checks.wrong(name, f"shape {array.shape}", expected))
+    return array
 
 
 def as_rates(expected: npt.ArrayLike) -> npt.NDArray[Any]:

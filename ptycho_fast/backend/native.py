@@ -6,10 +6,12 @@ from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
+from ptycho_fast import checks
 from ptycho_fast.backend.protocol import Capabilities
-from ptycho_fast.backend.records import Counting, Exposure, Sink
+from ptycho_fast.backend.records import Boundary, Counting, Exposure, Sink
 from ptycho_fast.version import __version__
 
 Array = npt.NDArray[Any]
@@ -58,13 +60,17 @@ def resident(array: Array) -> Array:
     return array
 
 
-def patches(object: Array, positions: Array, out: Array, threads: int) -> None:
+def patches(object: Array, positions: Array, boundary: Boundary, out: Array, threads: int) -> None:
     """See `protocol.Backend`."""
-    core().patches(object, positions, out, threads, _isa())
+    core().patches(object[np.newaxis], positions, boundary, out, threads, _isa())
 
 
 def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`."""
+    factors = None if counting is None else counting.factors
+    if not exposure.plain or exposure.boundary != "zero" or factors is not None:
+        expected = "'reference' or 'numba', until the compiled kernels can do this, too"
+        raise ValueError(checks.wrong("backend", "'native'", expected))
     core().frames(exposure, counting, sink, threads, _isa())
 
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from ptycho_fast.backend.records import Array, Counting, Exposure, Sink
+from ptycho_fast.backend.records import Array, Boundary, Counting, Exposure, Sink
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,10 @@ class Backend(Protocol):
     def resident(self, array: Array) -> Array:
         """The array where this backend reads it best: on the GPU, or as it is."""
 
-    def patches(self, object: Array, positions: Array, out: Array, threads: int) -> None:
-        """Write the (B, N, N) complex64 patches of the object to `out`."""
+    def patches(
+        self, object: Array, positions: Array, boundary: Boundary, out: Array, threads: int
+    ) -> None:
+        """Write the (B, N, N) complex64 patches of an object (H, W) at (B, 2) to `out`."""
 
     def frames(
         self, exposure: Exposure, counting: Counting | None, sink: Sink, threads: int
@@ -78,11 +80,22 @@ class Gate(Protocol):
     def as_object(self, obj: Any) -> Array:
         """Object (H, W) complex64."""
 
+    def as_slices(self, obj: Any) -> Array:
+        """Object (H, W) or (L, H, W), as (L, H, W) complex64."""
+
     def as_probe(self, probe: Any) -> Array:
         """Probe (N, N) or (M, N, N), as (M, N, N) complex64."""
 
     def as_positions(self, positions: Any) -> Array:
         """Positions (B, 2) float64, ``[x, y]`` in object pixels."""
+
+    def as_paths(self, positions: Any) -> Array:
+        """Positions (B, 2) or (B, S, 2), as (B, S, 2) float64."""
+
+    def as_numbers(
+        self, value: Any, name: str, dtype: npt.DTypeLike, shape: tuple[int | str, ...]
+    ) -> Array:
+        """An array of that type and shape; a length that is a word, not a number, is free."""
 
     def as_rates(self, expected: Any) -> Array:
         """Expected photons (B, N, N), float32 or float64."""

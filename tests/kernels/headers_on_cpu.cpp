@@ -191,7 +191,7 @@ void pattern_in_order(const float* object, int64_t rows, int64_t columns, double
   const Shape shape = shape_of(n);
   const AxisTables axis(n);
   const ProbeInPanels panels({probe, modes, n}, shape);
-  const Object from = {object, rows, columns};
+  const Slice from = {object, rows, columns};
   const Placement at = place(x, y, n, rows, columns);
   const Workspace space(shape, {&axis.plan, modes, false});
   const Scratch& scratch = space.scratch;

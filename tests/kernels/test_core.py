@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import ptycho_fast
+from ptycho_fast.backend.records import Counting, Exposure
 
 pytestmark = pytest.mark.native
 
@@ -27,12 +28,13 @@ if "native" in ptycho_fast.backends():
 
 def exposure(case, **changes):
     obj, probe, positions = case.inputs()
-    return SimpleNamespace(**({"object": obj, "probe": probe, "positions": positions} | changes))
+    given = {"object": obj[None], "probe": probe, "positions": positions[:, None]}
+    return Exposure(**(given | changes))
 
 
 def counting(n, **changes):
     given = {"scale": 3.5, "seed": 2**63 + 5, "indices": np.arange(n, dtype=np.uint64)}
-    return SimpleNamespace(**(given | changes))
+    return Counting(**(given | changes))
 
 
 def sink(shape, kind, dtype="f4"):
@@ -94,7 +96,7 @@ def test_pattern_numbers_in_any_order():
     case = cases.Case(32)
     _, _, positions = case.inputs()
     numbers = np.array([2**64 - 1, 5, 2**33, 0, 5], np.uint64)
-    at = positions[[0, 1, 2, 3, 1]]
+    at = positions[[0, 1, 2, 3, 1], None]
     together = frames(case, "counts", how=counting(5, indices=numbers), positions=at)
     for b, number in enumerate(numbers):
         how = counting(1, indices=np.array([number], np.uint64))
@@ -104,10 +106,11 @@ def test_pattern_numbers_in_any_order():
 
 
 def test_no_patterns():
-    nothing = np.empty((0, 2))
+    nothing = np.empty((0, 1, 2))
     for kind in KINDS:
         assert frames(cases.Case(16), kind, positions=nothing).shape == (0, 16, 16)
-    _core.patches(np.ones((9, 9), "c8"), nothing, np.empty((0, 8, 8), "c8"), 1)
+    out = np.empty((0, 8, 8), "c8")
+    _core.patches(np.ones((1, 9, 9), "c8"), nothing[:, 0], "zero", out, 1)
 
 
 # --- wrong arguments ---
@@ -125,6 +128,7 @@ def unaligned(array):
 
 
 OBJ, PROBE, AT = CASE.inputs()
+OBJ, AT = OBJ[None], AT[:, None]
 
 
 @pytest.mark.parametrize(
@@ -133,8 +137,8 @@ OBJ, PROBE, AT = CASE.inputs()
         ({"object": OBJ.astype("c16")}, {}, {}, TypeError,
          "object: dtype complex128 given, expected complex64"),
         ({"object": [[1j]]}, {}, {}, TypeError, "object: list given, expected a NumPy array"),
-        ({"object": OBJ[0]}, {}, {}, ValueError, r"object: shape \(50,\) given"),
-        ({"object": OBJ[:, :0].copy()}, {}, {}, ValueError, r"object: shape \(37, 0\) given"),
+        ({"object": OBJ[0]}, {}, {}, ValueError, r"object: shape \(37, 50\) given"),
+        ({"object": OBJ[:, :0].copy()}, {}, {}, ValueError, r"object: shape \(1, 0, 50\) given"),
         ({"object": np.asfortranarray(OBJ)}, {}, {}, ValueError, "object: .* a C-contiguous array"),
         ({"object": unaligned(OBJ)}, {}, {}, ValueError, "object: data at an unaligned address"),
         ({"probe": unaligned(PROBE)}, {}, {}, ValueError, "probe: data at an unaligned address"),
@@ -146,8 +150,25 @@ OBJ, PROBE, AT = CASE.inputs()
         ({"probe": np.ones((1, 0, 0), "c8")}, {}, {}, ValueError, "N: 0 given, expected 8 to 2048"),
         ({"probe": np.ones((1, 7, 7), "c8")}, {}, {}, ValueError, "N: 7 given, expected 8 to 2048"),
         ({"probe": np.ones((1, 2049, 2049), "c8")}, {}, {}, ValueError, "N: 2049 given"),
-        ({"positions": np.ones((B, 3))}, {}, {}, ValueError, "positions: 3 columns given"),
-        ({"positions": np.ones((B, 2), "f4")}, {}, {}, TypeError, "positions: dtype float32"),
+        ({"positions": np.ones((B, 1, 3))}, {}, {}, ValueError, "positions: 3 columns given"),
+        ({"positions": np.ones((B, 0, 2))}, {}, {}, ValueError, "positions: no sub-exposure"),
+        ({"positions": np.ones((B, 2))}, {}, {}, ValueError, r"positions: shape \(19, 2\) given"),
+        ({"positions": np.ones((B, 1, 2), "f4")}, {}, {}, TypeError, "positions: dtype float32"),
+        ({"boundary": "nothing"}, {}, {}, ValueError, "boundary: 'nothing' given, expected zero"),
+        ({"modes": 2}, {}, {}, ValueError, "modes: 2 given, expected 1 to 1"),
+        ({"modes": "1"}, {}, {}, TypeError, "modes: '1' given, expected an integer"),
+        ({"probe": np.ones((2, 16, 16), "c8"), "modes": 1}, {}, {}, ValueError, "weights: None"),
+        ({"weights": np.ones((B, 2), "f4")}, {}, {}, ValueError, "weights: columns: 2 given"),
+        ({"weights": np.ones((3, 1), "f4")}, {}, {}, ValueError, r"weights: shape \(3,\) given"),
+        ({"weights": np.ones((B, 1))}, {}, {}, TypeError, "weights: dtype float64 given"),
+        ({"object": np.ones((2, 9, 9), "c8")}, {}, {}, ValueError, "between: None given"),
+        ({"between": np.ones((8, 8), "c8")}, {}, {}, ValueError, "between: side: 8 given"),
+        ({"near": np.ones((32, 32), "c8")}, {}, {}, ValueError, "near: side: 32 given"),
+        ({"near": np.ones((16, 32), "c8")}, {}, {}, ValueError, r"near: shape \(16, 32\) given"),
+        ({"bin": 0}, {}, {}, ValueError, "bin: 0 given, expected 1 to 16"),
+        ({"bin": 3}, {}, {}, ValueError, "bin: 3 given, expected a divisor of 16"),
+        ({"bin": 2}, {}, {}, ValueError, r"array: shape \(19, 16, 16\) given"),
+        ({"spread": np.ones(9, "f4")}, {}, {}, ValueError, "spread: length: 9 given"),
         ({"positions": AT[1:]}, {}, {}, ValueError, r"array: shape \(19, 16, 16\) given"),
         ({}, {"scale": math.nan}, {}, ValueError, "scale: nan given, expected a finite number"),
         ({}, {"scale": math.inf}, {}, ValueError, "scale: inf given, expected a finite number"),
@@ -159,6 +180,7 @@ OBJ, PROBE, AT = CASE.inputs()
         ({}, {"indices": np.arange(B - 1, dtype="u8")}, {}, ValueError,
          r"indices: shape \(18,\) given, expected \(19,\)"),
         ({}, {"indices": np.zeros((B, 1), "u8")}, {}, ValueError, r"indices: shape \(19, 1\)"),
+        ({}, {"factors": np.ones(3)}, {}, ValueError, r"factors: shape \(3,\) given"),
         ({}, {}, {"kind": "photons"}, ValueError, "kind: 'photons' given, expected intensity"),
         ({}, {}, {"kind": "amplitude"}, TypeError, "array: dtype uint32 given, expected float32"),
         ({}, {}, {"array": np.zeros((B, 16, 16), "u4")[:, ::-1]}, ValueError, "array: .* C-contig"),
@@ -207,13 +229,15 @@ def test_wrong_photons(rates, array, kind, error, message):
 def test_wrong_patches():
     out = np.zeros((B, 16, 16), "c8")
     for changed, message in (
-        ({1: AT[:, :1].copy()}, "positions: columns: 1 given"),
-        ({2: out[:, :8].copy()}, r"out: shape \(19, 8, 16\) given"),
-        ({2: out[:, :0, :0].copy()}, "N: 0 given, expected 8 to 2048"),
-        ({2: unaligned(out)}, "out: data at an unaligned address"),
-        ({3: 0}, "threads: 0 given"),
+        ({1: AT[:, 0, :1].copy()}, "positions: columns: 1 given"),
+        ({2: "dark"}, "boundary: 'dark' given"),
+        ({3: out[:, :8].copy()}, r"out: shape \(19, 8, 16\) given"),
+        ({3: out[:, :0, :0].copy()}, "N: 0 given, expected 8 to 2048"),
+        ({3: unaligned(out)}, "out: data at an unaligned address"),
+        ({4: 0}, "threads: 0 given"),
     ):
-        arguments = [changed.get(i, value) for i, value in enumerate((OBJ, AT, out, 1))]
+        usual = (OBJ, AT[:, 0].copy(), "zero", out, 1)
+        arguments = [changed.get(i, value) for i, value in enumerate(usual)]
         with pytest.raises(ValueError, match=message):
             _core.patches(*arguments)
     for N in (-1, 0, 7, 2049):
@@ -288,14 +312,14 @@ def all_stages(threads):
     calls = []
     for case in (cases.Case(32), cases.Case(62, 2)):
         for weak in (1.0, 1e-20):  # then intensities are subnormal
-            what = exposure(case)
-            what.object = what.object * np.complex64(weak)
-            n = len(what.positions)
+            obj, _, positions = case.inputs()
+            what = exposure(case, object=obj[None] * np.complex64(weak))
+            n = len(positions)
             for kind, dtype in (*KINDS.items(), ("counts", "u2")):
                 to = sink((n, case.N, case.N), kind, dtype)
                 calls.append((_core.frames, (what, counting(n), to, threads), to.array))
             out = np.zeros((n, case.N, case.N), "c8")
-            calls.append((_core.patches, (what.object, what.positions, out, threads), out))
+            calls.append((_core.patches, (what.object, positions, "zero", out, threads), out))
     rng = np.random.default_rng(1)
     for mean in (0.1, 5, 7, 20, 1e3, 1e6, 1e-40):
         for dtype in ("f4", "f8"):

@@ -95,7 +95,8 @@ def test_any(gpu, order, case, monkeypatch):
 def test_records(gpu, N, shared_limit, order):
     """Every kind of result, with pattern numbers in no order, on the GPU or not."""
     gpu.order, gpu.shared_limit = order, shared_limit
-    exposure = Exposure(*cases.Case(N, 2).inputs())
+    obj, probe, positions = cases.Case(N, 2).inputs()
+    exposure = Exposure(obj[None], probe, positions[:, None])
     numbers = np.random.default_rng(5).integers(0, 2**64, 19, np.uint64)
     kinds = {"intensity": "f4", "expected": "f4", "counts": "u4", "amplitude": "f4"}
     for kind, dtype in (*kinds.items(), ("counts", "u2")):

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ptycho_fast.backend import reference
 from ptycho_fast.backend.protocol import Capabilities
-from ptycho_fast.backend.records import Counting, Exposure, Sink
+from ptycho_fast.backend.records import BOUNDARIES, Boundary, Counting, Exposure, Sink
 
 Array = npt.NDArray[Any]
 
@@ -103,46 +104,93 @@ def _plan(N: int) -> tuple[Array, ...] | None:
     )
 
 
-def patches(object: Array, positions: Array, out: Array, threads: int) -> None:
+def patches(object: Array, positions: Array, boundary: Boundary, out: Array, threads: int) -> None:
     """See `protocol.Backend`."""
     kernels, flat, at = _kernels(), _read_only(object), _read_only(positions).reshape(-1, 2)
+    outside = BOUNDARIES.index(boundary)
     _for_each_chunk(
         out,
         threads,
         lambda chunk: kernels.patches(
-            flat, object.shape, at[chunk], out.shape[-1], out[chunk].reshape(-1)
+            flat, object.shape, at[chunk], out.shape[-1], outside, out[chunk].reshape(-1)
         ),
     )
 
 
-def _far_field(exposure: Exposure) -> Callable[[slice, Array], None]:
+def _intensities(exposure: Exposure) -> Callable[[slice, Array], None]:
     """Function that writes the intensities of a slice of patterns."""
+    plan = _plan(exposure.probe.shape[-1])
+    if not (plan and exposure.plain):
+        return lambda chunk, out: _general(exposure.part(chunk), out)
     kernels = _kernels()
-    obj, probe = exposure.object, exposure.probe
+    obj, probe = exposure.object[0], exposure.probe
     modes, N, _ = probe.shape
     flat, illumination = _read_only(obj), _read_only(probe)
-    at, plan = _read_only(exposure.positions).reshape(-1, 2), _plan(N)
+    at, outside = _read_only(exposure.positions).reshape(-1, 2), BOUNDARIES.index(exposure.boundary)
 
     def planned(chunk: slice, out: Array) -> None:
         kernels.intensities(
-            flat, obj.shape, illumination, modes, at[chunk], N, plan, out.reshape(-1)
+            flat, obj.shape, illumination, modes, at[chunk], N, outside, plan, out.reshape(-1)
         )
 
-    def general(chunk: slice, out: Array) -> None:
-        import scipy.fft
+    return planned
 
-        patch, waves = np.empty((N, N), np.complex64), np.empty_like(probe)
-        for b, position in enumerate(at[chunk]):
-            kernels.patches(flat, obj.shape, position[None], N, patch.reshape(-1))
-            # In real numbers: NumPy's product of complex ones rounds as the processor suggests.
-            waves.real = probe.real * patch.real - probe.imag * patch.imag
-            waves.imag = probe.real * patch.imag + probe.imag * patch.real
-            total = np.zeros((N, N), np.float32)
-            for far in scipy.fft.fft2(waves, overwrite_x=True, workers=1):
-                total += far.real**2 + far.imag**2
-            np.multiply(np.fft.fftshift(total), 1 / np.float32(N * N), out=out[b])
 
-    return planned if plan else general
+def _general(exposure: Exposure, out: Array) -> None:
+    """Intensities of any exposure, pattern by pattern, with SciPy's transforms."""
+    import scipy.fft
+
+    n, S = exposure.probe.shape[-1], exposure.positions.shape[1]
+    for b, path in enumerate(exposure.positions):
+        probe, total = _illumination(exposure, b), np.zeros((n, n), np.float32)
+        for position in path:
+            waves = _product(probe, _patch(exposure, 0, position))
+            for number in range(1, len(exposure.object)):
+                waves = _propagated(waves, exposure.between)
+                waves = _product(waves, _patch(exposure, number, position))
+            if exposure.near is None:
+                waves = scipy.fft.fft2(waves, overwrite_x=True, workers=1)
+            else:
+                waves = _propagated(waves, exposure.near)
+            for wave in waves:
+                total += wave.real**2 + wave.imag**2
+        if exposure.near is None:
+            total = np.fft.fftshift(total)
+        mean = total * (1 / np.float32(S * (n * n if exposure.near is None else 1)))
+        if exposure.bin > 1:
+            mean = reference.binned(mean, exposure.bin)
+        out[b] = mean if exposure.spread is None else reference.blurred(mean, exposure.spread)
+
+
+def _illumination(exposure: Exposure, b: int) -> Array:
+    """The modes of pattern b."""
+    if exposure.weights is None:
+        return exposure.probe
+    M, planes = exposure.n_modes, exposure.probe * exposure.weights[b][:, None, None]
+    planes[0] += planes[M:].sum(axis=0)
+    return planes[:M]
+
+
+def _patch(exposure: Exposure, number: int, position: Array) -> Array:
+    """(n, n) of one slice."""
+    out = np.empty((1, *exposure.probe.shape[1:]), np.complex64)
+    patches(exposure.object[number], position[np.newaxis], exposure.boundary, out, 1)
+    return out[0]
+
+
+def _product(waves: Array, factor: Array) -> Array:
+    """In real numbers: NumPy's product of complex ones rounds as the processor suggests."""
+    out = np.empty_like(waves)
+    out.real = waves.real * factor.real - waves.imag * factor.imag
+    out.imag = waves.real * factor.imag + waves.imag * factor.real
+    return out
+
+
+def _propagated(waves: Array, transfer: Any) -> Array:
+    import scipy.fft
+
+    far = scipy.fft.fft2(waves, overwrite_x=True, workers=1)
+    return scipy.fft.ifft2(_product(far, transfer), overwrite_x=True, workers=1)
 
 
 def _count(rates: Array, counting: Counting, out: Array) -> None:
@@ -152,19 +200,27 @@ def _count(rates: Array, counting: Counting, out: Array) -> None:
     _kernels().poisson_counts(flat, counts, np.uint64(counting.seed), _read_only(counting.indices))
 
 
+def _doses(counting: Counting) -> Any:
+    """Expected photons for each unit of intensity: one number, or one for each pattern."""
+    if counting.factors is None:
+        return np.float32(counting.scale**2)
+    doses: Array = counting.scale**2 * counting.factors
+    return doses.astype(np.float32)[:, np.newaxis, np.newaxis]
+
+
 def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`."""
-    far_field = _far_field(exposure)
+    intensities = _intensities(exposure)
 
     def work(chunk: slice) -> None:
         out = sink.array[chunk]
         if sink.kind == "intensity" or counting is None:
-            far_field(chunk, out)
+            intensities(chunk, out)
             return
         rates = out if sink.kind == "expected" else np.empty(out.shape, np.float32)
-        far_field(chunk, rates)
+        intensities(chunk, rates)
         with np.errstate(over="ignore"):  # infinite rates are found by the check that follows
-            rates *= np.float32(counting.scale**2)
+            rates *= _doses(counting.part(chunk))
         if sink.kind == "counts":
             _count(rates, counting.part(chunk), out)
         elif sink.kind == "amplitude":

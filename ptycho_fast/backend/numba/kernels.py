@@ -260,17 +260,24 @@ def _split(x, low, high):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _open_window(obj, H, W, N, position, copy):  # type: ignore[no-untyped-def]
+def _open_window(obj, H, W, N, position, boundary, copy):  # type: ignore[no-untyped-def]
     """The N + 1 by N + 1 taps as (array, offset, stride) and the weights.
 
-    They are read in place, or from a copy with zeros around where they leave the object.
+    They are read in place, or from a copy where they leave the object: with zeros around it, ones
+    (`boundary` 1), or its nearest pixels (2).
     """
     i, u = _split(position[0] - N // 2, -2.0 - N, W + 1.0)
     j, v = _split(position[1] - N // 2, -2.0 - N, H + 1.0)
     weights = np.float32(1 - u), np.float32(u), np.float32(1 - v), np.float32(v)
     if i >= 0 and j >= 0 and i + N < W and j + N < H:
         return obj, j * W + i, W, weights
-    copy[:] = 0
+    if boundary == 2:
+        for r in range(N + 1):
+            row = min(max(j + r, 0), H - 1) * W
+            for c in range(N + 1):
+                copy[r * (N + 1) + c] = obj[row + min(max(i + c, 0), W - 1)]
+        return copy, 0, N + 1, weights
+    copy[:] = boundary
     first, past = max(0, -i), min(N + 1, W - i)
     for r in range(max(0, -j), min(N + 1, H - j)):
         for c in range(first, past):
@@ -285,12 +292,12 @@ def _across(taps, at, weights):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def patches(obj, shape, positions, N, out):  # type: ignore[no-untyped-def]
+def patches(obj, shape, positions, N, boundary, out):  # type: ignore[no-untyped-def]
     """Samples of the flat `obj` around each position, to the flat `out`."""
     H, W = shape
     copy = np.empty((N + 1) ** 2, np.complex64)
     for b in range(len(positions)):
-        taps, first, stride, weights = _open_window(obj, H, W, N, positions[b], copy)
+        taps, first, stride, weights = _open_window(obj, H, W, N, positions[b], boundary, copy)
         for r in range(N):
             for column in range(0, N, 8):
                 c = min(column, N - 8)
@@ -318,7 +325,7 @@ def _exit_wave(taps, first, stride, weights, probe, N, waves):  # type: ignore[n
 
 
 @kernel
-def intensities(obj, shape, probe, modes, positions, N, plan, out):  # type: ignore[no-untyped-def]
+def intensities(obj, shape, probe, modes, positions, N, boundary, plan, out):  # type: ignore[no-untyped-def]
     """Far-field intensities around each position, to the flat `out`."""
     H, W = shape
     radices, cosines, sines, position_of_pixel, pixel_of_position = plan
@@ -328,7 +335,7 @@ def intensities(obj, shape, probe, modes, positions, N, plan, out):  # type: ign
     waves, far = np.empty(size, np.float32), np.empty(size, np.float32)
     total = np.empty(size if modes > 1 else 0, np.float32)
     for b in range(len(positions)):
-        taps, first, stride, weights = _open_window(obj, H, W, N, positions[b], copy)
+        taps, first, stride, weights = _open_window(obj, H, W, N, positions[b], boundary, copy)
         for m in range(modes):
             _exit_wave(taps, first, stride, weights, probe[m * N * N :], N, waves)
             _transform_rows(waves, N, radices, cosines, sines)

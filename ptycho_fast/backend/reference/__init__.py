@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast.backend.protocol import Capabilities
-from ptycho_fast.backend.records import Counting, Exposure, Sink
+from ptycho_fast.backend.records import Boundary, Counting, Exposure, Sink
 from ptycho_fast.backend.reference.poisson import counts as photons_of
 
 Array = npt.NDArray[Any]
@@ -35,19 +35,18 @@ def resident(array: Array) -> Array:
     return array
 
 
-def patch(obj: Array, position: Array, N: int) -> Array:
-    """(N, N) complex128: bilinear samples of `obj` around a position [x, y], zero outside."""
+def patch(obj: Array, position: Array, N: int, boundary: Boundary = "zero") -> Array:
+    """(N, N) complex128: bilinear samples of `obj` (H, W) around a position [x, y]."""
     corner = np.asarray(position, np.float64) - N // 2
     H, W = obj.shape
     corner = np.clip(corner, -N - 2, [W + 1, H + 1])  # far outside is just outside
     i, j = np.floor(corner).astype(np.int64)
     u, v = corner - np.floor(corner)
-    taps = np.zeros((N + 1, N + 1), np.complex128)
-    rows, columns = slice(max(0, -j), min(N + 1, H - j)), slice(max(0, -i), min(N + 1, W - i))
-    if rows.start < rows.stop and columns.start < columns.stop:
-        taps[rows, columns] = obj[
-            j + rows.start : j + rows.stop, i + columns.start : i + columns.stop
-        ]
+    rows, columns = j + np.arange(N + 1)[:, None], i + np.arange(N + 1)
+    taps = obj[rows.clip(0, H - 1), columns.clip(0, W - 1)].astype(np.complex128)
+    if boundary != "edge":
+        inside = (rows >= 0) & (rows < H) & (columns >= 0) & (columns < W)
+        taps[~inside] = 1 if boundary == "vacuum" else 0
     return (
         (1 - u) * (1 - v) * taps[:-1, :-1]
         + u * (1 - v) * taps[:-1, 1:]
@@ -56,9 +55,23 @@ def patch(obj: Array, position: Array, N: int) -> Array:
     )
 
 
+def illumination(probe: Array, modes: int, weights: Array | None) -> Array:
+    """(M, N, N) complex128: the modes of one pattern, eigenprobes added to the first."""
+    planes = probe.astype(np.complex128)
+    if weights is not None:
+        planes *= weights.astype(np.float64)[:, None, None]
+        planes[0] += planes[modes:].sum(axis=0)
+    return planes[:modes]
+
+
 def exit_wave(probe: Array, patch: Array) -> Array:
     """(M, N, N) complex128: one wave for each probe mode."""
     return probe.astype(np.complex128) * patch
+
+
+def propagated(waves: Array, transfer: Any) -> Array:
+    """(M, N, N) complex128: the waves in another plane."""
+    return np.fft.ifft2(transfer.astype(np.complex128) * np.fft.fft2(waves))
 
 
 def far_field(exit_wave: Array) -> Array:
@@ -68,13 +81,61 @@ def far_field(exit_wave: Array) -> Array:
 
 def intensity(far_field: Array) -> Array:
     """(N, N) float64: modes summed, zero frequency at (N//2, N//2)."""
-    return np.fft.fftshift((far_field.real**2 + far_field.imag**2).sum(axis=0))
+    return np.fft.fftshift(image(far_field))
 
 
-def expected_photons(intensity: Array, scale: float) -> Array:
+def image(waves: Array) -> Array:
+    """(N, N) float64: modes summed, in the order of the waves."""
+    return np.asarray((waves.real**2 + waves.imag**2).sum(axis=0))
+
+
+def binned(intensity: Array, q: int) -> Array:
+    """(N, N) from (q N, q N): q pixels make one; of q + 1, the outer two count half."""
+    n = len(intensity)
+    first = n // 2 - n // q // 2 * q - q // 2
+    weights = np.ones(q) if q % 2 else np.r_[0.5, np.ones(q - 1), 0.5]
+    places = (first + q * np.arange(n // q)[:, None] + np.arange(len(weights))) % n
+    along_rows = np.einsum("t,itc->ic", weights, intensity[places])
+    return np.einsum("t,rit->ri", weights, along_rows[:, places])
+
+
+def blurred(intensity: Array, half: Array) -> Array:
+    """(N, N): convolved along both axes, periodically, with a symmetric kernel."""
+    for axis in (0, 1):
+        whole = half[0] * intensity
+        for r, weight in enumerate(half[1:].astype(np.float64), 1):
+            whole = whole + weight * (
+                np.roll(intensity, r, axis=axis) + np.roll(intensity, -r, axis=axis)
+            )
+        intensity = whole
+    return intensity
+
+
+def detected(exposure: Exposure, b: int) -> Array:
+    """(N, N) float64: intensity of pattern b, the mean over its sub-exposures."""
+    n = exposure.probe.shape[-1]
+    weights = None if exposure.weights is None else exposure.weights[b]
+    probe = illumination(exposure.probe, exposure.n_modes, weights)
+    total = np.zeros((n, n))
+    for position in exposure.positions[b]:
+        waves = exit_wave(probe, patch(exposure.object[0], position, n, exposure.boundary))
+        for one in exposure.object[1:]:
+            waves = propagated(waves, exposure.between)
+            waves = exit_wave(waves, patch(one, position, n, exposure.boundary))
+        if exposure.near is None:
+            total += intensity(far_field(waves))
+        else:
+            total += image(propagated(waves, exposure.near))
+    mean = total / exposure.positions.shape[1]
+    if exposure.bin > 1:
+        mean = binned(mean, exposure.bin)
+    return mean if exposure.spread is None else blurred(mean, exposure.spread)
+
+
+def expected_photons(intensity: Array, scale: float, factor: float = 1.0) -> Array:
     """Float32 photons per pixel, from float32 intensities, as the conventions say."""
     with np.errstate(over="ignore"):  # infinite rates are found by the check that follows
-        return np.float32(scale**2) * intensity.astype(np.float32)
+        return np.float32(scale**2 * factor) * intensity.astype(np.float32)
 
 
 def amplitude(counts: Array, scale: float) -> Array:
@@ -82,25 +143,24 @@ def amplitude(counts: Array, scale: float) -> Array:
     return (np.sqrt(counts.astype(np.float64)) / scale).astype(np.float32)
 
 
-def patches(object: Array, positions: Array, out: Array, threads: int) -> None:
+def patches(object: Array, positions: Array, boundary: Boundary, out: Array, threads: int) -> None:
     """See `protocol.Backend`."""
     for b, position in enumerate(positions):
-        out[b] = patch(object, position, out.shape[-1])
+        out[b] = patch(object, position, out.shape[-1], boundary)
 
 
 def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`."""
-    N = exposure.probe.shape[-1]
-    for b, position in enumerate(exposure.positions):
-        psi = exit_wave(exposure.probe, patch(exposure.object, position, N))
-        sink.array[b] = _observed(intensity(far_field(psi)), counting, sink, b)
+    for b in range(len(sink.array)):
+        sink.array[b] = _observed(detected(exposure, b), counting, sink, b)
 
 
 def _observed(intensity: Array, counting: Counting | None, sink: Sink, b: int) -> Array:
     """One pattern, as the sink wants it."""
     if sink.kind == "intensity" or counting is None:
         return intensity
-    expected = expected_photons(intensity, counting.scale)
+    factor = 1.0 if counting.factors is None else float(counting.factors[b])
+    expected = expected_photons(intensity, counting.scale, factor)
     if sink.kind == "expected":
         return expected
     counts = photons_of(expected, counting.seed, int(counting.indices[b]))
