@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast import checks, objects, probes, scaling, scans
+from ptycho_fast import checks, objects, optics, probes, scaling, scans
 from ptycho_fast.backend import host_arrays
 from ptycho_fast.dose.energy import pattern_energies
 from ptycho_fast.progress import StageClock
@@ -107,14 +107,20 @@ def make_experiment(
     """
     clock = clock or StageClock()
     scenario.require_runnable()
+    seeds = scenario.seeds
+    geometry = optics.make_geometry(scenario.N, **dict(scenario.optics.items()))
     with clock.stage("object"):
-        obj = objects.make_object(scenario.object, scenario.seeds.object, given=object)
+        obj = objects.make_object(scenario.object, seeds.object, geometry=geometry, given=object)
         obj = host_arrays.as_object(obj)
     with clock.stage("probe"):
-        modes = host_arrays.as_probe(probes.make_probe(scenario.probe, scenario.N, given=probe))
+        modes = probes.make_probe(
+            scenario.probe, scenario.N, geometry=geometry, seed=seeds.probe, given=probe
+        )
+        modes = host_arrays.as_probe(modes)
     with clock.stage("scan"):
-        seed = scenario.seeds.scan
-        scan = scans.make_scan(scenario.scan, obj.shape, seed, given=positions)
+        scan = scans.make_scan(
+            scenario.scan, obj.shape, seeds.scan, geometry=geometry, given=positions
+        )
         xy = scan.positions
     with clock.stage("intensity scale"):
         energies = pattern_energies(obj, modes, xy)

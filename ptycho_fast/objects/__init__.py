@@ -11,12 +11,17 @@ import numpy.typing as npt
 
 from ptycho_fast import checks
 from ptycho_fast.kinds import Kinds, fingerprint
+from ptycho_fast.optics import Geometry
 
 KINDS = Kinds("object", __name__, first="lines")
 
 
 def make_object(
-    spec: Any, seed: int, *, given: npt.ArrayLike | None = None
+    spec: Any,
+    seed: int,
+    *,
+    geometry: Geometry | None = None,
+    given: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.complex64]:
     """Make the object that a scenario describes.
 
@@ -26,6 +31,8 @@ def make_object(
         The table ``[object]``: ``kind``, and the keys of that kind as attributes.
     seed : int
         Seed of the draw; kinds that draw nothing ignore it.
+    geometry : Geometry, optional
+        Energy and sizes of pixels, for kinds in physical units.
     given : (H, W) array, optional
         The array of the kind "given".
 
@@ -50,7 +57,7 @@ def make_object(
     (392, 392)
     """
     array = None if given is None else as_object(given)
-    return KINDS.make(spec, seed=seed, array=array)
+    return KINDS.make(spec, seed=seed, array=array, geometry=geometry)
 
 
 def keys_of_given(obj: npt.ArrayLike) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ptycho_fast import checks
 from ptycho_fast.formats.numpy_files import to_complex64
 from ptycho_fast.keys import Key, declared_by
 from ptycho_fast.kinds import Kinds, fingerprint
+from ptycho_fast.optics import Geometry
 
 KINDS = Kinds("probe", __name__, first="ideal_disk")
 
@@ -159,7 +160,12 @@ COMMON = declared_by(finished)
 
 
 def make_probe(
-    spec: Any, N: int, *, given: npt.ArrayLike | None = None
+    spec: Any,
+    N: int,
+    *,
+    geometry: Geometry | None = None,
+    seed: int = 0,
+    given: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.complex64]:
     """Make the probe that a scenario describes.
 
@@ -170,6 +176,10 @@ def make_probe(
         attributes.
     N : int
         Side, pixels.
+    geometry : Geometry, optional
+        Energy, distances and sizes of pixels, for kinds in physical units.
+    seed : int
+        Seed of the draw; kinds that draw nothing ignore it.
     given : (N, N) or (M, N, N) array, optional
         The array of the kind "given".
 
@@ -194,7 +204,7 @@ def make_probe(
     (64, 64)
     """
     array = None if given is None else as_probe(given)
-    probe = KINDS.make(spec, N=N, array=array)
+    probe = KINDS.make(spec, N=N, array=array, geometry=geometry, seed=seed)
     return finished(probe, **{name: getattr(spec, name) for name in COMMON})
 
 

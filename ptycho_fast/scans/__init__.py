@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ptycho_fast import checks
 from ptycho_fast.keys import declared_by
 from ptycho_fast.kinds import Kinds, fingerprint
+from ptycho_fast.optics import Geometry
 
 from .path import ScanPath, check_inside, finished
 
@@ -27,7 +28,7 @@ def make_scan(
     shape: tuple[int, int],
     seed: int,
     *,
-    geometry: Any = None,
+    geometry: Geometry | None = None,
     given: npt.ArrayLike | None = None,
 ) -> ScanPath:
     """Make the scan that a scenario describes.

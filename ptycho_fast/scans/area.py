@@ -1,6 +1,6 @@
 """Where the positions of a scan may be, and how a pattern of any kind is put there."""
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +8,7 @@ import numpy.typing as npt
 from ptycho_fast import checks
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.keys import Key, wrong
+from ptycho_fast.optics import Geometry
 
 NPatterns = Annotated[
     int,
@@ -110,7 +111,7 @@ def placed(
     *,
     step: float | None,
     step_m: float | None,
-    geometry: Any,
+    geometry: Geometry | None,
     extent: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float64]:
     """Put a pattern of step 1 around the centre of an area.
@@ -168,7 +169,7 @@ def placed(
     return np.clip(area.centre + wanted * pattern, area.low, area.high)
 
 
-def _in_pixels(step: float | None, step_m: float | None, geometry: Any) -> float | None:
+def _in_pixels(step: float | None, step_m: float | None, geometry: Geometry | None) -> float | None:
     if step_m is not None:
         if step is not None:
             raise wrong("scan.step_m", step_m, "nothing beside scan.step")
@@ -181,7 +182,7 @@ def _in_pixels(step: float | None, step_m: float | None, geometry: Any) -> float
     return float(step)
 
 
-def pixel_size(geometry: Any, wanted_by: str) -> float:
+def pixel_size(geometry: Geometry | None, wanted_by: str) -> float:
     """Size of an object pixel, metres.
 
     Raises

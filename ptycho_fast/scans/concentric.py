@@ -1,7 +1,7 @@
 """Rings of positions around the middle."""
 
 import math
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ import numpy.typing as npt
 from ptycho_fast import checks
 from ptycho_fast.keys import Key
 from ptycho_fast.kinds import kind
+from ptycho_fast.optics import Geometry
 
 from .area import Buffer, NPatterns, Step, StepM, inside, placed
 
@@ -16,7 +17,7 @@ from .area import Buffer, NPatterns, Step, StepM, inside, placed
 @kind("concentric")
 def concentric(
     shape: tuple[int, int],
-    geometry: Any = None,
+    geometry: Geometry | None = None,
     *,
     n_patterns: NPatterns = 1024,
     buffer: Buffer = 10.0,

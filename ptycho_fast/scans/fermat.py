@@ -1,13 +1,13 @@
 """Fermat spiral: points of equal density without a period."""
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
 from ptycho_fast.kinds import kind
+from ptycho_fast.optics import Geometry
 
 from .area import Buffer, NPatterns, Step, StepM, inside, placed
 
@@ -17,7 +17,7 @@ GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))  # 137.508 degrees
 @kind("fermat")
 def fermat(
     shape: tuple[int, int],
-    geometry: Any = None,
+    geometry: Geometry | None = None,
     *,
     n_patterns: NPatterns = 1024,
     buffer: Buffer = 10.0,

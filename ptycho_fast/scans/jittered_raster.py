@@ -1,6 +1,6 @@
 """A raster whose positions are moved at random, on purpose: the user knows where they are."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +8,7 @@ import numpy.typing as npt
 from ptycho_fast import checks
 from ptycho_fast.keys import Key
 from ptycho_fast.kinds import kind
+from ptycho_fast.optics import Geometry
 from ptycho_fast.rng import generator
 
 from .area import Buffer, NPatterns, Step, StepM, inside, placed
@@ -21,7 +22,7 @@ _CUT = 3.0  # normal offsets end here, standard deviations
 def jittered_raster(
     shape: tuple[int, int],
     seed: int,
-    geometry: Any = None,
+    geometry: Geometry | None = None,
     *,
     n_patterns: NPatterns = 1024,
     buffer: Buffer = 10.0,

@@ -1,6 +1,6 @@
 """Rows of positions, each in the same direction."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +8,7 @@ import numpy.typing as npt
 from ptycho_fast import checks
 from ptycho_fast.keys import Key, wrong
 from ptycho_fast.kinds import kind
+from ptycho_fast.optics import Geometry
 
 from .area import Area, Buffer, NPatterns, Step, StepM, inside, placed
 
@@ -20,7 +21,7 @@ Columns = Annotated[
 @kind("raster")
 def raster(
     shape: tuple[int, int],
-    geometry: Any = None,
+    geometry: Geometry | None = None,
     *,
     n_patterns: NPatterns = 1024,
     buffer: Buffer = 10.0,

@@ -1,11 +1,10 @@
 """Rows of positions, each in the direction opposite to the one before."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast.kinds import kind
+from ptycho_fast.optics import Geometry
 
 from .area import Buffer, NPatterns, Step, StepM, inside, placed
 from .raster import Columns, centred, grid
@@ -14,7 +13,7 @@ from .raster import Columns, centred, grid
 @kind("snake")
 def snake(
     shape: tuple[int, int],
-    geometry: Any = None,
+    geometry: Geometry | None = None,
     *,
     n_patterns: NPatterns = 1024,
     buffer: Buffer = 10.0,

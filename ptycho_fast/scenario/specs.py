@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from ptycho_fast import detector, objects, probes, scans
+from ptycho_fast import detector, objects, optics, probes, scans
 from ptycho_fast.keys import Declared, Key
 from ptycho_fast.kinds import Kinds
 
@@ -12,6 +12,18 @@ from .tables import FixedTable, KindTable, OpenTable
 
 _UINT32_MAX = 2**32 - 1
 _UINT64_MAX = 2**64 - 1
+
+
+class OpticsSpec(OpenTable):
+    """Wavelength, distances and sizes of pixels, in SI units; all may be left out."""
+
+    __slots__ = ()
+    _path: ClassVar[str] = "optics."
+
+    @classmethod
+    def known(cls) -> dict[str, Declared]:
+        """Every key, by name."""
+        return optics.KEYS
 
 
 class ObjectSpec(KindTable):
@@ -82,6 +94,11 @@ class SeedSpec(FixedTable):
         int, Key("seed of the photon noise", ge=0, le=_UINT64_MAX, synonyms=("seed",))
     ] = 42
     groups: Annotated[int, Key("seed of the grouping", ge=0, le=_UINT64_MAX)] = 42
+    probe: Annotated[int, Key("seed of what varies in the probe", ge=0, le=_UINT64_MAX)] = 42
+    detector: Annotated[
+        int, Key("seed of bad pixels and of the detector's noise", ge=0, le=_UINT64_MAX)
+    ] = 42
+    campaign: Annotated[int, Key("seed of what a campaign draws", ge=0, le=_UINT64_MAX)] = 42
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from .specs import (
     DoseSpec,
     GroupSpec,
     ObjectSpec,
+    OpticsSpec,
     ProbeSpec,
     ScanSpec,
     SeedSpec,
@@ -77,6 +78,7 @@ class Scenario(FixedTable):
         bool,
         Key("whether photons are drawn; false gives noise-free intensities", synonyms=("poisson",)),
     ] = True
+    optics: OpticsSpec = field(default_factory=OpticsSpec)
     object: ObjectSpec = field(default_factory=ObjectSpec)
     probe: ProbeSpec = field(default_factory=ProbeSpec)
     scan: ScanSpec = field(default_factory=ScanSpec)
