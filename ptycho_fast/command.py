@@ -28,6 +28,7 @@ _DIRECT = {
     "--object-size": ("object.size", int, "side of the object, pixels"),
     "--object-file": ("object.file", str, "object from an .npz (objectGuess) or .npy"),
     "--probe-file": ("probe.file", str, "probe from an .npz (probeGuess) or .npy"),
+    "--scan-file": ("scan.file", str, "positions from a CSV, TXT, .npz, .npy or HDF5 file"),
     "--seed": ("seeds.photons", int, "seed of the photon noise"),
 }
 
@@ -242,7 +243,7 @@ def scenario_of(options: argparse.Namespace) -> Scenario:
         There is no such scenario, or it cannot be simulated.
     """
     changes = dict(parse_assignment(text) for text in options.set) | given_keys(options)
-    for table in ("object", "probe"):
+    for table in ("object", "probe", "scan"):
         if f"{table}.file" in changes:
             changes.setdefault(f"{table}.kind", "file")
     scenario = resolve(options.scenario, changes, options.config)

@@ -59,7 +59,7 @@ class Needs:
         save : dict
             Options of `Dataset.save`.
         """
-        n_patterns = getattr(scenario.scan, "n_patterns", 0)
+        n_patterns = scenario.scan.n_patterns or 0  # a file is not opened yet
         side = getattr(scenario.object, "size", 0)
         return cls._of(n_patterns, scenario.N, (side, side), _DRAWN_PIXEL, out, save)
 

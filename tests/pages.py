@@ -68,6 +68,15 @@ SETUP = {
         probe = np.ones((32, 32), np.complex64)
         positions = rng.uniform(20, 60, (5, 2))
     """,
+    "docs/scans.md": """
+        import h5py
+        import numpy as np
+
+        xy = np.random.default_rng(0).uniform(60, 300, (60, 2))
+        np.savetxt("positions.csv", xy, delimiter=",", header="x, y")
+        with h5py.File("stage.h5", "w") as file:
+            file["entry/positions"] = np.column_stack([xy, xy[:, 0]]) * 0.1
+    """,
     "docs/ptychopinn.md": """
         import numpy as np
 
@@ -82,7 +91,7 @@ SETUP = {
         )
     """,
 }
-TOML_FILES = {"README.md": "mine.toml"}
+TOML_FILES = {"README.md": "mine.toml", "docs/scans.md": "stage.toml"}
 
 # Lines of the command's summary whose numbers are the same on every machine.
 SAME_EVERYWHERE = (

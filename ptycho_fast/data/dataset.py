@@ -361,7 +361,7 @@ def _contradiction(scenario: Scenario, n_patterns: int, N: int) -> str:
     """What the scenario says otherwise than the arrays; empty if they agree."""
     if scenario.N != N:
         return f"scenario N: {scenario.N} given, expected {N}, the side of the patterns"
-    if scenario.scan.n_patterns != n_patterns:
+    if scenario.scan.n_patterns not in (None, n_patterns):
         return (
             f"scenario scan.n_patterns: {scenario.scan.n_patterns} given, expected {n_patterns}, "
             "the number of patterns"

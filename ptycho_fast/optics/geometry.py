@@ -257,6 +257,4 @@ def _agree(key: str, given: float, follows: float | None, whence: str) -> None:
     for power in (3, 6, 9, 10, 12):
         if any(math.isclose(ratio, 10.0**exponent, rel_tol=0.2) for exponent in (power, -power)):
             hint = f"; it is about 1e{power if ratio > 1 else -power} times that: a slip of units?"
-    raise wrong(
-        f"optics.{key}", given, f"{follows:.6g}, {whence}, or one of them left out{hint}"
-    )
+    raise wrong(f"optics.{key}", given, f"{follows:.6g}, {whence}, or one of them left out{hint}")

@@ -56,6 +56,8 @@ def _checks(scenario: "Scenario") -> Iterator[_Check]:
 
 
 def _group_checks(scenario: "Scenario") -> Iterator[_Check]:
+    if scenario.scan.n_patterns is None:  # known when the file is read
+        return
     sizes = scenario.split.sizes(scenario.scan.n_patterns)
     for part, available in zip(("train", "test"), sizes, strict=True):
         yield (

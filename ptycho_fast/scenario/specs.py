@@ -50,7 +50,7 @@ class ScanSpec(KindTable):
     _path: ClassVar[str] = "scan."
     kinds: ClassVar[Kinds] = scans.KINDS
     common: ClassVar[Mapping[str, Declared]] = scans.COMMON
-    n_patterns: int  # every kind of scan has it
+    n_patterns: int | None  # every kind of scan has it; None: as many as there are in a file
 
 
 class DetectorSpec(OpenTable):

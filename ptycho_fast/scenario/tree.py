@@ -370,7 +370,10 @@ class Scenario(FixedTable):
             return table.accepted()
         if not isinstance(kind, str) or kind == old.kind or kind not in table.kinds:
             return set()
-        return table.accepted() - set(table.keys_of(table.kinds[kind]))
+        # A key that may be left out in one kind alone has another meaning there.
+        before, after = (table.keys_of(table.kinds[k]) for k in (old.kind, kind))
+        same = {n for n in before.keys() & after.keys() if before[n].optional == after[n].optional}
+        return table.accepted() - same
 
 
 def _migrated(flat: dict[str, Any]) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def test_the_kinds_that_there_are():
         "random",
         "concentric",
         "fermat",
+        "file",
         "jittered_raster",
         "lissajous",
         "raster",

@@ -586,7 +586,7 @@ def test_error_survives_pickling():
         ("probe.nphotons", "dose.nphotons"),
         ("n", "N or scan.n_patterns"),
         ("grid_size", "gridsize"),
-        ("file", "object.file or probe.file"),
+        ("file", "object.file or probe.file or scan.file"),
         ("seed.photons", "seeds.photons or dose.nphotons"),
         ("defocus", "probe.curvature"),
         ("probe.defocus", "probe.curvature"),

@@ -1,0 +1,140 @@
+"""Positions read from a file."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ptycho_fast import checks
+from ptycho_fast.errors import ScenarioError
+from ptycho_fast.formats.columns import read_columns
+from ptycho_fast.keys import Key, wrong
+from ptycho_fast.kinds import kind
+from ptycho_fast.optics import Geometry
+
+from .area import pixel_size
+
+Unit = Literal["pixel", "m", "mm", "um", "nm"]
+_METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "nm": 1e-9}
+_SMALL = 1e-2  # pixels; a whole scan within it is one in metres
+
+
+@kind("file")
+def from_file(
+    shape: tuple[int, int],
+    geometry: Geometry | None = None,
+    *,
+    file: Annotated[
+        str,
+        Key(
+            "path of a text (CSV, TXT), .npz, .npy or HDF5 file with columns x and y",
+            synonyms=("path", "filename"),
+        ),
+    ],
+    x_column: Annotated[
+        str | None,
+        Key(
+            "name of the column of x, or its number from 0 in quotes; without it, a column with a "
+            "usual name such as x or xcoords, or the first",
+            synonyms=("columns",),
+        ),
+    ] = None,
+    y_column: Annotated[str | None, Key("the same of y; without it, the second")] = None,
+    dataset: Annotated[
+        str | None,
+        Key("array (B, C) in a NumPy or HDF5 file whose columns are x and y", synonyms=("array",)),
+    ] = None,
+    unit: Annotated[
+        Unit, Key("unit in the file; all but pixel need the size of an object pixel")
+    ] = "pixel",
+    place: Annotated[
+        Literal["as_is", "zero_centred", "centred"],
+        Key(
+            "as in the file; or moved so that its (0, 0), or the middle of the scan, is the middle "
+            "of the object",
+            synonyms=("origin", "centre", "offset"),
+        ),
+    ] = "as_is",
+    n_patterns: Annotated[
+        int | None, Key("take the first so many rows; without it, all", ge=1)
+    ] = None,
+) -> npt.NDArray[np.float64]:
+    r"""Read from a file: CSV, TXT, NumPy or HDF5, in pixels or metres.
+
+    Positions may be beyond the object; ``scan.boundary`` decides what is there.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns ``(H, W)`` of the object.
+    geometry : Geometry, optional
+        Has the size of an object pixel.
+    file : str or path-like
+        The file; its content decides what it is. See `formats.columns.read_columns`.
+    x_column, y_column, dataset : str, optional
+        Where x and y are.
+    unit : {"pixel", "m", "mm", "um", "nm"}
+        Unit in the file.
+    place : {"as_is", "zero_centred", "centred"}
+        What is added to all positions: nothing, the middle of the object ``(W/2, H/2)``, or what
+        brings the middle of the range of x and of y there.
+    n_patterns : int, optional
+        Rows to take, from the first.
+
+    Returns
+    -------
+    (B, 2) float64
+        ``[x, y]``, object pixels.
+
+    Raises
+    ------
+    ScenarioError
+        A column is missing, there are fewer rows than `n_patterns`, no position is on the object,
+        the unit cannot be right, or the size of an object pixel is not known.
+    OSError, RuntimeError, ValueError
+        As `formats.columns.read_columns`.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "scan.txt"
+    >>> _ = path.write_text("# x_um y_um\n-1.0 0.0\n1.0 0.5\n")
+    >>> from ptycho_fast.optics import make_geometry
+    >>> geometry = make_geometry(64, object_pixel_m=1e-7)
+    >>> from_file((80, 100), geometry, file=str(path), unit="um", place="zero_centred").round(9)
+    array([[40., 40.],
+           [60., 45.]])
+    """
+    keys = ("scan.x_column", "scan.y_column", "scan.dataset")
+    found = read_columns(file, (x_column, y_column), array=dataset, keys=keys)
+    if n_patterns is not None:
+        wanted = checks.count(n_patterns, "n_patterns")
+        if wanted > len(found):
+            expected = f"at most {len(found)}, the number of rows in {file}"
+            raise wrong("scan.n_patterns", n_patterns, expected)
+        found = found[:wanted]
+    checks.choice(unit, "unit", ("pixel", *_METRES))
+    spread = float(np.ptp(found, axis=0).max())
+    if unit == "pixel" and 0 < spread < _SMALL:
+        raise wrong(
+            "scan.unit",
+            unit,
+            f"m, mm, um or nm: all positions in {file} lie within {spread:.3g} pixels",
+        )
+    if unit != "pixel":
+        found = found * (_METRES[unit] / pixel_size(geometry, f"scan.unit = {unit!r}"))
+    high = np.array([shape[1], shape[0]], dtype=np.float64)
+    checks.choice(place, "place", ("as_is", "zero_centred", "centred"))
+    if place == "zero_centred":
+        found = found + high / 2
+    elif place == "centred":
+        found = found + (high / 2 - (found.min(axis=0) + found.max(axis=0)) / 2)
+    if not ((found >= 0) & (found < high)).all(axis=1).any():
+        x, y = zip(found.min(axis=0), found.max(axis=0), strict=True)
+        raise ScenarioError(
+            f"scan.file: no position of {file} is on the object of {shape[0]} x {shape[1]} pixels "
+            f"(x is {x[0]:.6g} to {x[1]:.6g} pixels, y {y[0]:.6g} to {y[1]:.6g}), expected one at "
+            'least; scan.place = "centred" moves them to its middle, scan.unit tells their unit',
+            key="scan.file",
+        )
+    return found
