@@ -184,7 +184,7 @@ def test_refusals_of_other_files(tmp_path):
         ({"a": XY[:, 0]}, {}, r"shape \(3,\) given, expected \(B, C\)"),
         ({"x": XY[:, 0], "y": XY[1:, 0]}, {}, r"x of shape \(3,\) and y of shape \(2,\) given"),
         ({"x": XY, "y": XY}, {}, r"x of shape \(3, 2\) and y"),
-        ({"a": XY + 0j}, {}, r"complex128 array of shape \(3, 2\) given, expected real numbers"),
+        ({"a": XY + 0j}, {}, r"complex128 array of shape \(3,\) given, expected real numbers"),
         ({"a": XY[:0]}, {}, "no rows of numbers"),
     ):
         np.savez(path, **arrays)
