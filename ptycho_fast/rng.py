@@ -23,6 +23,10 @@ STREAMS = {
     "scan": 5,
     "scan_jitter": 6,
     "scan_drift": 7,
+    "detector_dead_time": 32,
+    "detector_dark_counts": 33,
+    "detector_readout_noise": 34,
+    "detector_defects": 35,
 }
 
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -157,6 +161,46 @@ def photon_uniforms(seed: int, pattern: int, n_pixels: int) -> npt.NDArray[np.fl
     words = philox4x32(counter, _key(seed)).reshape(-1, 16, 2, 2)  # 32 pixels, block, half, word
     in_pixel_order = words.transpose(0, 2, 1, 3).reshape(-1, 2)[:n_pixels]
     return _open_unit(in_pixel_order[:, 0], in_pixel_order[:, 1])
+
+
+def pixel_words(seed: int, stream: str, pattern: int, n_pixels: int) -> npt.NDArray[np.uint32]:
+    """Random words of 32 bits, one for each pixel of a pattern, for the parts of a detector.
+
+    Pixel ``p`` takes word ``(p // 8) % 4`` of counter ``((p // 32) * 8 + p % 8, STREAMS[stream],
+    pattern)``: 8 blocks in a row serve 32 pixels.
+
+    Parameters
+    ----------
+    seed, pattern : int
+        0 to 2**64 - 1.
+    stream : str
+        A key of `STREAMS` that begins with ``"detector"``.
+    n_pixels : int
+        Number of pixels.
+
+    Returns
+    -------
+    (n_pixels,) uint32
+        By flat pixel index.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `seed` or `stream` is not as above.
+
+    Examples
+    --------
+    >>> words = pixel_words(7, "detector_readout_noise", 3, 100)
+    >>> bool((words[:10] == pixel_words(7, "detector_readout_noise", 3, 10)).all())
+    True
+    """
+    checks.choice(stream, "stream", [name for name in STREAMS if name.startswith("detector")])
+    n_blocks = -(-n_pixels // 32) * 8
+    counter = np.empty((n_blocks, 4), dtype=np.uint64)
+    counter[:, 0] = np.arange(n_blocks)
+    counter[:, 1:] = STREAMS[stream], pattern & 0xFFFFFFFF, pattern >> 32
+    words = philox4x32(counter, _key(seed)).reshape(-1, 8, 4)  # 32 pixels, block, word
+    return words.transpose(0, 2, 1).reshape(-1)[:n_pixels]
 
 
 def legacy_generator(seed: int) -> np.random.RandomState:

@@ -24,7 +24,7 @@ from ptycho_fast.limits import (
 )
 from ptycho_fast.progress import StageClock
 from ptycho_fast.rounding import default_rounding
-from ptycho_fast.scenario import DetectorSpec, Scenario
+from ptycho_fast.scenario import Scenario
 from ptycho_fast.threads import granted, thread_count
 
 
@@ -126,8 +126,11 @@ class Simulator:
         )
         bound = intensity_bound(every, checks.largest_part(experiment.object))
         self._suspects = self._bright_patterns(bound) if self.noise else None
-        self._kind: SinkKind = "counts" if self.noise else "intensity"
-        self._detects = self.scenario.detector != DetectorSpec()
+        self._detector = detector.response(
+            self.scenario.detector, experiment.N, seed=self.scenario.seeds.detector
+        )
+        counted: SinkKind = "counts" if self._detector is None else "signal"
+        self._kind: SinkKind = counted if self.noise else "intensity"
         self._resident: dict[str, Array] = {}
 
     def __len__(self) -> int:
@@ -229,13 +232,10 @@ class Simulator:
         (n, N, N) float32
             ``sqrt(counts) / s``, or ``sqrt(intensity)`` without noise, rounded once from float64.
         """
-        if self.noise and not self._detects:
+        if self.noise:
             return self._made(first, last, "amplitude", epoch, None, on_gpu)
         frames = self._made(first, last, self._kind, epoch, None, on_gpu)
-        root = np.sqrt(frames, dtype=np.float64)
-        if self.noise:
-            root /= self.experiment.intensity_scale
-        return root.astype(np.float32)
+        return np.sqrt(frames, dtype=np.float64).astype(np.float32)
 
     @overload
     def expected(self, first: int, last: int, *, out: Any = None, on_gpu: bool = False) -> Any: ...
@@ -362,7 +362,8 @@ class Simulator:
     def _counting(self, indices: npt.NDArray[np.int64], epoch: int) -> Counting:
         numbers = indices.astype(np.uint64) + np.uint64(epoch * self.n_patterns)
         scenario = self.scenario
-        return Counting(self.experiment.intensity_scale, scenario.seeds.photons, numbers)
+        scale, seed = self.experiment.intensity_scale, scenario.seeds.photons
+        return Counting(scale, seed, numbers, detector=self._detector)
 
     @contextmanager
     def _at_work(self, exposure: Exposure) -> Iterator[int]:
@@ -391,25 +392,24 @@ class Simulator:
         epoch = checks.integer(epoch, "epoch", 0, last_epoch)
         exposure, counting = self._exposure(indices), self._counting(indices, epoch)
         gate: Gate = gpu_arrays if on_gpu else host_arrays
-        dtype = np.uint32 if kind == "counts" else np.float32
+        dtype = self._dtype(kind)
         with self._backend.place(self._device):
             e = self.experiment
             inputs = () if on_gpu else (e.object, e.probe, e.positions)
             out = gate.output(out, exposure.shape, dtype, inputs)
             if not len(indices):
                 return out
-        if kind in ("counts", "amplitude"):
+        if kind in ("counts", "amplitude", "signal"):
             self._check_dose(indices)
         with self._at_work(exposure) as n_threads:
             self._backend.frames(exposure, counting, Sink(out, kind), n_threads)
-            if kind != "expected" and self._detects:
-                out[...] = self._detected(out)
+            if kind == "intensity" and self._detector is not None:
+                photons = self.experiment.intensity_scale**2
+                out[...] = detector.without_noise(out * np.float64(photons), self._detector)
+                out /= photons
         return out
 
-    def _detected(self, patterns: Any) -> Any:
-        """Patterns behind the detector, whose limits are in photons."""
-        spec = self.scenario.detector
-        if self.noise:
-            return detector.apply(patterns, spec)
-        photons = self.experiment.intensity_scale**2
-        return detector.apply(patterns * np.float64(photons), spec) / photons
+    def _dtype(self, kind: SinkKind) -> np.dtype[Any]:
+        if kind == "signal" and self._detector is not None:
+            return self._detector.dtype
+        return np.dtype(np.uint32 if kind == "counts" else np.float32)

@@ -24,7 +24,15 @@ import numpy.typing as npt
 from ptycho_fast import checks
 from ptycho_fast.backend import host_arrays, working
 from ptycho_fast.backend.protocol import Backend, Gate
-from ptycho_fast.backend.records import BOUNDARIES, Boundary, Counting, Exposure, Sink
+from ptycho_fast.backend.records import (
+    BOUNDARIES,
+    Boundary,
+    Counting,
+    Exposure,
+    Response,
+    Sink,
+    SinkKind,
+)
 from ptycho_fast.limits import (
     LARGEST_RATE,
     NARROW_LIMIT,
@@ -37,7 +45,11 @@ from ptycho_fast.limits import (
 )
 from ptycho_fast.threads import granted
 
-_OUTPUTS = {"counts": (np.uint32, np.uint16), "amplitude": (np.float32,)}
+_OUTPUTS: dict[SinkKind, tuple[type[np.generic], ...]] = {
+    "counts": (np.uint32, np.uint16),
+    "amplitude": (np.float32,),
+    "signal": (np.uint32, np.int32, np.float32),
+}
 _CHUNK_PIXELS = 2**22  # counts are narrowed piece by piece
 
 
@@ -208,6 +220,7 @@ def sample_photons(
     *,
     seed: int,
     index: int | npt.ArrayLike = 0,
+    detector: Response | None = None,
     dtype: npt.DTypeLike | None = None,
     overflow: str = "error",
     backend: str = "auto",
@@ -227,13 +240,16 @@ def sample_photons(
     index : int or (B,) array of integers
         Pattern numbers in the whole data set; an integer is that of ``expected[0]``, and the
         others follow it.
+    detector : Response, optional
+        A detector, whose signals are then returned; see `ptycho_fast.detector.response`.
     dtype : {uint32, uint16}, optional
-        Type of the counts; by default that of `out`, or uint32.
+        Type of the counts; by default that of `out`, or uint32. Of signals: uint32, int32 or
+        float32; by default that of `out`, or what suits the detector.
     overflow : {"error", "saturate"}
         What becomes of a count above 65535 in uint16: an error that names it, or 65535.
     backend, threads, device
         As for `extract_patches`.
-    out : (B, N, N) uint32 or uint16, optional
+    out : (B, N, N) array, optional
         Array to write to; untouched if an error is raised.
     first_index : int, optional
         Old name of `index`.
@@ -241,7 +257,7 @@ def sample_photons(
     Returns
     -------
     (B, N, N) uint32 or uint16
-        Counts; `out` if it was given, else 64-byte aligned.
+        Counts (signals, with a detector); `out` if it was given, else 64-byte aligned.
 
     Raises
     ------
@@ -263,16 +279,17 @@ def sample_photons(
         rates = gate.as_rates(expected)
         seed = checks.seed(seed)
         indices = _indices(gate, index, first_index, len(rates))
-        out = _output(gate, out, rates.shape, "counts", dtype, (rates, indices))
+        kind: SinkKind = "counts" if detector is None else "signal"
+        out = _output(gate, out, rates.shape, kind, dtype, (rates, indices), detector)
         if not gate.on_gpu:
             check_given_rates(rates)
-        counting = Counting(1.0, seed, indices)
+        counting = Counting(1.0, seed, indices, detector=detector)
         with granted(threads, out.size) as n_threads:
 
             def sample(part: slice, sink: Sink) -> None:
                 chosen.photons(rates[part], counting.part(part), sink, n_threads)
 
-            return filled(gate, chosen, Sink(out, "counts"), overflow, sample)
+            return filled(gate, chosen, Sink(out, kind), overflow, sample)
 
 
 def observe(
@@ -291,6 +308,7 @@ def observe(
     near: npt.ArrayLike | None = None,
     bin: int = 1,
     spread: npt.ArrayLike | None = None,
+    detector: Response | None = None,
     output: str = "counts",
     dtype: npt.DTypeLike | None = None,
     overflow: str = "error",
@@ -316,18 +334,22 @@ def observe(
     factors : (B,) float64, optional
         Dose of each pattern in units of the common one, as a beam that fluctuates gives it: a
         pixel expects ``float32(s**2 * factors[b])`` times its intensity.
-    output : {"counts", "amplitude"}
-        Photon counts (uint32 or uint16), or ``sqrt(counts) / s`` (float32).
+    detector : Response, optional
+        A detector; see `ptycho_fast.detector.response`.
+    output : {"counts", "amplitude", "signal"}
+        Photon counts (uint32 or uint16); ``sqrt(counts) / s`` (float32), with a detector
+        ``sqrt(max((signal - offset) / gain, 0)) / s``; signals of the detector (uint32, int32 or
+        float32). Counts are what the detector would see if it were ideal.
     dtype, overflow
-        Type of the counts, as for `sample_photons`.
+        Type of counts or signals, as for `sample_photons`.
     backend, threads, device
         As for `extract_patches`.
-    out : (B, N, N) uint32, uint16 or float32, optional
+    out : (B, N, N) array, optional
         Array to write to; untouched if an error is raised.
 
     Returns
     -------
-    (B, N, N) uint32, uint16 or float32
+    (B, N, N) uint32, uint16, int32 or float32
         `out` if it was given, else 64-byte aligned.
 
     Raises
@@ -368,9 +390,12 @@ def observe(
         if factors is not None:
             factors, brightest = _factors(gate, factors, B, scale)
             bound *= brightest
-        counting = Counting(scale, seed, indices, factors)
+        counting = Counting(scale, seed, indices, factors, detector)
         inputs = (*_arrays(exposure), counting.indices)
-        out = _output(gate, out, exposure.shape, output, dtype, inputs)
+        kind = _kind(output)
+        if kind == "signal" and detector is None:
+            raise ValueError(checks.wrong("detector", None, "a Response, since output is 'signal'"))
+        out = _output(gate, out, exposure.shape, kind, dtype, inputs, detector)
         with granted(threads, exposure.n_pixels) as n_threads:
             if not gate.on_gpu and not scale**2 * bound <= LARGEST_RATE:
                 check_rates(chosen, exposure, counting, n_threads)
@@ -378,8 +403,7 @@ def observe(
             def make(part: slice, sink: Sink) -> None:
                 chosen.frames(exposure.part(part), counting.part(part), sink, n_threads)
 
-            sink = Sink(out, "counts" if output == "counts" else "amplitude")
-            return filled(gate, chosen, sink, overflow, make)
+            return filled(gate, chosen, Sink(out, kind), overflow, make)
 
 
 # --- arguments ---
@@ -502,18 +526,27 @@ def _indices(gate: Gate, index: Any, first_index: int | None, count: int) -> Any
     return gate.as_indices(index, "index", count)
 
 
+def _kind(output: str) -> SinkKind:
+    checks.choice(output, "output", _OUTPUTS)
+    return next(kind for kind in _OUTPUTS if kind == output)
+
+
 def _output(
     gate: Gate,
     out: npt.NDArray[Any] | None,
     shape: tuple[int, ...],
-    kind: str,
+    kind: SinkKind,
     dtype: npt.DTypeLike | None,
     inputs: tuple[Any, ...],
+    detector: Response | None,
 ) -> npt.NDArray[Any]:
-    allowed = _OUTPUTS[checks.choice(kind, "output", _OUTPUTS)]
+    allowed = _OUTPUTS[kind]
+    if detector is not None:
+        _check_detector(detector, shape)
     if dtype is None:
         dtype = getattr(out, "dtype", None)
-        dtype = dtype if dtype in allowed else allowed[0]
+        usual = detector.dtype if kind == "signal" and detector is not None else allowed[0]
+        dtype = dtype if dtype in allowed else usual
     try:
         wanted = np.dtype(dtype)
     except TypeError:
@@ -522,6 +555,14 @@ def _output(
         expected = " or ".join(np.dtype(t).name for t in allowed)
         raise TypeError(checks.wrong("dtype", wanted or repr(dtype), f"{expected} for {kind}"))
     return gate.output(out, shape, wanted, inputs)
+
+
+def _check_detector(detector: Any, shape: tuple[int, ...]) -> None:
+    if not isinstance(detector, Response):
+        raise TypeError(checks.wrong("detector", type(detector).__name__, "a Response"))
+    if detector.pixels is not None and detector.pixels.shape != shape[1:]:
+        given = f"pixels of shape {detector.pixels.shape}"
+        raise ValueError(checks.wrong("detector", given, f"shape {shape[1:]}, as the patterns"))
 
 
 def filled(

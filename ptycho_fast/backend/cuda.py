@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
-from ptycho_fast.backend import native
+from ptycho_fast.backend import native, reference
 from ptycho_fast.backend.cuda_build import binary, fits_binary, nvrtc_options, source
 from ptycho_fast.backend.protocol import Capabilities
 from ptycho_fast.backend.records import Boundary, Counting, Exposure, Sink
@@ -257,6 +257,15 @@ def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: i
     if not exposure.plain or exposure.boundary != "zero":
         expected = "'native': on a GPU there are plain exposures only"
         raise ValueError(checks.wrong("backend", "'cuda'", expected))
+    if (
+        counting is not None
+        and counting.detector is not None
+        and sink.kind in reference.BEHIND_DETECTOR
+    ):
+        # The response of a detector is made on the host, by its definition.
+        return reference.through_detector(
+            lambda to: frames(exposure, counting, to, threads), counting, sink
+        )
     obj, probe = to_gpu(exposure.object), to_gpu(exposure.probe)
     positions = to_gpu(exposure.positions)
     detector = _detector(counting, sink)
@@ -281,6 +290,10 @@ def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: i
 
 def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`; counts in uint16 stop at 65535."""
+    if counting.detector is not None and sink.kind in reference.BEHIND_DETECTOR:
+        return reference.through_detector(
+            lambda to: photons(rates, counting, to, threads), counting, sink
+        )
     n_pixels = rates[0].size
     if n_pixels > _MOST_PIXELS:
         raise ValueError(checks.wrong("rates", f"{n_pixels} pixels", f"at most {_MOST_PIXELS}"))

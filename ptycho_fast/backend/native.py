@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
+from ptycho_fast.backend import reference
 from ptycho_fast.backend.protocol import Capabilities
 from ptycho_fast.backend.records import Boundary, Counting, Exposure, Sink
 from ptycho_fast.version import __version__
@@ -71,9 +72,17 @@ def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: i
     if not (single and exposure.near is exposure.spread is None):
         expected = "'reference' or 'numba', until the compiled kernels can do this, too"
         raise ValueError(checks.wrong("backend", "'native'", expected))
-    core().frames(exposure, counting, sink, threads, _isa())
+
+    def count(to: Sink) -> None:
+        core().frames(exposure, counting, to, threads, _isa())
+
+    reference.through_detector(count, counting, sink)
 
 
 def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`."""
-    core().photons(rates, counting, sink, threads, _isa())
+
+    def count(to: Sink) -> None:
+        core().photons(rates, counting, to, threads, _isa())
+
+    reference.through_detector(count, counting, sink)

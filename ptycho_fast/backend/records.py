@@ -9,11 +9,13 @@ extension reads these records field by field, so a new field is declared here an
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from ptycho_fast.detector import Response as Response
+
 Array = Any  # a NumPy or CuPy array
 
 Boundary = Literal["zero", "vacuum", "edge"]
 BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
-SinkKind = Literal["intensity", "expected", "counts", "amplitude"]
+SinkKind = Literal["intensity", "expected", "counts", "amplitude", "signal"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,12 +107,15 @@ class Counting:
     factors : (B,) float64, optional
         Dose of each pattern in units of the common one, as a beam that fluctuates gives it: a pixel
         then expects ``float32(s**2 * factor) * intensity`` photons.
+    detector : Response, optional
+        What a detector makes of the photons: signals, and amplitudes of these.
     """
 
     scale: float
     seed: int
     indices: Array
     factors: Array | None = None
+    detector: Response | None = None
 
     def part(self, chosen: slice) -> "Counting":
         """The same for some of the patterns."""
@@ -125,10 +130,12 @@ class Sink:
     Attributes
     ----------
     array : (B, N, N)
-        float32; for counts uint32, or uint16, where counts above 65535 are stored as 65535.
-    kind : {"intensity", "expected", "counts", "amplitude"}
+        float32; for counts uint32, or uint16, where counts above 65535 are stored as 65535; for
+        signals uint32, int32 or float32.
+    kind : {"intensity", "expected", "counts", "amplitude", "signal"}
         Intensity before dose; expected photons ``float32(s**2) * intensity``; photon counts;
-        ``sqrt(counts) / s``.
+        ``sqrt(counts) / s``, with a detector ``sqrt(max((signal - offset) / gain, 0)) / s``;
+        signals of the detector.
     """
 
     array: Array

@@ -1,54 +1,43 @@
 """The beam stop: a disk in front of the detector's centre."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast import checks
 from ptycho_fast.keys import Key
 
 
 def beam_stop(
-    counts: npt.NDArray[Any],
+    N: int,
     *,
     beam_stop_radius: Annotated[
         float,
         Key("radius of the central beam stop, detector pixels", ge=0, synonyms=("beam_stop",)),
     ] = 0.0,
-) -> npt.NDArray[Any]:
-    """Set the pixels near the zero frequency to 0.
+) -> npt.NDArray[np.bool_]:
+    """Which pixels are behind the beam stop.
 
     Parameters
     ----------
-    counts : (B, N, N) integers or floats
-        Photons per pixel, zero frequency at ``(N // 2, N // 2)``; not modified.
+    N : int
+        Side of the pattern, pixels.
     beam_stop_radius : float
-        Pixels closer to the zero frequency than this become 0; 0 means no beam stop.
+        Pixels closer to the zero frequency, at ``(N // 2, N // 2)``, are behind it; 0 means no
+        beam stop.
 
     Returns
     -------
-    (B, N, N), same dtype
-        `counts` itself if there is no beam stop.
-
-    Raises
-    ------
-    TypeError, ValueError
-        The radius is negative or not finite.
+    (N, N) bool
+        True behind the beam stop.
 
     Examples
     --------
-    >>> beam_stop(np.ones((1, 4, 4), np.uint32), beam_stop_radius=1)[0]
-    array([[1, 1, 1, 1],
-           [1, 1, 1, 1],
-           [1, 1, 0, 1],
-           [1, 1, 1, 1]], dtype=uint32)
+    >>> beam_stop(4, beam_stop_radius=1).astype(int)
+    array([[0, 0, 0, 0],
+           [0, 0, 0, 0],
+           [0, 0, 1, 0],
+           [0, 0, 0, 0]])
     """
-    radius = checks.number(beam_stop_radius, "beam_stop_radius", least=0)
-    if radius == 0:
-        return counts
-    N = counts.shape[-1]
     square = (np.arange(N) - N // 2) ** 2
-    seen = counts.copy()
-    seen[:, np.sqrt(square[:, None] + square) < radius] = 0
-    return seen
+    return np.asarray(np.sqrt(square[:, None] + square) < beam_stop_radius)

@@ -1,55 +1,53 @@
-"""Saturation: the largest count that a pixel can hold."""
+"""Saturation: the largest signal that a pixel can hold."""
 
 from typing import Annotated, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from ptycho_fast import checks
-from ptycho_fast.keys import Key
+from ptycho_fast.keys import Key, wrong
 
 
 def saturate(
-    counts: npt.NDArray[Any],
     *,
     saturation: Annotated[
         int | None,
         Key(
-            "largest count a pixel can hold, counts",
+            "largest signal a pixel can hold, counts (or ADU, with a gain)",
             ge=1,
             le=2**32 - 1,
             synonyms=("full_well", "max_count", "overflow"),
         ),
     ] = None,
-) -> npt.NDArray[Any]:
-    """Cut counts off at a largest value.
+    wrap: Annotated[
+        bool | None,
+        Key("whether a larger signal begins again at 0", synonyms=("wrap_around", "on_overflow")),
+    ] = None,
+) -> dict[str, Any]:
+    """Cut signals off at a largest value, or let them begin again at 0.
 
     Parameters
     ----------
-    counts : (B, N, N) integers or floats
-        Photons per pixel; not modified.
     saturation : int, optional
-        The largest value, photons; by default there is none.
+        The largest signal; by default there is none.
+    wrap : bool, optional
+        Whether the signal is taken modulo ``saturation + 1`` (more exactly: plus a step of the
+        quantisation), as by a counter without overflow protection.
 
     Returns
     -------
-    (B, N, N), same dtype
-        `counts` itself if there is no limit.
+    dict
+        Fields ``ceiling`` and ``wrap`` of `Response`.
 
     Raises
     ------
-    TypeError, ValueError
-        The limit is not an integer of at least 1.
+    ScenarioError
+        There is nothing to wrap at.
 
     Examples
     --------
-    >>> saturate(np.array([[[5, 500]]], np.uint32), saturation=100)
-    array([[[  5, 100]]], dtype=uint32)
+    >>> saturate(saturation=255, wrap=True)
+    {'ceiling': 255.0, 'wrap': True}
     """
     if saturation is None:
-        return counts
-    limit = checks.count(saturation, "saturation")
-    if counts.dtype.kind != "f":  # a limit beyond the type's range never acts
-        limit = min(limit, int(np.iinfo(counts.dtype).max))
-    seen: npt.NDArray[Any] = np.minimum(counts, np.array(limit, counts.dtype))
-    return seen
+        if wrap:
+            raise wrong("detector.saturation", None, "an integer >= 1, since detector.wrap is true")
+        return {}
+    return {"ceiling": float(saturation), "wrap": bool(wrap)}

@@ -200,6 +200,21 @@ def _count(rates: Array, counting: Counting, out: Array) -> None:
     _kernels().poisson_counts(flat, counts, np.uint64(counting.seed), _read_only(counting.indices))
 
 
+def _detect(rates: Array, counting: Counting, sink: Sink) -> None:
+    """Photons of some patterns, as the sink wants them; a detector's response by its definition."""
+    if sink.kind == "counts":
+        return _count(rates, counting, sink.array)
+    counts = np.empty(rates.shape, np.uint32)
+    _count(rates, counting, counts)
+    if counting.detector is None:
+        roots = np.sqrt(counts, dtype=np.float64)
+        np.divide(roots, counting.scale, out=sink.array, casting="same_kind")
+    else:
+        for b, one in enumerate(counts):
+            sink.array[b] = reference.counted(one, counting, sink, b)
+    return None
+
+
 def _doses(counting: Counting) -> Any:
     """Expected photons for each unit of intensity: one number, or one for each pattern."""
     if counting.factors is None:
@@ -221,13 +236,8 @@ def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: i
         intensities(chunk, rates)
         with np.errstate(over="ignore"):  # infinite rates are found by the check that follows
             rates *= _doses(counting.part(chunk))
-        if sink.kind == "counts":
-            _count(rates, counting.part(chunk), out)
-        elif sink.kind == "amplitude":
-            counts = np.empty(out.shape, np.uint32)
-            _count(rates, counting.part(chunk), counts)
-            roots = np.sqrt(counts, dtype=np.float64)
-            np.divide(roots, counting.scale, out=out, casting="same_kind")
+        if sink.kind != "expected":
+            _detect(rates, counting.part(chunk), sink.part(chunk))
 
     _for_each_chunk(sink.array, threads, work)
 
@@ -236,6 +246,6 @@ def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`."""
 
     def work(chunk: slice) -> None:
-        _count(rates[chunk], counting.part(chunk), sink.array[chunk])
+        _detect(rates[chunk], counting.part(chunk), sink.part(chunk))
 
     _for_each_chunk(sink.array, threads, work)

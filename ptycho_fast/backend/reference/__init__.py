@@ -1,5 +1,6 @@
 """The definition: NumPy in float64, plain, pattern by pattern. Results are rounded at the end."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -8,11 +9,15 @@ import numpy.typing as npt
 
 from ptycho_fast.backend.protocol import Capabilities
 from ptycho_fast.backend.records import Boundary, Counting, Exposure, Sink
+from ptycho_fast.backend.reference.detector import amplitude as amplitude_of_signal
+from ptycho_fast.backend.reference.detector import signal, stored
 from ptycho_fast.backend.reference.poisson import counts as photons_of
 
 Array = npt.NDArray[Any]
 
 capabilities = Capabilities()
+
+BEHIND_DETECTOR = ("signal", "amplitude")
 
 
 def why_not() -> str:
@@ -164,10 +169,38 @@ def _observed(intensity: Array, counting: Counting | None, sink: Sink, b: int) -
     if sink.kind == "expected":
         return expected
     counts = photons_of(expected, counting.seed, int(counting.indices[b]))
-    return counts if sink.kind == "counts" else amplitude(counts, counting.scale)
+    return counted(counts, counting, sink, b)
+
+
+def counted(counts: Array, counting: Counting, sink: Sink, b: int) -> Array:
+    """What the sink wants of the counts of pattern b."""
+    if sink.kind == "counts":
+        return counts
+    if counting.detector is None:
+        return amplitude(counts, counting.scale)
+    seen = signal(counts, counting.detector, int(counting.indices[b]))
+    if sink.kind == "amplitude":
+        return amplitude_of_signal(seen, counting.detector, counting.scale)
+    return stored(seen, sink.array.dtype)
 
 
 def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`."""
     for b, rate in enumerate(rates):
-        sink.array[b] = photons_of(rate, counting.seed, int(counting.indices[b]))
+        counts = photons_of(rate, counting.seed, int(counting.indices[b]))
+        sink.array[b] = counted(counts, counting, sink, b)
+
+
+def through_detector(count: Callable[[Sink], None], counting: Counting | None, sink: Sink) -> None:
+    """Fill the sink of a backend whose kernels know no detector: `count` makes photon counts."""
+    if counting is None or counting.detector is None or sink.kind not in BEHIND_DETECTOR:
+        return count(sink)
+    counts = np.empty(sink.array.shape, np.uint32)
+    count(Sink(counts, "counts"))
+    for b, one in enumerate(counts):
+        seen = counted(one, counting, sink, b)
+        if isinstance(sink.array, np.ndarray):
+            sink.array[b] = seen
+        else:
+            sink.array[b].set(seen)
+    return None

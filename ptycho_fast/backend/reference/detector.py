@@ -1,0 +1,113 @@
+"""What a detector makes of photons, by definition: NumPy and SciPy in float64."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from ptycho_fast.detector.record import DEAD, HOT, MASKED, Response
+from ptycho_fast.rng import pixel_words
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+_SCATTER = 0x9E3779B1  # odd: words times it, modulo 2**32, are all words again
+_ROUNDING = 1 / 6  # variance that rounding up or down by chance adds to a number of any fraction
+_MOST = 2.0**31 - 128  # counts that take part in dead time
+
+
+def uniforms(words: Array) -> Floats:
+    """The middles of 2**32 intervals of (0, 1)."""
+    return (words.astype(np.float64) + 0.5) * 2.0**-32
+
+
+def normals(words: Array) -> Floats:
+    """Normal quantiles of random words."""
+    return np.asarray(special.ndtri(uniforms(words)))
+
+
+def counted_in_dead_time(counts: Array, response: Response, words: Array) -> Floats:
+    """Counts of a pixel that misses photons while it is dead.
+
+    With a steady beam, and x = (k - 1) tau / T for k photons, the mean is ``k / (1 + x)``, and
+    ``k exp(-x)`` if the pixel is paralysable: averaged over a Poisson distribution of k these are
+    the known laws of the rate. The variance for a given k is what the known total variance leaves.
+    The number is the mean plus normal noise, rounded up or down by chance, between 0 and k.
+    """
+    k = np.minimum(counts.astype(np.float64), _MOST)
+    x = np.maximum(k - 1, 0) * response.dead_time
+    if response.paralysable:
+        seen = np.exp(-np.minimum(x, 80))
+        lost, variance = k * (1 - seen), k * seen * (1 - (1 + x * x) * seen)
+    else:
+        seen = 1 / (1 + x)
+        lost = k * x * seen
+        variance = lost * seen**3
+    noise = np.sqrt(np.maximum(variance - _ROUNDING, 0)) * normals(words)
+    scattered = (words.astype(np.uint64) * np.uint64(_SCATTER)) & np.uint64(0xFFFFFFFF)
+    chance = ((scattered >> np.uint64(9)).astype(np.float64) + 0.5) * 2.0**-23
+    change = np.floor(noise - lost + chance)
+    return counts + np.clip(change, -k, 0)
+
+
+def signal(counts: Array, response: Response, pattern: int) -> Floats:
+    """Signals of one pattern.
+
+    Parameters
+    ----------
+    counts : (...) uint32
+        Photons that arrive; pixels are numbered in C order.
+    response : Response
+        The detector.
+    pattern : int
+        Its number, 0 to 2**64 - 1.
+
+    Returns
+    -------
+    (...) float64
+        Signals, in units of the gain.
+    """
+
+    def words(part: str) -> Array:
+        stream = f"detector_{part}"
+        return pixel_words(response.seed, stream, pattern, counts.size).reshape(counts.shape)
+
+    x = counts.astype(np.float64)
+    if response.dead_time:
+        x = counted_in_dead_time(counts, response, words("dead_time"))
+    x = x + response.dark_least
+    if response.dark is not None:
+        x = x + np.searchsorted(response.dark, words("dark_counts"), side="right")
+    x = x * response.gain
+    if response.readout:
+        x = x + response.readout * normals(words("readout_noise"))
+    x = x + response.offset
+    if response.ceiling:
+        if response.wrap:
+            step = response.step or 1.0
+            period = response.ceiling + step
+            x = x - period * np.floor((x + step / 2) / period)
+        else:
+            x = np.minimum(x, response.ceiling)
+    if response.step:
+        x = np.rint(x / response.step) * response.step
+    if response.pixels is not None:
+        states = ((DEAD, 0.0), (HOT, response.hot), (MASKED, response.masked))
+        for state, value in states:
+            x[response.pixels == state] = value
+    return x
+
+
+def stored(signal: Floats, dtype: np.dtype[Any]) -> Array:
+    """Signals in the type of the result, integers rounded and within its range."""
+    if dtype.kind == "f":
+        return signal.astype(dtype)
+    limits = np.iinfo(dtype)
+    return np.rint(signal).clip(limits.min, limits.max).astype(dtype)
+
+
+def amplitude(signal: Floats, response: Response, scale: float) -> Array:
+    """Float32 amplitudes of the photons that the signals speak of; negative ones count as none."""
+    photons = np.maximum((signal - response.offset) / response.gain, 0)
+    return (np.sqrt(photons) / scale).astype(np.float32)
