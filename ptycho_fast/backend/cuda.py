@@ -257,11 +257,7 @@ def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: i
     if not exposure.plain or exposure.boundary != "zero":
         expected = "'native': on a GPU there are plain exposures only"
         raise ValueError(checks.wrong("backend", "'cuda'", expected))
-    if (
-        counting is not None
-        and counting.detector is not None
-        and sink.kind in reference.BEHIND_DETECTOR
-    ):
+    if reference.behind_detector(counting, sink):
         # The response of a detector is made on the host, by its definition.
         return reference.through_detector(
             lambda to: frames(exposure, counting, to, threads), counting, sink
@@ -290,7 +286,7 @@ def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: i
 
 def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`; counts in uint16 stop at 65535."""
-    if counting.detector is not None and sink.kind in reference.BEHIND_DETECTOR:
+    if reference.behind_detector(counting, sink):
         return reference.through_detector(
             lambda to: photons(rates, counting, to, threads), counting, sink
         )

@@ -47,7 +47,7 @@ def defects(
     Examples
     --------
     >>> int((defects(64, 1, dead_pixels=0.01) == 1).sum())
-    34
+    33
     """
     dead, hot = dead_pixels or 0.0, hot_pixels or 0.0
     state = np.zeros((N, N), np.uint8)

@@ -17,8 +17,6 @@ Array = npt.NDArray[Any]
 
 capabilities = Capabilities()
 
-BEHIND_DETECTOR = ("signal", "amplitude")
-
 
 def why_not() -> str:
     """Empty: NumPy and SciPy are all that it needs."""
@@ -191,9 +189,15 @@ def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
         sink.array[b] = counted(counts, counting, sink, b)
 
 
+def behind_detector(counting: Counting | None, sink: Sink) -> bool:
+    """Whether the sink wants what a detector makes of the photons."""
+    detected = counting is not None and counting.detector is not None
+    return detected and sink.kind in ("signal", "amplitude")
+
+
 def through_detector(count: Callable[[Sink], None], counting: Counting | None, sink: Sink) -> None:
     """Fill the sink of a backend whose kernels know no detector: `count` makes photon counts."""
-    if counting is None or counting.detector is None or sink.kind not in BEHIND_DETECTOR:
+    if counting is None or not behind_detector(counting, sink):
         return count(sink)
     counts = np.empty(sink.array.shape, np.uint32)
     count(Sink(counts, "counts"))
