@@ -60,7 +60,7 @@ class Needs:
             Options of `Dataset.save`.
         """
         n_patterns = scenario.scan.n_patterns or 0  # a file is not opened yet
-        side = getattr(scenario.object, "size", 0)
+        side = getattr(scenario.object, "size", None) or 0
         return cls._of(n_patterns, scenario.N, (side, side), _DRAWN_PIXEL, out, save)
 
     @classmethod

@@ -29,15 +29,15 @@ def from_file(
 
     Returns
     -------
-    (H, W) complex64
-        The object.
+    (H, W) or (L, H, W) complex64
+        The object, of one slice or several.
 
     Raises
     ------
     FileNotFoundError
         There is no such file.
     ValueError
-        The file holds no finite two-dimensional array of numbers.
+        The file holds no finite array of numbers of that shape.
 
     Examples
     --------
@@ -49,6 +49,6 @@ def from_file(
     """
     name = f"{os.fspath(file)}: objectGuess"
     obj = to_complex64(read_array(file, "objectGuess"), name)
-    if obj.ndim != 2:
-        raise ValueError(wrong(name, f"shape {obj.shape}", "(H, W)"))
+    if obj.ndim not in (2, 3):
+        raise ValueError(wrong(name, f"shape {obj.shape}", "(H, W) or (L, H, W)"))
     return obj

@@ -16,14 +16,14 @@ def given(
 
     Parameters
     ----------
-    array : (H, W) complex64, or None
+    array : (H, W) or (L, H, W) complex64, or None
         The array, if it is at hand.
     sha256 : str
         Its `kinds.fingerprint`.
 
     Returns
     -------
-    (H, W) complex64
+    (H, W) or (L, H, W) complex64
         `array`.
 
     Raises

@@ -1,15 +1,14 @@
 """Random lines: the object of the published scenarios."""
 
-from typing import Annotated
-
 import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
 from ptycho_fast.formats.numpy_files import to_complex64
-from ptycho_fast.keys import Key
 from ptycho_fast.kinds import kind
 from ptycho_fast.rng import legacy_generator
+
+from .maps import Size
 
 _LINES = 400
 
@@ -18,9 +17,7 @@ _LINES = 400
 def lines(
     seed: int,
     *,
-    size: Annotated[
-        int, Key("side of the square object, pixels", ge=8, le=65536, synonyms=("width", "height"))
-    ] = 392,
+    size: Size = 392,
 ) -> npt.NDArray[np.complex64]:
     """Random lines, blurred at three widths; amplitude only.
 

@@ -5,6 +5,7 @@ import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ptycho_fast import objects
 from ptycho_fast.keys import wrong
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def require_runnable(scenario: "Scenario", *, groups: bool) -> None:
         for name, rule in table.kinds[table.kind].keys.items():
             if rule.required and getattr(table, name) is None:
                 raise table.kinds.missing(rule)
+    objects.check(scenario.object)
     checks = [*_checks(scenario), *(_group_checks(scenario) if groups else ())]
     for holds, key, expected in checks:
         if not holds:

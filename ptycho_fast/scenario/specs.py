@@ -32,6 +32,7 @@ class ObjectSpec(KindTable):
     __slots__ = ()
     _path: ClassVar[str] = "object."
     kinds: ClassVar[Kinds] = objects.KINDS
+    common: ClassVar[Mapping[str, Declared]] = objects.COMMON
 
 
 class ProbeSpec(KindTable):

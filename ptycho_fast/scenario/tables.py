@@ -14,6 +14,8 @@ from ptycho_fast.kinds import Kind, Kinds
 
 from .values import Choice, checked, plain
 
+_FEW = 4  # kinds that a text names
+
 
 class Table(ABC):
     """Base of every table."""
@@ -259,7 +261,10 @@ class KindTable(OpenTable):
             if name in cls.common or len(having) == len(kinds):
                 keys[name] = rule
             elif having:
-                doc = f"{rule.key.doc} (kind {' or '.join(having)})"
+                others = [kind.name for kind in kinds.values() if name not in kind.keys]
+                few = len(others) < len(having) > _FEW
+                which = f"not kind {' or '.join(others)}" if few else f"kind {' or '.join(having)}"
+                doc = f"{rule.key.doc} ({which})"
                 keys[name] = replace(rule, key=replace(rule.key, doc=doc))
         return keys
 
@@ -302,7 +307,8 @@ class KindTable(OpenTable):
         key, keys = f"{self._path}{name}", ", ".join([*head, *rules])
         return ScenarioError(
             f"{key}: not a key of kind {head['kind']!r} (keys: {keys}); "
-            f"it is a key of kind {' and '.join(map(repr, having))}",
+            f"it is a key of kind {' and '.join(map(repr, having[:_FEW]))}"
+            + (" and others" if len(having) > _FEW else ""),
             key=key,
         )
 

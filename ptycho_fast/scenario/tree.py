@@ -222,8 +222,8 @@ class Scenario(FixedTable):
         Examples
         --------
         >>> changed = Scenario().replace({"object.kind": "file", "object.file": "a.npz"})
-        >>> changed.object
-        ObjectSpec(kind='file', file='a.npz')
+        >>> changed.object.to_dict()
+        {'kind': 'file', 'file': 'a.npz'}
         """
         flat = self._flat(changes)
         return self._changed(_migrated(flat) if "schema" in flat else flat)

@@ -42,7 +42,7 @@ WRONG = [
     ([*SMALL, "--out", "a.npz", "--preview", "a.gif"], 2, "suffix '.gif' given"),
     ([*SMALL, "--modes", "all"], 2, "--modes"),
     (["gs2_ideal", "--n-patterns", "320000000"], 1, "a file of 5.26 TB, 32 GB available"),
-    (["gs2_ideal", "--object-size", "65536"], 1, "GB needed"),
+    (["gs2_ideal", "--object-size", "65536"], 2, "takes 34.4 GB"),
 ]
 
 

@@ -54,9 +54,9 @@ def test_bad_probe_file(tmp_path, array, message):
 
 
 def test_bad_object_file(tmp_path):
-    np.savez(tmp_path / "bad.npz", objectGuess=np.ones((2, 8, 8)))
+    np.savez(tmp_path / "bad.npz", objectGuess=np.ones((2, 2, 8, 8)))
     with pytest.raises(
-        ValueError, match=r"objectGuess: shape \(2, 8, 8\) given, expected \(H, W\)"
+        ValueError, match=r"objectGuess: shape \(2, 2, 8, 8\) given, expected \(H, W\)"
     ):
         object_from_file(file=tmp_path / "bad.npz")
 

@@ -50,7 +50,23 @@ def checkerboard(tmp_path, monkeypatch):
 
 
 def test_the_kinds_that_there_are():
-    assert list(objects.KINDS.listed) == ["lines", "file"]
+    assert list(objects.KINDS.listed) == [
+        "lines",
+        "dead_leaves",
+        "diagonals",
+        "file",
+        "fractal_noise",
+        "image_folder",
+        "natural_image",
+        "points",
+        "random_field",
+        "random_shapes",
+        "refractive",
+        "siemens_star",
+        "spheres",
+        "v_shapes",
+        "weak_phase",
+    ]
     assert list(probes.KINDS.listed) == ["ideal_disk", "file"]
     assert list(scans.KINDS.listed) == [
         "random",
@@ -92,7 +108,7 @@ class TestANewFile:
 
     def test_help(self, capsys):
         known = known_keys()
-        assert known["object.kind"].type == "one of lines, checkerboard, file"
+        assert known["object.kind"].type.startswith("one of lines, checkerboard, dead_leaves, ")
         assert "checkerboard (two phases in turn)" in known["object.kind"].doc
         assert known["object.fields"] == (
             "an integer >= 2",
@@ -100,7 +116,7 @@ class TestANewFile:
             "fields along a side (kind checkerboard)",
         )
         assert known["object.phases"].type == "a list, each item a finite number from -4 to 4"
-        assert known["object.size"].doc.endswith("(kind lines or checkerboard)")
+        assert known["object.size"].doc.endswith("(not kind file)")
         with pytest.raises(SystemExit):
             main(["--help"])
         assert "object.fields" in capsys.readouterr().out
@@ -109,7 +125,7 @@ class TestANewFile:
         board = {"object.kind": "checkerboard"}
         for change, message in (
             ({"object.kind": "board"}, "object.kind: 'board' given, expected one of lines, check"),
-            ({"object.fields": 4}, "object.fields: not a key of kind 'lines' (keys: kind, size)"),
+            ({"object.fields": 4}, "object.fields: not a key of kind 'lines' (keys: kind, size, a"),
             (
                 board | {"object.size": 7},
                 "object.size: 7 given, expected an integer from 8",
@@ -188,7 +204,9 @@ def test_a_key_of_another_kind_is_named(make):
         make()
     assert caught.value.key == "object.size"
     assert str(caught.value) == (
-        "object.size: not a key of kind 'file' (keys: kind, file); it is a key of kind 'lines'"
+        "object.size: not a key of kind 'file' (keys: kind, file, amplitude_min, amplitude_max, "
+        "phase_min, phase_max, correlation, slices); it is a key of kind 'lines' and "
+        "'dead_leaves' and 'diagonals' and 'fractal_noise' and others"
     )
 
 
