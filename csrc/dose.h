@@ -1,7 +1,8 @@
 // From the far field to what the detector gives, one pixel (or lane of pixels) at a time:
 //
-//   intensity  I   = sum_m |F_m|^2 / N^2        F = plain, not normalised, Fourier transform of the exit wave
-//   dose       lam = float32(s^2) * I           expected photons; s is the intensity scale
+//   intensity  I   = sum |F|^2 / (S N^2)        over modes and S sub-exposures; F = plain, not normalised, Fourier
+//                                               transform of the exit wave
+//   dose       lam = float32(s^2 f) * I         expected photons; s is the intensity scale, f the pattern's dose factor
 //   photons    k   ~ Poisson(lam)               poisson.h
 //   amplitude  A   = sqrt(k) / s
 //
@@ -17,21 +18,21 @@ inline namespace PF_ISA {
 // Rates above are not counted: the counts might not fit 32 bits.
 constexpr float largest_rate = 2147483648.0f;  // 2^31 photons in one pixel
 
-// The dose factor of a result: float32(s^2), or 1 where the intensity before the dose is asked for.
-PF_HD float dose_factor(Result result, double scale) {
-  return result == Result::intensity ? 1.0f : float(scale * scale);
+// Photons for each unit of intensity: float32(s^2 f), or 1 where the intensity before the dose is asked for.
+PF_HD float dose_factor(Result result, double scale, double factor) {
+  return result == Result::intensity ? 1.0f : float(scale * scale * factor);
 }
 
-// 1 / N^2, which makes the transform unitary.
-PF_HD float unitary_factor(int n) { return 1 / (float(n) * float(n)); }
+// 1 / (S N^2): it makes the transform unitary, and a mean of the sum over sub-exposures.
+PF_HD float mean_factor(int n, int sub_exposures) { return 1 / (float(n) * float(n) * float(sub_exposures)); }
 
-// Intensity summed over modes -> expected photons.
+// Sum of intensities -> expected photons.
 template <class V>
-PF_HD V expected_photons(V sum, float unitary, float dose) {
-  return sum * unitary * dose;
+PF_HD V expected_photons(V sum, float mean, float dose) {
+  return sum * mean * dose;
 }
 
-// Adds |x|^2 to the sum over modes. The first mode starts the sum.
+// Adds |x|^2 to the sum of intensities. The first wave starts the sum.
 template <int W>
 struct AddIntensity {
   float* sum;

@@ -11,7 +11,7 @@
 namespace pf {
 
 // What the kernels are built and tested for.
-constexpr int smallest_n = 8, largest_n = 2048, most_modes = 16;
+constexpr int smallest_n = 8, largest_n = 2048, most_modes = 16, most_sub_exposures = 1 << 20;
 
 // Pixels of a pattern whose rates are given: their numbers have 32 bits, and loops go a little beyond the last.
 constexpr int64_t most_pixels = (int64_t(1) << 32) - (1 << 16);

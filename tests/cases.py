@@ -56,3 +56,35 @@ MODES = [Case(32, 2), Case(32, 3), Case(64, 4), Case(64, 16)]
 INTEGER = [Case(32, integer=True), Case(33, 2, integer=True)]
 ALL = FUSED + ODD + GENERAL + MODES + INTEGER
 LARGE = [Case(384), Case(512, 2), Case(509), Case(1024), Case(2039), Case(2048)]
+
+
+# --- exposures that are not plain: arguments of `diffract`, some in place of the case's own ---
+
+
+def _numbers(case, *shape):
+    return np.random.default_rng([case.N, 77]).normal(size=shape)
+
+
+def _fly(case, parts=3):
+    """Sub-exposures along a line."""
+    _, _, positions = case.inputs()
+    return {"positions": positions[:, None] + np.linspace(0, 2.5, parts)[:, None] * [1, 0.4]}
+
+
+def _eigenprobes(case):
+    """Two of them beside the case's own modes, 16 planes at most."""
+    _, probe, positions = case.inputs()
+    probe, planes = probe[:14], min(len(probe), 14) + 2
+    more = _numbers(case, 2, 2, case.N, case.N)
+    probe = np.concatenate([probe, (more[0] + 1j * more[1]).astype(np.complex64)])
+    weights = 1 + 0.3 * _numbers(case, len(positions), planes)
+    return {"probe": probe, "weights": weights.astype(np.float32), "modes": planes - 2}
+
+
+EXPOSURES = {
+    "vacuum": lambda case: {"boundary": "vacuum"},
+    "edge": lambda case: {"boundary": "edge"},
+    "fly": _fly,
+    "eigenprobes": _eigenprobes,
+    "fly and eigenprobes": lambda case: _fly(case) | _eigenprobes(case) | {"boundary": "edge"},
+}

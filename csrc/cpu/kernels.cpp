@@ -20,16 +20,18 @@ inline namespace PF_ISA {
 
 constexpr int W = PF_LANE_WIDTH;
 
-static void patch_kernel(const Slice& object, double x, double y, const Shape& shape, const Scratch& scratch,
-                         float* out) {
+static void patch_kernel(const Slice& object, Boundary boundary, double x, double y, const Shape& shape,
+                         const Scratch& scratch, float* out) {
   const Placement at = place(x, y, shape.n, object.rows, object.columns);
-  for (int r = 0; r < shape.n; r += band) patch_band<W>(object, at, shape, r, scratch.window, out);
+  for (int r = 0; r < shape.n; r += band) patch_band<W>(object, boundary, at, shape, r, scratch.window, out);
 }
 
-static void expose_kernel(const Slice& object, double x, double y, const ProbePanels& probe, const Shape& shape,
-                          const AxisPlan& axis, const Scratch& scratch, Result result, double scale, float* out) {
-  const Placement at = place(x, y, shape.n, object.rows, object.columns);
-  expose<W>(object, at, probe, shape, axis, scratch, dose_factor(result, scale), out);
+static void expose_kernel(const Setup& setup, const double* path, const float* weights, const Scratch& scratch,
+                          Result result, double scale, double factor, float* out) {
+  const auto one_by_one = [](int last, int step, const auto& work) {
+    for (int item = 0; item < last; item += step) work(item);
+  };
+  expose<W>(setup, path, weights, scratch, dose_factor(result, scale, factor), out, one_by_one);
 }
 
 static void amplitude_kernel(const uint32_t* counts, int64_t n_pixels, double scale, float* out) {

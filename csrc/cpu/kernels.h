@@ -9,9 +9,10 @@ namespace pf {
 struct Kernels {
   const char* isa;
   int lane_width;  // floats
-  void (*patch)(const Slice&, double x, double y, const Shape&, const Scratch&, float* out);
-  void (*expose)(const Slice&, double x, double y, const ProbePanels&, const Shape&, const AxisPlan&, const Scratch&,
-                 Result result, double scale, float* out);
+  void (*patch)(const Slice&, Boundary, double x, double y, const Shape&, const Scratch&, float* out);
+  // path: (S, 2), [x, y] of the sub-exposures; weights: of the planes of the probe, or null.
+  void (*expose)(const Setup&, const double* path, const float* weights, const Scratch&, Result result, double scale,
+                 double factor, float* out);
   void (*count)(const float* rate, uint32_t* counts, uint32_t n_pixels, uint64_t seed, uint64_t pattern);
   void (*count_double)(const double* rate, uint32_t* counts, uint32_t n_pixels, uint64_t seed, uint64_t pattern);
   void (*amplitude)(const uint32_t* counts, int64_t n_pixels, double scale, float* out);

@@ -3,6 +3,8 @@
 // Complex planes are stored in panels of lane_padding columns (or rows). A row of a panel is lane_padding real parts,
 // followed by as many imaginary parts. So going down a column reads memory without gaps, whatever the size.
 #pragma once
+#include "../fft_plan.h"
+#include "../model.h"
 
 namespace pf {
 
@@ -16,10 +18,20 @@ struct Shape {
   int padded;  // n rounded up to a multiple of lane_padding
 };
 
-// The probe modes in panels, zero-padded to `padded` columns.
+// The planes of the probe in panels of columns, zero-padded to `padded` columns.
 struct ProbePanels {
-  const float* data;  // (modes, padded / lane_padding, n, 2, lane_padding)
-  int modes;
+  const float* data;  // (planes, padded / lane_padding, n, 2, lane_padding)
+  int planes;
+};
+
+// What does not change from pattern to pattern.
+struct Setup {
+  Object object;
+  Boundary boundary;
+  Shape shape;
+  const AxisPlan* axis;
+  ProbePanels probe;
+  int modes, sub_exposures;
 };
 
 // Working memory of one thread.
@@ -27,7 +39,8 @@ struct Scratch {
   float* field;   // (padded / lane_padding, padded, panel_row): exit wave, then its transform along the row index
   float* line;    // (padded, panel_row): the rows of one panel, transposed
   float* sum;     // (padded / panel_row rounded up, padded, panel_row): intensity so far, for pairs of panels of rows;
-                  // only with several modes
+                  // only with several modes or sub-exposures
+  float* probe;   // (padded / lane_padding, n, panel_row): a weighted mode, only with weights
   float* rate;    // (n, n): expected photons, only if they are not first written to the result
   float* window;  // a piece of the object with zeros around it, see open_window
   double* chirp_re;  // (2, chirp length, lane_padding), only if the axis needs it

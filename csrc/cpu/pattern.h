@@ -3,8 +3,8 @@
 //   patch      o[r, c]     bilinear sample of the object                patch.h
 //   exit wave  psi = probe[m] o                                         exit_wave.h
 //   far field  F   = FFT2(psi)                                          fft.h
-//   intensity  I   = sum_m |F|^2 / N^2, zero frequency at (N/2, N/2)    dose.h
-//   dose       lam = s^2 I                                              dose.h
+//   intensity  I   = sum |F|^2 / (S N^2) over modes and sub-exposures, zero frequency at (N/2, N/2)    dose.h
+//   dose       lam = s^2 f I                                            dose.h
 //
 // A pattern is worked on in phases. All work of a phase is done before the next phase begins. Within a phase the items
 // (a panel of columns or of rows) may be done in any order, with the same bits.
@@ -30,14 +30,25 @@ inline void transform_panel(const AxisPlan& axis, float* rows, const Scratch& sc
       chirp_line<W>(axis.chirp, axis.n, re, im, c, panel_row, scratch.chirp_re, scratch.chirp_im, W, out);
 }
 
-// Phase 1, item = a panel of columns: exit wave of a mode, and its transform along the row index. The padding becomes
-// zero: in columns because the padded probe is zero there, in rows so that the next phase reads nothing undefined.
+// Phase 0, item = a panel of columns: a mode with the weights of a pattern.
 template <int W>
-inline void transform_columns(const Slice& object, const Placement& place, const ProbePanels& probe, int mode,
+inline void weigh_probe(const ProbePanels& probe, const float* weights, int mode, int modes, Shape shape, int column,
+                        float* out) {
+  const ptrdiff_t plane = 2 * ptrdiff_t(shape.padded) * shape.n;
+  const ptrdiff_t first = 2 * ptrdiff_t(column) * shape.n, last = first + shape.n * panel_row;
+  for (ptrdiff_t i = first; i < last; i += W)
+    store<float, W>(out + i, weighted(weights, mode, modes, probe.planes,
+                                      [&](int p) { return load<float, W>(probe.data + p * plane + i); }));
+}
+
+// Phase 1, item = a panel of columns: the exit wave of a mode behind a slice, and its transform along the row index.
+// `wave` is a panel of what falls on the slice. The padding becomes zero: in columns because the padded probe is zero
+// there, in rows so that the next phase reads nothing undefined.
+template <int W>
+inline void transform_columns(const Slice& object, Boundary boundary, const Placement& place, const float* wave,
                               Shape shape, const AxisPlan& axis, int column, const Scratch& scratch) {
   constexpr int lanes = lane_padding / W;
-  const Window window = open_window(object, place, 0, column, shape.n + 1, lane_padding + 1, scratch.window);
-  const float* probe_rows = probe.data + 2 * (ptrdiff_t(mode) * shape.padded + column) * shape.n;
+  const Window window = open_window(object, boundary, place, 0, column, shape.n + 1, lane_padding + 1, scratch.window);
   float* rows = scratch.field + 2 * ptrdiff_t(column) * shape.padded;
   Pairs<W> upper[lanes];
   for (int k = 0; k < lanes; ++k) upper[k] = tap_row<W>(window, 0, k * W);
@@ -50,9 +61,9 @@ inline void transform_columns(const Slice& object, const Placement& place, const
       const auto lower = tap_row<W>(window, r + 1, k * W);
       const auto patch = separated<W>(patch_value<W>(window, upper[k], lower));
       const ptrdiff_t re = r * panel_row + k * W, im = re + lane_padding;
-      const auto wave = exit_wave(patch, load<float, W>(probe_rows + re), load<float, W>(probe_rows + im));
-      store<float, W>(rows + re, wave.re);
-      store<float, W>(rows + im, wave.im);
+      const auto exit = exit_wave(patch, load<float, W>(wave + re), load<float, W>(wave + im));
+      store<float, W>(rows + re, exit.re);
+      store<float, W>(rows + im, exit.im);
       upper[k] = lower;
     }
   }
@@ -78,43 +89,65 @@ inline void transpose_panel(const float* field, Shape shape, int row, float* lin
 
 // From the order of the transform to that of the detector, for a panel of rows; the dose is applied on the way.
 template <int W>
-inline void write_rows(const float* sum, Shape shape, const AxisPlan& axis, int row, float dose, float* out) {
+inline void write_rows(const float* sum, Shape shape, const AxisPlan& axis, int row, float mean, float dose,
+                       float* out) {
   const int n = shape.n, *position = axis.position_of_pixel, *pixel = axis.pixel_of_position;
-  const float unitary = unitary_factor(n);
   for (int r = 0; r < lane_padding && row + r < n; r += W) {
     const int height = n - row - r < W ? n - row - r : W;
     for (int c = 0; c < n; c += W) {
       const int width = n - c < W ? n - c : W;
       lane<float, W> tile[W];
       for (int i = 0; i < W; ++i)
-        tile[i] =
-            expected_photons(load<float, W>(sum + position[i < width ? c + i : c] * panel_row + r), unitary, dose);
+        tile[i] = expected_photons(load<float, W>(sum + position[i < width ? c + i : c] * panel_row + r), mean, dose);
       transpose<W>(tile);
       for (int i = 0; i < height; ++i) store_first<W>(out + int64_t(pixel[row + r + i]) * n + c, tile[i], width);
     }
   }
 }
 
-// Phase 2, item = a panel of rows: the transform along the column index, the intensity, and after the last mode the
-// rows of the result (n, n).
-template <int W>
-inline void transform_rows(const ProbePanels& probe, int mode, Shape shape, const AxisPlan& axis, int row,
-                           const Scratch& scratch, float dose, float* out) {
-  float* sum = scratch.line;
-  if (probe.modes > 1) sum = scratch.sum + ptrdiff_t(row / panel_row * panel_row) * shape.padded + row % panel_row;
-  transpose_panel<W>(scratch.field, shape, row, scratch.line);
-  transform_panel<W>(axis, scratch.line, scratch, AddIntensity<W>{sum, mode == 0});
-  if (mode == probe.modes - 1) write_rows<W>(sum, shape, axis, row, dose, out);
+// Where the intensities of one wave are added, for a panel of rows: to the sum over all waves, or, if there is only one,
+// in place of that wave.
+inline float* sums_of(const Scratch& scratch, Shape shape, int waves, int row, float* alone) {
+  if (waves == 1) return alone;
+  return scratch.sum + ptrdiff_t(row / panel_row * panel_row) * shape.padded + row % panel_row;
 }
 
-// All phases of one pattern: (n, n) expected photons, or intensities if the dose factor is 1.
+// Phase 2, item = a panel of rows: the transform along the column index, the intensity of wave number `wave`, and after
+// the last one the rows of the result (n, n).
 template <int W>
-inline void expose(const Slice& object, const Placement& place, const ProbePanels& probe, const Shape& shape,
-                   const AxisPlan& axis, const Scratch& scratch, float dose, float* out) {
-  for (int mode = 0; mode < probe.modes; ++mode) {
-    for (int c = 0; c < shape.n; c += lane_padding)
-      transform_columns<W>(object, place, probe, mode, shape, axis, c, scratch);
-    for (int r = 0; r < shape.n; r += lane_padding) transform_rows<W>(probe, mode, shape, axis, r, scratch, dose, out);
+inline void transform_rows(int wave, int waves, Shape shape, const AxisPlan& axis, int row, const Scratch& scratch,
+                           float mean, float dose, float* out) {
+  float* sum = sums_of(scratch, shape, waves, row, scratch.line);
+  transpose_panel<W>(scratch.field, shape, row, scratch.line);
+  transform_panel<W>(axis, scratch.line, scratch, AddIntensity<W>{sum, wave == 0});
+  if (wave == waves - 1) write_rows<W>(sum, shape, axis, row, mean, dose, out);
+}
+
+// All phases of one pattern: (n, n) expected photons, or intensities if the dose factor is 1. `each` does the items of a
+// phase: each(last, step, work) calls work(item) for 0, step, 2 step ... below `last`.
+template <int W, class Each>
+inline void expose(const Setup& setup, const double* path, const float* weights, const Scratch& scratch, float dose,
+                   float* out, const Each& each) {
+  const Shape shape = setup.shape;
+  const AxisPlan& axis = *setup.axis;
+  const Slice object = setup.object.slice(0);
+  const int n = shape.n, waves = setup.modes * setup.sub_exposures;
+  const float mean = mean_factor(n, setup.sub_exposures);
+  for (int wave = 0; wave < waves; ++wave) {
+    const int mode = wave / setup.sub_exposures, part = wave % setup.sub_exposures;
+    const float* probe = setup.probe.data + 2 * ptrdiff_t(mode) * shape.padded * n;
+    if (weights) {
+      if (part == 0)
+        each(n, lane_padding,
+             [&](int c) { weigh_probe<W>(setup.probe, weights, mode, setup.modes, shape, c, scratch.probe); });
+      probe = scratch.probe;
+    }
+    const Placement at = place(path[2 * part], path[2 * part + 1], n, object.rows, object.columns);
+    each(n, lane_padding, [&](int c) {
+      transform_columns<W>(object, setup.boundary, at, probe + 2 * ptrdiff_t(c) * n, shape, axis, c, scratch);
+    });
+    each(n, lane_padding,
+         [&](int r) { transform_rows<W>(wave, waves, shape, axis, r, scratch, mean, dose, out); });
   }
 }
 

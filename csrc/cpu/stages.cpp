@@ -21,8 +21,8 @@ Shape shape_of(int n) {
 // What a thread's working memory must have room for.
 struct Needs {
   const AxisPlan* axis = nullptr;  // of the transforms; none for patches
-  int modes = 0;
-  bool rate = false;
+  int waves = 0;                   // whose intensities are added up
+  bool weights = false, rate = false;
 };
 
 // The working memory of one thread, in one aligned piece.
@@ -32,7 +32,8 @@ class Workspace {
     const size_t n = size_t(shape.n), padded = size_t(shape.padded), panel = lane_padding;
     const size_t line = needs.axis ? padded * panel_row * sizeof(float) : 0;
     const size_t field = line * (padded / panel);
-    const size_t sum = needs.modes > 1 ? line * ((padded + panel_row - 1) / panel_row) : 0;
+    const size_t sum = needs.waves > 1 ? line * ((padded + panel_row - 1) / panel_row) : 0;
+    const size_t probe = needs.weights ? field / padded * n : 0;
     const size_t rate = needs.rate ? n * n * sizeof(float) : 0;
     const size_t window = 2 * sizeof(float) * (needs.axis ? (n + 1) * (panel + 1) : (band + 1) * (padded + 1));
     const bool chirps = needs.axis && !needs.axis->mixed_radix;
@@ -48,6 +49,7 @@ class Workspace {
       scratch.field = static_cast<float*>(take(field));
       scratch.line = static_cast<float*>(take(line));
       scratch.sum = static_cast<float*>(take(sum));
+      scratch.probe = static_cast<float*>(take(probe));
       scratch.rate = static_cast<float*>(take(rate));
       scratch.window = static_cast<float*>(take(window));
       scratch.chirp_re = static_cast<double*>(take(chirp));
@@ -56,10 +58,12 @@ class Workspace {
         memory_.reset(static_cast<char*>(std::aligned_alloc(64, used)));
         if (!memory_) throw std::bad_alloc();
         std::memset(memory_.get(), 0, used);
+        size = used;
       }
     }
   }
   Scratch scratch{};
+  size_t size = 0;  // bytes, from scratch.field on
 
  private:
   struct Free {
@@ -84,11 +88,11 @@ class ProbeInPanels {
   ProbeInPanels(const Probe& probe, const Shape& shape)
       : data_(2 * size_t(probe.planes) * size_t(shape.n) * size_t(shape.padded)) {
     const int n = shape.n, panel = lane_padding;
-    for (int mode = 0; mode < probe.planes; ++mode)
+    for (int plane = 0; plane < probe.planes; ++plane)
       for (int r = 0; r < n; ++r)
         for (int c = 0; c < n; ++c) {
-          const float* from = probe.data + 2 * ((size_t(mode) * size_t(n) + size_t(r)) * size_t(n) + size_t(c));
-          const size_t column = size_t(mode) * size_t(shape.padded) + size_t(c / panel * panel);
+          const float* from = probe.data + 2 * ((size_t(plane) * size_t(n) + size_t(r)) * size_t(n) + size_t(c));
+          const size_t column = size_t(plane) * size_t(shape.padded) + size_t(c / panel * panel);
           float* to = data_.data() + 2 * column * size_t(n) + size_t(r * panel_row + c % panel);
           to[0] = from[0];
           to[panel] = from[1];
@@ -99,6 +103,24 @@ class ProbeInPanels {
 
  private:
   std::vector<float> data_;
+};
+
+// The memory of a Setup, and what it needs.
+class SetupTables {
+ public:
+  explicit SetupTables(const Exposure& exposure)
+      : shape_(shape_of(exposure.probe.n)), axis_(shape_.n), probe_(exposure.probe, shape_) {
+    const int parts = int(exposure.positions.shape[1]);
+    setup = {exposure.object, exposure.boundary, shape_, &axis_.plan, probe_.panels, exposure.modes, parts};
+    needs = {&axis_.plan, exposure.modes * parts, bool(exposure.weights), false};
+  }
+  Setup setup;
+  Needs needs;
+
+ private:
+  Shape shape_;
+  AxisTables axis_;
+  ProbeInPanels probe_;
 };
 
 // Patterns that a thread takes at a time: enough pixels to be worth it, few enough to share evenly.
@@ -131,37 +153,38 @@ void count_into(const Kernels& kernels, const T* rate, const Counting& counting,
 
 }  // namespace
 
-void patches(const Kernels& kernels, const Slice& object, const Array<double, 2>& positions, int n, int threads,
-             float* out) {
+void patches(const Kernels& kernels, const Slice& object, const Array<double, 2>& positions, Boundary boundary, int n,
+             int threads, float* out) {
   const Shape shape = shape_of(n);
   const int64_t n_pixels = int64_t(n) * n, n_patterns = positions.shape[0];
   threads = useful_threads(threads, n_patterns);
   const auto spaces = workspaces(threads, shape, Needs());
   for_each_block(n_patterns, block_of(n_pixels), threads, [&](int thread, int64_t first, int64_t last) {
     for (int64_t b = first; b < last; ++b)
-      kernels.patch(object, positions.data[2 * b], positions.data[2 * b + 1], shape, spaces[size_t(thread)].scratch,
-                    out + 2 * b * n_pixels);
+      kernels.patch(object, boundary, positions.data[2 * b], positions.data[2 * b + 1], shape,
+                    spaces[size_t(thread)].scratch, out + 2 * b * n_pixels);
   });
 }
 
 void frames(const Kernels& kernels, const Exposure& exposure, const Counting& counting, const Sink& sink, int threads) {
-  const Shape shape = shape_of(exposure.probe.n);
-  const AxisTables axis(exposure.probe.n);
-  const ProbeInPanels probe(exposure.probe, shape);
-  const double* positions = exposure.positions.data;
-  const int64_t per_pattern = 2 * exposure.positions.shape[1];
+  const SetupTables tables(exposure);
+  const Setup& setup = tables.setup;
   // Rates are first written to the result, if it has room for them, and from there counted into the field, which is no
   // longer needed by then.
   const bool apart = sink.result == Result::narrow_counts;
   threads = useful_threads(threads, sink.patterns);
-  const auto spaces = workspaces(threads, shape, {&axis.plan, exposure.modes, apart});
+  Needs needs = tables.needs;
+  needs.rate = apart;
+  const auto spaces = workspaces(threads, setup.shape, needs);
   const int64_t block = block_of(sink.rows * sink.columns);
   for_each_block(sink.patterns, block, threads, [&](int thread, int64_t first, int64_t last) {
     const Scratch& scratch = spaces[size_t(thread)].scratch;
     for (int64_t b = first; b < last; ++b) {
       float* rate = apart ? scratch.rate : at<float>(sink, b);
-      kernels.expose(exposure.object.slice(0), positions[per_pattern * b], positions[per_pattern * b + 1], probe.panels,
-                     shape, axis.plan, scratch, sink.result, counting.scale, rate);
+      const double* path = exposure.positions.data + 2 * b * setup.sub_exposures;
+      const float* weights = exposure.weights ? exposure.weights.data + b * setup.probe.planes : nullptr;
+      const double factor = counting.factors ? counting.factors.data[b] : 1;
+      kernels.expose(setup, path, weights, scratch, sink.result, counting.scale, factor, rate);
       if (is_counted(sink.result))
         count_into(kernels, rate, counting, sink, b, reinterpret_cast<uint32_t*>(scratch.field));
     }

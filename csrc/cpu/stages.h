@@ -6,7 +6,7 @@
 namespace pf {
 
 // out: (B, n, n) complex, the patches at the positions.
-void patches(const Kernels&, const Slice&, const Array<double, 2>& positions, int n, int threads, float* out);
+void patches(const Kernels&, const Slice&, const Array<double, 2>& positions, Boundary, int n, int threads, float* out);
 
 // The result that `sink` asks for, for every position. `counting` is only read if the result needs it.
 void frames(const Kernels&, const Exposure&, const Counting& counting, const Sink&, int threads);

@@ -192,7 +192,7 @@ inline Exposure exposure_of(const py::handle& given) {
   const auto& weights = exposure.weights;
   if (positions.shape[2] != 2)
     throw py::value_error("positions: " + std::to_string(positions.shape[2]) + " columns given, expected 2: [x, y]");
-  if (positions.shape[1] == 0) throw py::value_error("positions: no sub-exposure given, expected at least one");
+  check_range("positions: sub-exposures", positions.shape[1], 1, most_sub_exposures);
   if (exposure.modes == 0) exposure.modes = planes;
   check_range("modes", exposure.modes, 1, planes);
   if (weights) {

@@ -32,7 +32,7 @@ void patches(const py::object& object, const py::object& positions, const py::ob
   float* to = reinterpret_cast<float*>(pf::output<std::complex<float>>(out, "out", {at.shape[0], n, n}));
   const int side = pf::side(n);
   py::gil_scoped_release release;
-  pf::patches(kernels, from.slice(0), at, side, threads, to);
+  pf::patches(kernels, from.slice(0), at, beyond, side, threads, to);
 }
 
 void frames(const py::object& exposure, const py::object& counting, const py::object& sink, int threads,

@@ -68,8 +68,8 @@ def patches(object: Array, positions: Array, boundary: Boundary, out: Array, thr
 
 def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`."""
-    factors = None if counting is None else counting.factors
-    if not exposure.plain or exposure.boundary != "zero" or factors is not None:
+    single = len(exposure.object) == exposure.bin == 1
+    if not (single and exposure.near is exposure.spread is None):
         expected = "'reference' or 'numba', until the compiled kernels can do this, too"
         raise ValueError(checks.wrong("backend", "'native'", expected))
 

@@ -169,7 +169,8 @@ void patch_by_lanes(const float* object, int64_t rows, int64_t columns, double x
   const Shape shape = shape_of(n);
   const Workspace space(shape, Needs());
   const Placement at = place(x, y, n, rows, columns);
-  for (int r = 0; r < n; r += band) patch_band<W>({object, rows, columns}, at, shape, r, space.scratch.window, out);
+  for (int r = 0; r < n; r += band) 
+    patch_band<W>({object, rows, columns}, Boundary::zero, at, shape, r, space.scratch.window, out);
 }
 
 void patch_by_pixels(const float* object, int64_t rows, int64_t columns, double x, double y, int n, float* out) {
@@ -186,33 +187,28 @@ void patch_by_pixels(const float* object, int64_t rows, int64_t columns, double 
 
 // --- cpu/pattern.h: the phases, their items in one of three orders; all memory that is not yet written is NaN ---
 
-void pattern_in_order(const float* object, int64_t rows, int64_t columns, double x, double y, const float* probe,
-                      int modes, int n, double scale, int order, float* out) {
-  const Shape shape = shape_of(n);
-  const AxisTables axis(n);
-  const ProbeInPanels panels({probe, modes, n}, shape);
-  const Slice from = {object, rows, columns};
-  const Placement at = place(x, y, n, rows, columns);
-  const Workspace space(shape, {&axis.plan, modes, false});
-  const Scratch& scratch = space.scratch;
-  const size_t plane = size_t(shape.padded) * size_t(shape.padded);
-  std::fill_n(scratch.field, 2 * plane, NAN);
-  std::fill_n(scratch.line, size_t(shape.padded) * panel_row, NAN);
-  if (modes > 1) std::fill_n(scratch.sum, plane, NAN);
-  std::fill_n(scratch.window, 2 * size_t(n + 1) * (lane_padding + 1), NAN);
-  std::vector<int> items;
-  for (int item = 0; item < n; item += lane_padding) items.push_back(item);
+// The numbers are (slices, rows, columns, planes, n, boundary, modes, sub-exposures).
+void pattern_in_order(const int64_t* numbers, const float* object, const float* probe, const double* path,
+                      const float* weights, double scale, int order, float* out) {
+  Exposure exposure{};
+  exposure.object = {object, numbers[0], numbers[1], numbers[2]};
+  exposure.probe = {probe, int(numbers[3]), int(numbers[4])};
+  exposure.boundary = Boundary(numbers[5]);
+  exposure.modes = int(numbers[6]);
+  exposure.positions = {path, {1, numbers[7], 2}};
+  exposure.weights = {{weights, {1, numbers[3]}}};
+  const SetupTables tables(exposure);
+  const Workspace space(tables.setup.shape, tables.needs);
+  std::fill_n(space.scratch.field, space.size / sizeof(float), NAN);
   std::mt19937 random(7);
-  const auto in_order = [&](const auto& work) {
+  const auto each = [&](int last, int step, const auto& work) {
+    std::vector<int> items;
+    for (int item = 0; item < last; item += step) items.push_back(item);
     if (order == 1) std::reverse(items.begin(), items.end());
     if (order == 2) std::shuffle(items.begin(), items.end(), random);
     for (const int item : items) work(item);
   };
-  const float dose = dose_factor(Result::expected, scale);
-  for (int mode = 0; mode < modes; ++mode) {
-    in_order([&](int c) { transform_columns<W>(from, at, panels.panels, mode, shape, axis.plan, c, scratch); });
-    in_order([&](int r) { transform_rows<W>(panels.panels, mode, shape, axis.plan, r, scratch, dose, out); });
-  }
+  expose<W>(tables.setup, path, weights, space.scratch, dose_factor(Result::expected, scale, 1), out, each);
 }
 
 }  // extern "C"

@@ -151,7 +151,7 @@ OBJ, AT = OBJ[None], AT[:, None]
         ({"probe": np.ones((1, 7, 7), "c8")}, {}, {}, ValueError, "N: 7 given, expected 8 to 2048"),
         ({"probe": np.ones((1, 2049, 2049), "c8")}, {}, {}, ValueError, "N: 2049 given"),
         ({"positions": np.ones((B, 1, 3))}, {}, {}, ValueError, "positions: 3 columns given"),
-        ({"positions": np.ones((B, 0, 2))}, {}, {}, ValueError, "positions: no sub-exposure"),
+        ({"positions": np.ones((B, 0, 2))}, {}, {}, ValueError, "sub-exposures: 0 given"),
         ({"positions": np.ones((B, 2))}, {}, {}, ValueError, r"positions: shape \(19, 2\) given"),
         ({"positions": np.ones((B, 1, 2), "f4")}, {}, {}, TypeError, "positions: dtype float32"),
         ({"boundary": "nothing"}, {}, {}, ValueError, "boundary: 'nothing' given, expected zero"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ptycho_fast
+from ptycho_fast.backend.records import BOUNDARIES
 
 pytestmark = pytest.mark.native
 
@@ -266,20 +267,30 @@ def test_patches(headers, N):
 # --- the phases of a pattern ---
 
 
+@pytest.mark.parametrize("name", ["plain", *cases.EXPOSURES])
 @pytest.mark.parametrize(
     "case", [cases.Case(8), cases.Case(33, 2), cases.Case(62), cases.Case(64, 3), cases.Case(96)],
     ids=str,
 )  # fmt: skip
-def test_phases_in_any_order(headers, case):
+def test_phases_in_any_order(headers, case, name):
     """Forward, in reverse and shuffled: the bits of the extension."""
     obj, probe, positions = case.inputs()
-    dose = np.float32(3.5**2)
-    expected = ptycho_fast.diffract(obj, probe, positions, backend="native") * dose
-    sizes = (ctypes.c_int64(obj.shape[0]), ctypes.c_int64(obj.shape[1]))
+    options = {} if name == "plain" else cases.EXPOSURES[name](case)
+    obj, probe, positions = (options.pop(key, value) for key, value in zip(
+        ("obj", "probe", "positions"), (obj, probe, positions), strict=True
+    ))  # fmt: skip
+    expected = ptycho_fast.diffract(obj, probe, positions, backend="native", **options)
+    expected *= np.float32(3.5**2)
+    boundary = BOUNDARIES.index(options.get("boundary", "zero"))
+    weights = options.get("weights")
+    slices, paths = obj.reshape(-1, *obj.shape[-2:]), positions.reshape(len(positions), -1, 2)
+    modes = options.get("modes", len(probe))
+    numbers = [*slices.shape, *probe.shape[:2], boundary, modes, paths.shape[1]]
     for order in range(3):
-        for (x, y), pattern in zip(positions.tolist(), expected, strict=True):
-            out = np.full((case.N, case.N), np.nan, np.float32)
+        for b, (path, pattern) in enumerate(zip(paths, expected, strict=True)):
+            out = np.full(pattern.shape, np.nan, np.float32)
+            own = None if weights is None else weights[b]
             headers.pattern_in_order(
-                obj, *sizes, float(x), float(y), probe, case.modes, case.N, 3.5, order, out
+                np.array(numbers, np.int64), slices, probe, path, own, 3.5, order, out
             )
             assert out.tobytes() == pattern.tobytes(), order

@@ -1,0 +1,191 @@
+"""Exposures that are not plain: all backends against the definition, and the physics."""
+
+import cases
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ptycho_fast import diffract, extract_patches, observe
+
+SIZES = [cases.Case(8), cases.Case(33, 2), cases.Case(62), cases.Case(64, 3), cases.Case(96)]
+
+
+def arguments(case, name):
+    """Object, probe, positions and keywords of one of `cases.EXPOSURES`."""
+    options = cases.EXPOSURES[name](case)
+    names = ("obj", "probe", "positions")
+    own = dict(zip(names, case.inputs(), strict=True))
+    return [options.pop(key, own[key]) for key in names], options
+
+
+@pytest.mark.parametrize("name", cases.EXPOSURES)
+@pytest.mark.parametrize("case", SIZES, ids=str)
+def test_against_reference(fast_backend, case, name):
+    arrays, options = arguments(case, name)
+    made = np.sqrt(diffract(*arrays, backend=fast_backend, **options).astype(np.float64))
+    exact = np.sqrt(diffract(*arrays, backend="reference", **options).astype(np.float64))
+    brightest = exact.max(axis=(1, 2))
+    seen = brightest > 0
+    error = np.abs(made - exact).max(axis=(1, 2))
+    assert (error[seen] < cases.MAX_ERROR * brightest[seen]).all()
+    assert not made[~seen].any()
+
+
+def probe_and_object(N, modes, rng, *shape):
+    def normal(*size):
+        return (rng.normal(size=size) + 1j * rng.normal(size=size)).astype(np.complex64)
+
+    return normal(modes, N, N), normal(*(shape or (N + 9, N + 12)))
+
+
+# --- transforms ---
+
+
+@settings(max_examples=20, deadline=None)
+@given(N=st.integers(8, 70), modes=st.integers(1, 16), seed=st.integers(0, 2**32 - 1))
+def test_parseval(backend, N, modes, seed):
+    """The far field has the energy of the exit waves: every side, odd ones too."""
+    rng = np.random.default_rng(seed)
+    probe, obj = probe_and_object(N, modes, rng)
+    at = [[N // 2 + 3.25, N // 2 + 5.5]]
+    intensity = diffract(obj, probe, at, backend=backend)[0]
+    patch = extract_patches(obj, at, N, backend=backend)[0]
+    energy = (np.abs(probe.astype(np.complex128) * patch) ** 2).sum()
+    assert intensity.sum(dtype=np.float64) == pytest.approx(energy, rel=3e-6)
+
+
+def test_shifted_object_is_shifted_position(backend):
+    rng = np.random.default_rng(4)
+    probe, obj = probe_and_object(32, 2, rng, 80, 90)
+    there = diffract(obj, probe, [[40.25, 37.5]], backend=backend)
+    moved = diffract(np.roll(obj, (-3, 5), (0, 1)), probe, [[45.25, 34.5]], backend=backend)
+    np.testing.assert_array_equal(moved, there)
+
+
+# --- modes, weights, eigenprobes ---
+
+
+def test_modes_add_as_intensities(backend):
+    """Not as waves: a coherent sum differs by far."""
+    rng = np.random.default_rng(1)
+    probe, obj = probe_and_object(33, 3, rng)
+    at = rng.uniform(15, 25, (4, 2))
+    together = diffract(obj, probe, at, backend=backend)
+    apart = sum(diffract(obj, mode, at, backend=backend) for mode in probe)
+    coherent = diffract(obj, probe.sum(axis=0), at, backend=backend)
+    np.testing.assert_allclose(together, apart, rtol=1e-5, atol=1e-5 * apart.max())
+    assert np.abs(coherent - together).max() > 0.3 * together.max()
+
+
+def test_weights(backend):
+    """They multiply waves, so intensities go with their squares; ones change nothing."""
+    rng = np.random.default_rng(2)
+    probe, obj = probe_and_object(32, 2, rng)
+    at = rng.uniform(15, 25, (3, 2))
+    plain = diffract(obj, probe, at, backend=backend)
+    ones = diffract(obj, probe, at, weights=np.ones((3, 2), np.float32), backend=backend)
+    np.testing.assert_allclose(ones, plain, rtol=1e-5, atol=1e-6 * plain.max())
+    weights = np.array([[2, 0], [0, -3], [1, 0.5]], np.float32)
+    made = diffract(obj, probe, at, weights=weights, backend=backend)
+    first, second = (diffract(obj, mode, at, backend=backend) for mode in probe)
+    squares = weights[:, :, None, None] ** 2
+    expected = squares[:, 0] * first + squares[:, 1] * second
+    np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-5 * expected.max())
+
+
+def test_eigenprobes_add_as_waves(backend):
+    rng = np.random.default_rng(3)
+    planes, obj = probe_and_object(32, 4, rng)
+    at = rng.uniform(15, 25, (2, 2))
+    weights = rng.normal(size=(2, 4)).astype(np.float32)
+    made = diffract(obj, planes, at, weights=weights, modes=2, backend=backend)
+    for b in range(2):
+        waves = planes * weights[b][:, None, None]
+        own = np.stack([waves[0] + waves[2] + waves[3], waves[1]])
+        expected = diffract(obj, own, at[b : b + 1], backend=backend)[0]
+        np.testing.assert_allclose(made[b], expected, rtol=1e-5, atol=1e-5 * expected.max())
+
+
+# --- fly scans ---
+
+
+@pytest.mark.parametrize("parts", [2, 3, 7])
+def test_fly_scan_is_the_mean(backend, parts):
+    rng = np.random.default_rng(parts)
+    probe, obj = probe_and_object(33, 2, rng)
+    paths = rng.uniform(15, 25, (3, parts, 2))
+    made = diffract(obj, probe, paths, backend=backend)
+    single = [diffract(obj, probe, paths[:, s], backend=backend) for s in range(parts)]
+    expected = np.mean(single, axis=0, dtype=np.float64)
+    np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-6 * expected.max())
+    # At rest it is one pattern.
+    still = np.repeat(paths[:, :1], parts, axis=1)
+    made = diffract(obj, probe, still, backend=backend)
+    np.testing.assert_allclose(made, single[0], rtol=1e-5, atol=1e-6 * expected.max())
+
+
+# --- beyond the edge ---
+
+
+@pytest.mark.parametrize("boundary", ["zero", "vacuum", "edge"])
+def test_boundary_is_padding(backend, boundary):
+    """The same as an object that is large enough, made so by NumPy."""
+    rng = np.random.default_rng(5)
+    N, width = 16, 24
+    probe, obj = probe_and_object(N, 2, rng, 11, 13)
+    how = {
+        "zero": {"mode": "constant"},
+        "vacuum": {"mode": "constant", "constant_values": 1},
+        "edge": {"mode": "edge"},
+    }[boundary]
+    padded = np.pad(obj, width, **how)
+    at = rng.uniform(-8, 20, (12, 2))
+    patches = extract_patches(obj, at, N, boundary=boundary, backend=backend)
+    whole = extract_patches(padded, at + width, N, backend=backend)
+    np.testing.assert_allclose(patches, whole, rtol=1e-5, atol=1e-5)
+    made = diffract(obj, probe, at, boundary=boundary, backend=backend)
+    expected = diffract(padded, probe, at + width, backend=backend)
+    np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-5 * expected.max())
+
+
+def test_far_outside(backend):
+    """Vacuum shows the probe's own diffraction, the edge goes on for ever, and zero is dark."""
+    rng = np.random.default_rng(6)
+    probe, obj = probe_and_object(16, 1, rng)
+    at = [[-1e9, 8], [1e300, 1e300]]
+    own = diffract(np.ones((40, 40)), probe, [[20, 20]], backend=backend)[0]
+    made = diffract(obj, probe, at, boundary="vacuum", backend=backend)
+    np.testing.assert_allclose(made, [own, own], rtol=1e-5, atol=1e-6 * own.max())
+    corner = diffract(obj, probe, at, boundary="edge", backend=backend)[1]
+    expected = own * np.abs(obj[-1, -1]) ** 2
+    np.testing.assert_allclose(corner, expected, rtol=1e-5, atol=1e-5 * expected.max())
+    assert not diffract(obj, probe, at, backend=backend).any()
+
+
+# --- dose ---
+
+
+def test_factors_scale_the_mean(backend):
+    vacuum, probe = np.ones((40, 40)), np.ones((16, 16))
+    at, factors = np.full((400, 2), 20.0), np.repeat([1.0, 2.0, 0.0, 0.5], 100)
+    options = {"scale": 3.0, "seed": 11, "backend": backend}
+    counts = observe(vacuum, probe, at, factors=factors, **options)
+    total = counts.sum(axis=(1, 2), dtype=np.float64).reshape(4, 100).mean(axis=1)
+    expected = 9 * 256 * np.array([1, 2, 0, 0.5])
+    assert (np.abs(total - expected) <= 5 * np.sqrt(expected / 100)).all()
+    ones = observe(vacuum, probe, at, factors=np.ones(400), **options)
+    assert ones.tobytes() == observe(vacuum, probe, at, **options).tobytes()
+
+
+def test_factors_are_those_of_the_rates(fast_backend):
+    """The fused chain counts what the stages count one by one."""
+    from ptycho_fast import sample_photons
+
+    obj, probe, at = cases.Case(32, 2).inputs()
+    factors = np.linspace(0, 3, len(at))
+    options = {"seed": 5, "backend": fast_backend}
+    fused = observe(obj, probe, at, scale=2.5, factors=factors, **options)
+    doses = (2.5**2 * factors).astype(np.float32)[:, None, None]
+    rates = doses * diffract(obj, probe, at, backend=fast_backend)
+    assert fused.tobytes() == sample_photons(rates, **options).tobytes()
