@@ -181,12 +181,6 @@ def _sample(simulator: Simulator, n: int, run: dict[str, Any]) -> Simulator:
     """A simulator of n patterns from all over the scan."""
     e = simulator.experiment
     chosen = np.linspace(0, e.n_patterns - 1, n).astype(np.int64)
-    part = dataclasses.replace(
-        e,
-        positions=e.positions[chosen],
-        positions_nominal=e.positions_nominal[chosen],
-        energies=e.energies[chosen],
-    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # what is to say was said about the whole
-        return Simulator(part, **run)
+        return Simulator(e.part(chosen), **run)

@@ -1,17 +1,26 @@
 """The truth behind a data set: object, probe, positions and the scale of the dose."""
 
 import os
-from dataclasses import dataclass, replace
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast import checks, objects, optics, probes, scaling, scans
-from ptycho_fast.backend import host_arrays
-from ptycho_fast.dose.energy import pattern_energies
+from ptycho_fast import checks, objects, optics, probes, scans
+from ptycho_fast.backend import choose, host_arrays
+from ptycho_fast.backend.records import Boundary, Exposure, Sink
+from ptycho_fast.dose.energy import pattern_energies, probe_energies
+from ptycho_fast.dose.modes import Dose, make_dose
+from ptycho_fast.errors import DataWarning
 from ptycho_fast.progress import StageClock
 from ptycho_fast.scenario import Scenario, resolve
+from ptycho_fast.threads import granted
+
+_MADE_PIXELS = 2**22  # of patterns that are made at a time for their energies
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -20,8 +29,8 @@ class Experiment:
 
     Attributes
     ----------
-    object : (H, W) complex64
-        The true object.
+    object : (H, W) or (L, H, W) complex64
+        The true object, or its slices along the beam.
     probe : (M, N, N) complex64
         Probe modes in the object plane.
     positions, positions_nominal : (B, 2) float64
@@ -29,9 +38,23 @@ class Experiment:
     intensity_scale : float
         s: a pixel expects ``s**2`` times its intensity in photons.
     energies : (B,) float64
-        Sum of each pattern's intensity before dose.
+        Sum of each pattern's intensity before dose, over all pixels, masked ones too.
     scenario : Scenario
         The description that all this was made from.
+    eigenprobes : (K, N, N) complex64, or None
+        What is added to the first mode, pattern by pattern.
+    weights : (B, M + K) float32, or None
+        Factor of each mode and eigenprobe in each pattern; None where all patterns have one probe.
+    path : (B, S, 2) float64, or None
+        True positions of the sub-exposures of a fly scan.
+    mask : (N, N) bool, or None
+        True where a detector pixel is good; None where all are.
+    geometry : Geometry or None
+        Energy, distances and sizes of pixels, as far as they are known.
+    dose_factors : (B,) float64, or None
+        Dose of each pattern in units of the common one; None where all are 1.
+    dose : dict
+        The dose that was asked for and is expected; see `ptycho_fast.dose.modes.make_dose`.
     """
 
     object: npt.NDArray[np.complex64]
@@ -41,6 +64,13 @@ class Experiment:
     intensity_scale: float
     energies: npt.NDArray[np.float64]
     scenario: Scenario
+    eigenprobes: npt.NDArray[np.complex64] | None = None
+    weights: npt.NDArray[np.float32] | None = None
+    path: npt.NDArray[np.float64] | None = None
+    mask: npt.NDArray[np.bool_] | None = None
+    geometry: optics.Geometry | None = None
+    dose_factors: npt.NDArray[np.float64] | None = None
+    dose: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n_patterns(self) -> int:
@@ -51,6 +81,72 @@ class Experiment:
     def N(self) -> int:
         """Patch side, pixels."""
         return self.probe.shape[-1]
+
+    @property
+    def slices(self) -> npt.NDArray[np.complex64]:
+        """(L, H, W) complex64: the object, slice by slice."""
+        return host_arrays.sliced(self.object)
+
+    @property
+    def planes(self) -> npt.NDArray[np.complex64]:
+        """(M + K, N, N) complex64: probe modes, then eigenprobes."""
+        if self.eigenprobes is None:
+            return self.probe
+        return np.concatenate([self.probe, self.eigenprobes])
+
+    @property
+    def paths(self) -> npt.NDArray[np.float64]:
+        """(B, S, 2) float64: true positions of all sub-exposures; S = 1 in a step scan."""
+        return self.positions[:, np.newaxis] if self.path is None else self.path
+
+    @cached_property
+    def still(self) -> dict[str, Any]:
+        """What all patterns have in common: arguments of `Exposure` by name."""
+        bin, spread = _pixels_and_blur(self.scenario)
+        n, slices = bin * self.N, self.slices
+        geometry = self.geometry or optics.Geometry(N=self.N)
+        return {
+            "object": slices,
+            "probe": _widened(self.planes, n),
+            "boundary": _boundary(self.scenario),
+            "modes": None if self.eigenprobes is None else len(self.probe),
+            "between": geometry.slice_transfer(n) if len(slices) > 1 else None,
+            "near": geometry.near_transfer(n),
+            "bin": bin,
+            "spread": spread,
+        }
+
+    def exposure(self, indices: Any = slice(None)) -> Exposure:
+        """What falls on the detector at some of the positions.
+
+        Parameters
+        ----------
+        indices : (n,) array of integers, or slice
+            Pattern numbers; by default all.
+
+        Returns
+        -------
+        Exposure
+            As the kernels take it.
+
+        Examples
+        --------
+        >>> e = make_experiment(Scenario.preset("gs2_ideal"))
+        >>> e.exposure([3, 900]).shape
+        (2, 64, 64)
+        """
+        return Exposure(
+            **self.still,
+            positions=self.paths[indices],
+            weights=None if self.weights is None else self.weights[indices],
+        )
+
+    def part(self, indices: npt.NDArray[np.int64]) -> "Experiment":
+        """Some of the patterns, at the same dose, as an experiment of their own."""
+        names = ("positions", "positions_nominal", "energies", "weights", "path", "dose_factors")
+        values = {name: getattr(self, name) for name in names}
+        chosen = {name: array[indices] for name, array in values.items() if array is not None}
+        return replace(self, **chosen)
 
     def changed(
         self, *, seed: int | None = None, noise: bool | None = None, **others: Any
@@ -70,6 +166,30 @@ class Experiment:
         given = {key: value for key, value in changes.items() if value is not None}
         return replace(self, scenario=self.scenario.replace(given)) if given else self
 
+    def with_dose(self, changes: Mapping[str, Any]) -> "Experiment":
+        """The same experiment at another dose; nothing is made again.
+
+        Parameters
+        ----------
+        changes : Mapping
+            Values by dotted key, of the tables ``dose`` and ``seeds`` only.
+
+        Raises
+        ------
+        ScenarioError
+            A value is not allowed.
+
+        Examples
+        --------
+        >>> e = make_experiment(Scenario.preset("gs2_ideal"))
+        >>> ratio = e.with_dose({"dose.nphotons": 4e9}).intensity_scale / e.intensity_scale
+        >>> round(ratio, 12)
+        2.0
+        """
+        scenario = self.scenario.replace(changes)
+        scenario.require_runnable()
+        return _with_dose(replace(self, scenario=scenario), None)
+
 
 def make_experiment(
     scenario: Scenario,
@@ -78,6 +198,8 @@ def make_experiment(
     probe: npt.ArrayLike | None = None,
     positions: npt.ArrayLike | None = None,
     intensity_scale: float | None = None,
+    backend: str = "auto",
+    threads: int | None = None,
     clock: StageClock | None = None,
 ) -> Experiment:
     """Make object, probe and positions of a scenario, and the intensity scale of its dose.
@@ -90,6 +212,9 @@ def make_experiment(
         Taken as they are, in place of what the scenario would make.
     intensity_scale : float, optional
         That of an existing data set, in place of the one that the scenario's dose gives.
+    backend, threads
+        As for `Simulator`: what makes the energies of a thick object, whose patterns have to be
+        made for them. All else is the same with every backend.
     clock : StageClock, optional
         Told of every stage as it begins.
 
@@ -104,44 +229,125 @@ def make_experiment(
         The scenario cannot be simulated; the message names the key.
     ValueError, TypeError, OSError
         An array or an input file is at fault, or no light reaches the detector.
+
+    Warns
+    -----
+    DataWarning
+        The dose makes all patterns equally bright.
     """
     clock = clock or StageClock()
     scenario.require_runnable()
-    seeds = scenario.seeds
-    geometry = optics.make_geometry(scenario.N, **dict(scenario.optics.items()))
+    seeds, N = scenario.seeds, scenario.N
+    geometry = optics.make_geometry(N, **dict(scenario.optics.items()))
     with clock.stage("object"):
         obj = objects.make_object(scenario.object, seeds.object, geometry=geometry, given=object)
-        obj = host_arrays.as_object(obj)
+        obj = obj if obj.ndim == 3 else host_arrays.as_object(obj)
+        slices = host_arrays.as_slices(obj)
     with clock.stage("probe"):
         modes = probes.make_probe(
-            scenario.probe, scenario.N, geometry=geometry, seed=seeds.probe, given=probe
+            scenario.probe, N, geometry=geometry, seed=seeds.probe, given=probe
         )
         modes = host_arrays.as_probe(modes)
     with clock.stage("scan"):
         scan = scans.make_scan(
-            scenario.scan, obj.shape, seeds.scan, geometry=geometry, given=positions
+            scenario.scan, slices.shape[1:], seeds.scan, geometry=geometry, given=positions
         )
-        xy = scan.positions
+        if scenario.scan.boundary == "error":
+            reach = scan.positions if scan.path is None else scan.path
+            scans.check_inside(reach, slices.shape[1:], _pixels_and_blur(scenario)[0] * N)
+    experiment = Experiment(
+        object=slices[0] if len(slices) == 1 else slices,
+        probe=modes,
+        positions=scan.positions,
+        positions_nominal=scan.nominal,
+        path=scan.path,
+        geometry=geometry,
+        intensity_scale=1.0,
+        energies=np.zeros(0),
+        scenario=scenario,
+    )
     with clock.stage("intensity scale"):
-        energies = pattern_energies(obj, modes, xy)
-        energy = float(energies.mean())
-        if not energy > 0:
+        energies = _energies(experiment, backend, threads)
+        if not energies.mean() > 0:
             raise ValueError(
                 "object, probe: no light reaches the detector at any position, so no dose can be "
                 "given; expected an object and a probe that are not zero"
             )
-        scale = intensity_scale
-        if scale is None:
-            scale = scaling.dataset_intensity_scale(scenario.dose.nphotons, energy)
-    return Experiment(
-        object=obj,
-        probe=modes,
-        positions=xy,
-        positions_nominal=scan.nominal,
-        intensity_scale=scale,
-        energies=energies,
-        scenario=scenario,
+        return _with_dose(replace(experiment, energies=energies), intensity_scale)
+
+
+def _boundary(scenario: Scenario) -> Boundary:
+    boundary: Any = scenario.scan.boundary
+    return "zero" if boundary == "error" else boundary
+
+
+def _pixels_and_blur(scenario: Scenario) -> tuple[int, npt.NDArray[np.float32] | None]:
+    """Pixels of the transform on the side of a detector pixel, and the kernel of the blur."""
+    return 1, None
+
+
+def _widened(planes: npt.NDArray[np.complex64], n: int) -> npt.NDArray[np.complex64]:
+    """The probe with zeros around it, n x n pixels; its middle stays where positions point."""
+    N = planes.shape[-1]
+    if n == N:
+        return planes
+    before = n // 2 - N // 2
+    wide = np.zeros((len(planes), n, n), np.complex64)
+    wide[:, before : before + N, before : before + N] = planes
+    return wide
+
+
+def _energies(experiment: Experiment, backend: str, threads: int | None) -> npt.NDArray[np.float64]:
+    """(B,) sums of the patterns' intensities; patterns are made only if that cannot be avoided."""
+    e, still = experiment, experiment.still
+    near = still["near"]
+    loses = near is not None and float(np.abs(near).min()) < 1 - 1e-6  # evanescent waves
+    if len(still["object"]) > 1 or loses:
+        return _made_energies(e, backend, threads)
+    return pattern_energies(
+        still["object"][0],
+        e.planes,
+        e.positions if e.path is None else e.path,
+        boundary=still["boundary"],
+        weights=e.weights,
+        modes=still["modes"],
     )
+
+
+def _made_energies(
+    experiment: Experiment, backend: str, threads: int | None
+) -> npt.NDArray[np.float64]:
+    _, engine = choose(backend)
+    B, N = experiment.n_patterns, experiment.N
+    step, energies = max(1, _MADE_PIXELS // N**2), np.empty(B)
+    for first in range(0, B, step):
+        exposure = experiment.exposure(slice(first, first + step))
+        made = host_arrays.empty_aligned(exposure.shape, np.float32)
+        with granted(threads, exposure.n_pixels) as n_threads:
+            engine.frames(exposure, None, Sink(made, "intensity"), n_threads)
+        energies[first : first + step] = made.sum(axis=(1, 2), dtype=np.float64)
+    return energies
+
+
+def _with_dose(experiment: Experiment, scale: float | None) -> Experiment:
+    """The experiment at the dose of its scenario."""
+    e, spec = experiment, experiment.scenario.dose
+    dose: Dose = make_dose(
+        spec,
+        e.energies,
+        probe_energies(e.planes, weights=e.weights, modes=len(e.probe)),
+        positions=e.positions_nominal,
+        geometry=e.geometry or optics.Geometry(N=e.N),
+        scale=scale,
+    )
+    if spec.mode == "per_pattern":
+        warnings.warn(
+            "dose.mode: 'per_pattern' gives every pattern the same number of photons, which "
+            "destroys the contrast of transmission between them; 'detected_mean' keeps it",
+            DataWarning,
+            stacklevel=3,
+        )
+    return replace(e, intensity_scale=dose.scale, dose_factors=dose.factors, dose=dose.report)
 
 
 def described_by(

@@ -204,7 +204,7 @@ def _estimate(job: _Job, simulator: "Simulator", clock: StageClock) -> _Result:
     facts = _common_facts(job, simulator) | {
         "dry_run": True,
         "threads": thread_count(job.run["threads"]),
-        "nphotons_requested": job.scenario.dose.nphotons,
+        "dose": dict(simulator.experiment.dose),
         "memory_bytes": needs.memory,
         "seconds_estimated": sum(seconds.values()),
         "seconds_by_stage": seconds,
@@ -248,7 +248,8 @@ def _estimate_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "scenario", f"{facts['scenario']['name']} (dry run, nothing is written)"
     yield "patterns", f"{facts['patterns']} of {facts['N']} x {facts['N']} pixels"
     yield "backend", f"{facts['backend']}, {facts['threads']} threads"
-    yield "dose requested", f"{facts['nphotons_requested']:.6g} photons per pattern"
+    yield from _dose_lines(facts["dose"])
+    yield "dose expected", _spread_text(facts["dose"]["expected"])
     yield "intensity scale s", f"{facts['intensity_scale']!r}"
     yield "time", f"about {_time_text(facts['seconds_estimated'], facts['seconds_by_stage'], 2)}"
     yield "memory", f"about {bytes_text(facts['memory_bytes'])}"
@@ -257,15 +258,12 @@ def _estimate_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _summary_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     dose, gain = facts["dose"], facts["normalise_gain"]
-    measured = dose["measured"]
     yield "scenario", facts["scenario"]["name"]
     yield "patterns", f"{facts['patterns']} of {facts['N']} x {facts['N']} pixels"
     yield "backend", facts["backend"]
-    yield "dose requested", f"{dose['requested']:.6g} photons per pattern"
-    yield (
-        "dose measured" if facts["noise"] else "dose expected",
-        f"{measured['mean']:.6g} mean, {measured['min']:.6g} min, {measured['max']:.6g} max",
-    )
+    yield from _dose_lines(dose)
+    measured = "dose measured" if facts["noise"] else "dose expected"
+    yield measured, _spread_text(dose["measured"])
     yield "intensity scale s", f"{facts['intensity_scale']!r}"
     yield "normalise gain g", "none, there is no light" if gain is None else f"{gain!r}"
     yield "time", _time_text(facts["seconds"], facts["seconds_by_stage"], 3)
@@ -273,6 +271,21 @@ def _summary_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "file", f"{facts['file']}, {bytes_text(facts['file_bytes'])}"
     if "preview" in facts:
         yield "preview", facts["preview"]
+
+
+def _dose_lines(dose: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    requested, expected = dose["requested"], dose["expected"]
+    number = "" if requested is None else f"{requested:.6g} "
+    yield "dose requested", f"{number}{dose['unit']}"
+    lost = dose["quantum_efficiency"] != 1
+    if lost or dose["mode"] != "detected_mean" or "per_m2" in expected:
+        area = f", {expected['per_m2']:.4g} on a square metre" if "per_m2" in expected else ""
+        share = f", of which the detector takes {dose['quantum_efficiency']:.3g}" if lost else ""
+        yield "dose incident", f"{expected['incident']:.6g} in a mean pattern{area}{share}"
+
+
+def _spread_text(photons: dict[str, float]) -> str:
+    return f"{photons['mean']:.6g} mean, {photons['min']:.6g} min, {photons['max']:.6g} max"
 
 
 def _time_text(total: float, by_stage: dict[str, float], digits: int) -> str:

@@ -99,10 +99,7 @@ def dataset_of(simulator: Simulator, clock: StageClock | None = None) -> Dataset
         },
     )  # fmt: skip
     with clock.stage("statistics"):
-        dataset.provenance["dose"] = {
-            "requested": e.scenario.dose.nphotons,
-            **dose_statistics(dataset),
-        }
+        dataset.provenance["dose"] = {**e.dose, **dose_statistics(dataset)}
     if not dataset.provenance["dose"]["measured"]["max"] > 0:
         warnings.warn(
             "no photon was detected in any pattern: the dose is too low, or the beam stop covers "

@@ -115,15 +115,16 @@ class Simulator:
                 described = described_by(
                     scenario, **given, nphotons=nphotons, seed=seed, noise=noise
                 )
-                self.experiment = make_experiment(described, **given, clock=clock)
+                self.experiment = make_experiment(
+                    described, **given, backend=self.backend, threads=threads, clock=clock
+                )
         experiment = self.experiment
         self.scenario = experiment.scenario
-        warn_of_positions(experiment.positions, experiment.object.shape, experiment.N)
+        every = experiment.exposure()
+        n, shape = every.probe.shape[-1], every.object.shape[1:]
+        warn_of_positions(every.positions.reshape(-1, 2), shape, n, every.boundary)
         self.noise = self.scenario.noise
         self.domain = "count_intensity" if self.noise else "normalized_intensity"
-        every = Exposure(
-            experiment.object[np.newaxis], experiment.probe, experiment.positions[:, np.newaxis]
-        )
         bound = intensity_bound(every, checks.largest_part(experiment.object))
         self._suspects = self._bright_patterns(bound) if self.noise else None
         self._detector = detector.response(
@@ -131,6 +132,10 @@ class Simulator:
         )
         counted: SinkKind = "counts" if self._detector is None else "signal"
         self._kind: SinkKind = counted if self.noise else "intensity"
+        self._paths = every.positions
+        arrays = (*experiment.still.values(), self._paths, experiment.weights)
+        self._inputs = tuple(array for array in arrays if isinstance(array, np.ndarray))
+        self._work = every.n_pixels // experiment.n_patterns
         self._resident: dict[str, Array] = {}
 
     def __len__(self) -> int:
@@ -156,7 +161,7 @@ class Simulator:
     @property
     def chunk(self) -> int:
         """Patterns that are worth a call of their own in a run that is made in pieces."""
-        return max(1, self._backend.capabilities.chunk_pixels // self.N**2)
+        return max(1, self._backend.capabilities.chunk_pixels // self._work)
 
     # --- frames ---
 
@@ -319,10 +324,12 @@ class Simulator:
         `bound` is the largest intensity that a pixel may have. No pixel has more than its pattern.
         """
         e = self.experiment
-        dose = as_scale(e.intensity_scale) ** 2
+        factors = 1.0 if e.dose_factors is None else e.dose_factors
+        dose = as_scale(e.intensity_scale * float(np.sqrt(np.max(factors)))) ** 2
         if dose * bound <= LARGEST_RATE:
             return None
-        bright = ~(dose * e.energies * (1 + 1e-5) <= LARGEST_RATE)
+        rates = e.intensity_scale**2 * factors * e.energies
+        bright = ~(rates * (1 + 1e-5) <= LARGEST_RATE)
         return bright if bright.any() else None
 
     def check_dose(self) -> None:
@@ -350,20 +357,25 @@ class Simulator:
 
     def _exposure(self, indices: npt.NDArray[np.int64]) -> Exposure:
         """The exposure at some positions; object and probe stay where the backend reads them."""
-        e = self.experiment
         if not self._resident:
             with self._backend.place(self._device):
                 self._resident = {
-                    "object": self._backend.resident(e.object[np.newaxis]),
-                    "probe": self._backend.resident(e.probe),
+                    name: self._backend.resident(value)
+                    for name, value in self.experiment.still.items()
+                    if isinstance(value, np.ndarray)
                 }
-        return Exposure(**self._resident, positions=e.positions[indices, np.newaxis])
+        weights = self.experiment.weights
+        return Exposure(
+            **(self.experiment.still | self._resident),
+            positions=self._paths[indices],
+            weights=None if weights is None else weights[indices],
+        )
 
     def _counting(self, indices: npt.NDArray[np.int64], epoch: int) -> Counting:
         numbers = indices.astype(np.uint64) + np.uint64(epoch * self.n_patterns)
-        scenario = self.scenario
-        scale, seed = self.experiment.intensity_scale, scenario.seeds.photons
-        return Counting(scale, seed, numbers, detector=self._detector)
+        e, seed = self.experiment, self.scenario.seeds.photons
+        factors = None if e.dose_factors is None else e.dose_factors[indices]
+        return Counting(e.intensity_scale, seed, numbers, factors, self._detector)
 
     @contextmanager
     def _at_work(self, exposure: Exposure) -> Iterator[int]:
@@ -394,8 +406,7 @@ class Simulator:
         gate: Gate = gpu_arrays if on_gpu else host_arrays
         dtype = self._dtype(kind)
         with self._backend.place(self._device):
-            e = self.experiment
-            inputs = () if on_gpu else (e.object, e.probe, e.positions)
+            inputs = () if on_gpu else self._inputs
             out = gate.output(out, exposure.shape, dtype, inputs)
             if not len(indices):
                 return out

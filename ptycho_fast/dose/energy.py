@@ -9,6 +9,11 @@ Parseval's theorem gives the sum of a pattern's intensities as::
 The inner sum depends only on the pixel of the first tap and on the lag between the two taps. Up to
 symmetry there are five lags. So five correlations of the object with ``P`` give the energy at every
 position, and each position costs ten look-ups.
+
+Where the probe varies from pattern to pattern, with weights ``a_bi`` of its planes ``p_i``, the
+power is ``P_b = sum_ij a_bi a_bj Re(p_i conj(p_j))``: E is the same sum of the energies that those
+real maps give. The near field, a blur and larger detector pixels keep the energy. A thick object
+does not fit this: the wave on its second slice is not known before it is made.
 """
 
 import numpy as np
@@ -28,27 +33,42 @@ _PAIRS = {
 
 
 def pattern_energies(
-    obj: npt.ArrayLike, probe: npt.ArrayLike, positions: npt.ArrayLike
+    obj: npt.ArrayLike,
+    probe: npt.ArrayLike,
+    positions: npt.ArrayLike,
+    *,
+    boundary: str = "zero",
+    weights: npt.ArrayLike | None = None,
+    modes: int | None = None,
 ) -> npt.NDArray[np.float64]:
     """Energy ``sum_mrc |probe_m * patch_b|**2`` of the pattern at every position.
 
-    This is the sum of the intensities before the dose, for bilinear sub-pixel interpolation and
-    an object that is zero outside its array.  Exact to about 1e-15 of the largest energy the
-    object can give; the cost is that of a dozen transforms of the object.
+    This is the sum over all pixels of the intensities before the dose, for bilinear sub-pixel
+    interpolation and an object of one slice, behind any propagation that keeps the energy.  Exact
+    to about 1e-15 of the largest energy the object can give; the cost is that of a dozen
+    transforms of the object, and with weights of half a dozen more for each pair of planes.
 
     Parameters
     ----------
     obj : array, (H, W)
         Complex object.
     probe : array, (N, N) or (M, N, N)
-        Probe modes, any `N`.
-    positions : array, (B, 2)
-        ``[x, y]``, pixels, anywhere: where patch index ``N // 2`` lands.
+        Probe modes, any `N`; with `modes` also eigenprobes.
+    positions : array, (B, 2) or (B, S, 2)
+        ``[x, y]``, pixels, anywhere: where patch index ``N // 2`` lands. With S sub-exposures of
+        a fly scan a pattern is the mean of theirs.
+    boundary : {"zero", "vacuum", "edge"}
+        What lies outside the object: 0, 1, or its nearest pixel.
+    weights : array, (B, M) or (B, M + K), optional
+        Mode m of pattern b is multiplied by ``weights[b, m]``.
+    modes : int, optional
+        M, where K eigenprobes follow the modes: eigenprobe k, times ``weights[b, M + k]``, is
+        added to mode 0.
 
     Returns
     -------
     ndarray, (B,), float64
-        Energies, zero or more, exactly zero where the patch lies wholly outside.
+        Energies, zero or more, exactly zero where the patch lies wholly in the dark outside.
 
     Raises
     ------
@@ -65,19 +85,120 @@ def pattern_energies(
     >>> pattern_energies(np.ones((40, 40)), probe, [[20, 20], [500, 20]]).round(9)
     array([256.,   0.])
     """
-    from scipy import fft
-
     field = checks.floating(obj, "obj", np.complex128, integers=True)
     if field.ndim != 2 or field.size == 0:
         raise ValueError(checks.wrong("obj", f"shape {field.shape}", "(H, W)"))
-    modes = checks.floating(probe, "probe", np.complex128, integers=True)
-    if modes.ndim not in (2, 3) or modes.shape[-1] != modes.shape[-2] or modes.size == 0:
-        raise ValueError(checks.wrong("probe", f"shape {modes.shape}", "(N, N) or (M, N, N)"))
-    N = modes.shape[-1]
-    power = (modes.real**2 + modes.imag**2).reshape(-1, N, N).sum(axis=0)
-    H, W = field.shape
+    planes = _planes(probe)
+    N = planes.shape[-1]
+    at = checks.array(positions, "positions")
+    flat = checks.positions(at.reshape(-1, 2) if at.ndim == 3 and at.shape[2] == 2 else at)
+    corner = flat - N // 2
+    if checks.choice(boundary, "boundary", ("zero", "vacuum", "edge")) != "zero":
+        field, corner = _padded(field, corner, N, boundary)
+    powers = _power_maps(planes, weights, modes, len(at))
+    energies = np.zeros(len(at))
+    found = _energies(field, [power for _, power in powers], corner)
+    for (share, _), of_power in zip(powers, found, strict=True):
+        energies += share * of_power.reshape(len(at), -1).mean(axis=1)
+    return np.maximum(energies, 0)  # rounding may leave a dark pattern just below zero
 
-    corner = checks.positions(positions) - N // 2
+
+def probe_energies(
+    probe: npt.ArrayLike,
+    *,
+    weights: npt.ArrayLike | None = None,
+    modes: int | None = None,
+) -> npt.NDArray[np.float64]:
+    """Energy of the light that falls on the object, pattern by pattern.
+
+    Parameters
+    ----------
+    probe, weights, modes
+        As for `pattern_energies`.
+
+    Returns
+    -------
+    ndarray, (B,) or (1,), float64
+        Sum of ``|probe|**2`` over pixels and modes; one number where the probe does not vary.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `pattern_energies`.
+
+    Examples
+    --------
+    >>> probe_energies(np.full((8, 8), 2.0), weights=[[1.0], [0.5]])
+    array([256.,  64.])
+    """
+    planes = _planes(probe)
+    count = 1 if weights is None else len(checks.array(weights, "weights"))
+    powers = _power_maps(planes, weights, modes, count)
+    return np.maximum(sum(share * float(power.sum()) for share, power in powers), 0)
+
+
+def _planes(probe: npt.ArrayLike) -> npt.NDArray[np.complex128]:
+    """(M + K, N, N) complex128: modes and eigenprobes."""
+    planes = checks.floating(probe, "probe", np.complex128, integers=True)
+    if planes.ndim not in (2, 3) or planes.shape[-1] != planes.shape[-2] or planes.size == 0:
+        raise ValueError(checks.wrong("probe", f"shape {planes.shape}", "(N, N) or (M, N, N)"))
+    return planes.reshape(-1, *planes.shape[-2:])
+
+
+def _power_maps(
+    planes: npt.NDArray[np.complex128],
+    weights: npt.ArrayLike | None,
+    modes: int | None,
+    count: int,
+) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """Shares (B,) and real maps (N, N) whose weighted sum is the power of each pattern's probe."""
+    if weights is None:
+        power = (planes.real**2 + planes.imag**2).sum(axis=0)
+        return [(np.ones(count), power)]
+    factors = checks.floating(weights, "weights", np.float64, integers=True)
+    if factors.shape != (count, len(planes)):
+        expected = f"({count}, {len(planes)}), one for each pattern and plane of the probe"
+        raise ValueError(checks.wrong("weights", f"shape {factors.shape}", expected))
+    M = len(planes) if modes is None else checks.integer(modes, "modes", 1, len(planes))
+    coherent = [0, *range(M, len(planes))]  # the first mode and its eigenprobes are one wave
+    pairs = [(i, j) for n, i in enumerate(coherent) for j in coherent[n:]]
+    pairs += [(m, m) for m in range(1, M)]
+    return [
+        (
+            (1 if i == j else 2) * factors[:, i] * factors[:, j],
+            planes[i].real * planes[j].real + planes[i].imag * planes[j].imag,
+        )
+        for i, j in pairs
+    ]
+
+
+def _padded(
+    field: npt.NDArray[np.complex128],
+    corner: npt.NDArray[np.float64],
+    N: int,
+    boundary: str,
+) -> tuple[npt.NDArray[np.complex128], npt.NDArray[np.float64]]:
+    """The object with as much of what lies around it as patches see; their corners on that."""
+    H, W = field.shape
+    corner = np.clip(corner, -N - 2, [W + 1, H + 1])  # further out all looks the same
+    before = np.maximum(-np.floor(corner.min(axis=0)), 0).astype(int)
+    after = np.maximum(np.floor(corner.max(axis=0)) + N + 1 - [W, H], 0).astype(int)
+    widths = [(before[1], after[1]), (before[0], after[0])]
+    if boundary == "vacuum":
+        return np.pad(field, widths, constant_values=1), corner + before
+    return np.pad(field, widths, mode="edge"), corner + before
+
+
+def _energies(
+    field: npt.NDArray[np.complex128],
+    powers: list[npt.NDArray[np.float64]],
+    corner: npt.NDArray[np.float64],
+) -> list[npt.NDArray[np.float64]]:
+    """For each power map (N, N): its energy at every position, (positions,)."""
+    from scipy import fft
+
+    N = len(powers[0])
+    H, W = field.shape
     base = np.floor(corner)
     fraction = corner - base
     weights = {  # by tap (row, column)
@@ -92,18 +213,17 @@ def pattern_energies(
 
     full = (H + N - 1, W + N - 1)
     canvas = [fft.next_fast_len(side, real=True) for side in full]
-    spectrum = fft.rfft2(power[::-1, ::-1], canvas)
+    spectra = [fft.rfft2(power[::-1, ::-1], canvas) for power in powers]
     correlation = np.zeros((full[0] + 4, full[1] + 4))
-    energies = np.zeros(len(corner))
+    energies = [np.zeros(len(corner)) for _ in powers]
     for lag, pairs in _PAIRS.items():
-        product = _lagged_product(field, *lag)
-        correlation[2:-2, 2:-2] = fft.irfft2(fft.rfft2(product, canvas) * spectrum, canvas)[
-            : full[0], : full[1]
-        ]
-        for first, second, times in pairs:
-            weight = times * weights[first] * weights[second]
-            energies += weight * correlation[j + first[0], i + first[1]]
-    return np.maximum(energies, 0)  # rounding may leave a dark pattern just below zero
+        product = fft.rfft2(_lagged_product(field, *lag), canvas)
+        for spectrum, energy in zip(spectra, energies, strict=True):
+            correlation[2:-2, 2:-2] = fft.irfft2(product * spectrum, canvas)[: full[0], : full[1]]
+            for first, second, times in pairs:
+                weight = times * weights[first] * weights[second]
+                energy += weight * correlation[j + first[0], i + first[1]]
+    return energies
 
 
 def _lagged_product(

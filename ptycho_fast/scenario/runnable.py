@@ -47,6 +47,7 @@ def _checks(scenario: "Scenario") -> Iterator[_Check]:
         "detector.beam_stop_radius",
         f"a number <= {widest_stop:.1f} for N = {scenario.N}, to leave a lit pixel",
     )
+    yield from _dose_checks(scenario)
     patterns = scenario.gridsize**2
     least = patterns - int(scenario.groups.include_seed)
     yield (
@@ -55,6 +56,25 @@ def _checks(scenario: "Scenario") -> Iterator[_Check]:
         f"an integer >= {least} to fill groups of {patterns} patterns, "
         f"gridsize = {scenario.gridsize}",
     )
+
+
+def _dose_checks(scenario: "Scenario") -> Iterator[_Check]:
+    dose = scenario.dose
+    by_area = dose.mode == "per_area"
+    fluences = (dose.fluence_per_m2, dose.fluence_per_angstrom2)
+    yield (
+        not by_area or fluences != (None, None),
+        "dose.fluence_per_m2",
+        "photons (or electrons) on a square metre of the object, or dose.fluence_per_angstrom2, "
+        "for dose.mode 'per_area'",
+    )
+    yield None in fluences, "dose.fluence_per_angstrom2", "nothing beside dose.fluence_per_m2"
+    for name in ("fluence_per_m2", "fluence_per_angstrom2"):
+        yield (
+            by_area or getattr(dose, name) is None,
+            f"dose.{name}",
+            f"nothing with dose.mode {dose.mode!r}; dose.mode 'per_area' takes it",
+        )
 
 
 def _group_checks(scenario: "Scenario") -> Iterator[_Check]:

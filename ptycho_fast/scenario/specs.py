@@ -10,6 +10,10 @@ from ptycho_fast.kinds import Kinds
 
 from .tables import FixedTable, KindTable, OpenTable
 
+DoseMode = Literal[
+    "detected_mean", "incident", "per_pattern", "per_pixel_mean", "max_pattern", "per_area", "none"
+]
+
 _UINT32_MAX = 2**32 - 1
 _UINT64_MAX = 2**64 - 1
 
@@ -68,7 +72,7 @@ class DetectorSpec(OpenTable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoseSpec(FixedTable):
-    """How much light is detected."""
+    """How much light there is; ``mode`` says where it is counted."""
 
     _path: ClassVar[str] = "dose."
 
@@ -80,6 +84,31 @@ class DoseSpec(FixedTable):
             synonyms=("dose", "photons", "n_photons", "flux", "intensity"),
         ),
     ] = 1e9
+    mode: Annotated[
+        DoseMode,
+        Key(
+            "what nphotons counts: detected photons of a mean pattern, of each pattern, of a mean "
+            "pixel, of the brightest pattern, or photons in the probe; per_area takes a fluence in "
+            "its place, none takes the intensity as photons",
+            synonyms=("dose_mode", "per", "normalisation", "normalization"),
+        ),
+    ] = "detected_mean"
+    fluence_per_m2: Annotated[
+        float | None,
+        Key(
+            "photons or electrons on a square metre of the object, with mode per_area",
+            gt=0,
+            synonyms=("fluence",),
+        ),
+    ] = None
+    fluence_per_angstrom2: Annotated[
+        float | None,
+        Key(
+            "the same on a square angstrom",
+            gt=0,
+            synonyms=("fluence_per_A2", "electrons_per_angstrom2", "e_per_A2"),
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,8 +51,8 @@ class Scenario(FixedTable):
     (1000000.0, 128, 'lines', 392)
     >>> Scenario.from_toml(scenario.to_toml()) == scenario
     True
-    >>> scenario.replace({"dose.nphotons": {"min": 1e5, "max": 1e9, "scale": "log"}}).dose
-    DoseSpec(nphotons=Range(min=100000.0, max=1000000000.0, scale='log'))
+    >>> scenario.replace({"dose.nphotons": {"min": 1e5, "max": 1e9, "scale": "log"}}).dose.nphotons
+    Range(min=100000.0, max=1000000000.0, scale='log')
     """
 
     name: Annotated[

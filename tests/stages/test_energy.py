@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptycho_fast.dose.energy import pattern_energies
+from ptycho_fast import diffract
+from ptycho_fast.dose.energy import pattern_energies, probe_energies
 
 
 def direct_energies(obj, probe, positions):
@@ -116,3 +117,47 @@ def test_errors(changes, message):
     arguments = {"obj": np.ones((9, 9)), "probe": np.ones((4, 4)), "positions": [[1.0, 2.0]]}
     with pytest.raises(ValueError, match=message):
         pattern_energies(**(arguments | changes))
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    N=st.integers(8, 14),
+    M=st.integers(1, 3),
+    K=st.integers(0, 2),
+    S=st.integers(1, 3),
+    boundary=st.sampled_from(["zero", "vacuum", "edge"]),
+    weighted=st.booleans(),
+    q=st.sampled_from([1, 2, 3]),
+    blurred=st.booleans(),
+    seed=st.integers(0, 2**32),
+)
+def test_equals_the_sum_of_made_patterns(N, M, K, S, boundary, weighted, q, blurred, seed):
+    """Whatever the exposure, what the definition makes of it has the energy that is foretold."""
+    rng = np.random.default_rng(seed)
+    H, W = rng.integers(6, 30, 2)
+    obj = complex_normal(rng, (H, W)).astype(np.complex64)
+    K = K if weighted else 0
+    planes = complex_normal(rng, (M + K, N * q, N * q)).astype(np.complex64)
+    positions = rng.uniform(-2 * N, np.array([W, H]) + 2 * N, (5, S, 2))
+    weights = rng.normal(size=(5, M + K)).astype(np.float32) if weighted else None
+    options = {"boundary": boundary, "weights": weights, "modes": M if K else None}
+    made = diffract(
+        obj, planes, positions, bin=q, spread=[0.5, 0.25] if blurred else None,
+        backend="reference", **options,
+    ).sum(axis=(1, 2), dtype=np.float64)  # fmt: skip
+    energies = pattern_energies(obj, planes, positions, **options)
+    np.testing.assert_allclose(energies, made, rtol=1e-6, atol=1e-12)
+
+
+def test_of_the_probe():
+    rng = np.random.default_rng(3)
+    planes = complex_normal(rng, (3, 8, 8)).astype(np.complex64)
+    weights = rng.normal(size=(4, 3)).astype(np.float32)
+    vacuum = np.ones((40, 40))
+    at = np.full((4, 2), 20.0)
+    options = {"weights": weights, "modes": 2}
+    expected = pattern_energies(vacuum, planes, at, **options)
+    np.testing.assert_allclose(probe_energies(planes, **options), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        probe_energies(planes), pattern_energies(vacuum, planes, at[:1]), rtol=1e-12
+    )
