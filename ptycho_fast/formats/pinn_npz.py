@@ -33,6 +33,7 @@ SCALE_CONTRACT = "legacy_v1"
 DOMAIN = "normalized_amplitude"
 
 _LARGE = 2 * 2**30  # bytes; other programs of the family load the whole file into memory
+_TEXT = 8_000  # bytes of headers and metadata, about
 _LONGEST_METADATA = 2**26  # bytes
 _LARGEST_COUNT = 2**32 - 1
 
@@ -127,7 +128,7 @@ def write(
 
 
 def file_size(n_patterns: int, N: int, object_pixels: int, *, alias: bool, patches: bool) -> int:
-    """Bytes that `write` will need, without headers of a few kilobytes.
+    """Bytes that `write` will need, to a few kilobytes.
 
     Parameters
     ----------
@@ -137,7 +138,7 @@ def file_size(n_patterns: int, N: int, object_pixels: int, *, alias: bool, patch
         Whether the patterns are written twice, and whether there are patches (written twice too).
     """
     per_pixel = 4 * (2 if alias else 1) + 8 * (2 if patches else 0)
-    return n_patterns * (5 * 8 + N**2 * per_pixel) + 8 * (object_pixels + N**2)
+    return n_patterns * (5 * 8 + N**2 * per_pixel) + 8 * (object_pixels + N**2) + _TEXT
 
 
 def _metadata(contents: Contents) -> dict[str, Any]:
