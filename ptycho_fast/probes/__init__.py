@@ -1,11 +1,12 @@
 """Probes: illumination in the object plane, one mode ``(N, N)`` or several ``(M, N, N)``.
 
-One file per kind; a new file with a function marked ``@kind(name)`` adds a kind. `finished` has the
-keys that all kinds share.
+One file per kind; a new file with a function marked ``@kind(name)`` adds a kind. `finished`,
+`modes.with_modes` and `variation.varied` have the keys that all kinds share.
 """
 
 import os
 import warnings
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,6 +17,24 @@ from ptycho_fast.formats.numpy_files import to_complex64
 from ptycho_fast.keys import Key, declared_by
 from ptycho_fast.kinds import Kinds, fingerprint
 from ptycho_fast.optics import Geometry
+
+from .modes import mode_fractions, with_modes
+from .variation import varied
+
+__all__ = [
+    "COMMON",
+    "KINDS",
+    "as_probe",
+    "check_shape",
+    "finished",
+    "keys_of_given",
+    "make_probe",
+    "make_variation",
+    "mode_fractions",
+    "normalise",
+    "quadratic_phase",
+    "support_mask",
+]
 
 KINDS = Kinds("probe", __name__, first="ideal_disk")
 
@@ -156,7 +175,12 @@ def finished(
 
 
 _normalised = normalise  # `finished` has an argument of that name
-COMMON = declared_by(finished)
+_FINISHED, _MODES, _VARIED = (declared_by(each) for each in (finished, with_modes, varied))
+COMMON = {**_FINISHED, **_MODES, **_VARIED}
+
+
+def _values(spec: Any, keys: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(spec, name) for name in keys}
 
 
 def make_probe(
@@ -172,7 +196,7 @@ def make_probe(
     Parameters
     ----------
     spec : ProbeSpec
-        The table ``[probe]``: ``kind``, the keys of that kind, and those of `finished`, as
+        The table ``[probe]``: ``kind``, the keys of that kind, and those of `COMMON`, as
         attributes.
     N : int
         Side, pixels.
@@ -192,9 +216,9 @@ def make_probe(
     ------
     ScenarioError
         The kind is unknown, a key that it needs is missing, or the kind is "given" and the array
-        is missing or another one.
+        is missing or another one; a beam in metres does not fit; modes cannot be made.
     OSError, TypeError, ValueError
-        As the function of the kind and `finished`.
+        As the function of the kind, `modes.with_modes` and `finished`.
 
     Examples
     --------
@@ -205,16 +229,59 @@ def make_probe(
     """
     array = None if given is None else as_probe(given)
     probe = KINDS.make(spec, N=N, array=array, geometry=geometry, seed=seed)
-    return finished(probe, **{name: getattr(spec, name) for name in COMMON})
+    probe = with_modes(probe, geometry, **_values(spec, _MODES))
+    return finished(probe, **_values(spec, _FINISHED))
+
+
+def make_variation(
+    spec: Any, probe: npt.NDArray[Any], n_patterns: int, seed: int
+) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.float32]] | None:
+    """Make what varies in a probe from pattern to pattern, as a scenario describes it.
+
+    Parameters
+    ----------
+    spec : ProbeSpec
+        The table ``[probe]``.
+    probe : (N, N) or (M, N, N) complex64
+        The probe of `make_probe`.
+    n_patterns : int
+        Number of patterns B.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    (K, N, N) complex64 and (B, M + K) float32, or None
+        Eigenprobes and weights, see `variation.varied`; None if nothing varies.
+
+    Raises
+    ------
+    ScenarioError, TypeError, ValueError
+        As `variation.varied`.
+
+    Examples
+    --------
+    >>> from ptycho_fast import Scenario
+    >>> spec = Scenario().replace({"probe.intensity_fluctuation": 0.1}).probe
+    >>> eigenprobes, weights = make_variation(spec, make_probe(spec, 32), 500, seed=42)
+    >>> eigenprobes.shape, weights.shape, f"{np.square(weights, dtype=float).mean():.4f}"
+    ((0, 32, 32), (500, 1), '1.0000')
+    """
+    return varied(probe, n_patterns, seed, **_values(spec, _VARIED))
 
 
 def keys_of_given(probe: npt.ArrayLike) -> dict[str, Any]:
-    """The table ``[probe]`` that records a probe handed over in Python, to be taken as it is."""
+    """The table ``[probe]`` that records a probe handed over in Python, to be taken as it is.
+
+    How it varies from pattern to pattern stays as it is.
+    """
+    off = {name: rule.default for name, rule in _MODES.items()}
     return {
         "kind": "given",
         "sha256": fingerprint(as_probe(probe)),
         "normalise": False,
         "curvature": 0.0,
+        **off,
     }
 
 

@@ -1,7 +1,7 @@
 """A probe read from a NumPy file."""
 
 import os
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,15 @@ def from_file(
     file: Annotated[
         str, Key("path of an .npz with 'probeGuess', or of an .npy", synonyms=("path", "filename"))
     ],
+    resize: Annotated[
+        Literal["pad_or_crop", "resample"] | None,
+        Key(
+            "how planes of another side than N are changed: zeros around them or their middle "
+            "alone, or other pixels over the same field; by default they are an error"
+        ),
+    ] = None,
 ) -> npt.NDArray[np.complex64]:
-    """Read from a file: ``probeGuess`` of an .npz, or an .npy.
+    """Read from a file: ``probeGuess`` of an .npz, or an .npy; one plane or several modes.
 
     Parameters
     ----------
@@ -30,6 +37,8 @@ def from_file(
         Side wanted, pixels.
     file : str or path-like
         The file. The content decides between .npz and .npy, not the name.
+    resize : {"pad_or_crop", "resample"}, optional
+        How planes of another side are changed, see `resized`; by default they are an error.
 
     Returns
     -------
@@ -48,14 +57,62 @@ def from_file(
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "probe.npy")
     >>> np.save(path, np.ones((2, 64, 64)))
-    >>> from_file(64, file=path).shape
-    (2, 64, 64)
+    >>> from_file(64, file=path).shape, from_file(32, file=path, resize="resample").shape
+    ((2, 64, 64), (2, 32, 32))
     """
     side = checks.count(N, "N")
     name = f"{os.fspath(file)}: probeGuess"
     probe = to_complex64(read_array(file, "probeGuess"), name)
     check_shape(probe, name)
-    if probe.shape[-1] != side:
-        expected = f"({side}, {side}) or (M, {side}, {side}) because N = {side}"
+    if probe.shape[-1] == side:
+        return probe
+    if resize is None:
+        expected = (
+            f"({side}, {side}) or (M, {side}, {side}) because N = {side}; probe.resize changes the "
+            "side of a probe"
+        )
         raise ValueError(checks.wrong(name, f"shape {probe.shape}", expected))
-    return probe
+    checks.choice(resize, "resize", ("pad_or_crop", "resample"))
+    return to_complex64(resized(probe, side, resample=resize == "resample"), name)
+
+
+def resized(probe: npt.NDArray[Any], N: int, *, resample: bool) -> npt.NDArray[Any]:
+    """Give planes another side.
+
+    Parameters
+    ----------
+    probe : (..., n, n), float or complex
+        The planes.
+    N : int
+        New side, pixels.
+    resample : bool
+        False keeps the pixels: zeros are added around them, or the middle is cut out. True keeps
+        the field: the same is done to the unitary Fourier transform, so that the pixels become
+        ``n / N`` times as large. Pixel ``n // 2`` becomes pixel ``N // 2`` in both.
+
+    Returns
+    -------
+    (..., N, N), as `probe` or complex128
+        Of the same power, ``sum |probe|**2``, unless something is cut off.
+
+    Examples
+    --------
+    >>> resized(np.ones((2, 2)), 3, resample=False)
+    array([[1., 1., 0.],
+           [1., 1., 0.],
+           [0., 0., 0.]])
+    """
+    if resample:
+        waves = np.fft.fftshift(
+            np.fft.fft2(np.fft.ifftshift(probe, axes=(-2, -1)), norm="ortho"), axes=(-2, -1)
+        )
+        waves = np.fft.ifftshift(resized(waves, N, resample=False), axes=(-2, -1))
+        return np.fft.fftshift(np.fft.ifft2(waves, norm="ortho"), axes=(-2, -1))
+    n = probe.shape[-1]
+    new, old = max(N // 2 - n // 2, 0), max(n // 2 - N // 2, 0)
+    count = min(n, N)
+    made = np.zeros((*probe.shape[:-2], N, N), probe.dtype)
+    made[..., new : new + count, new : new + count] = probe[
+        ..., old : old + count, old : old + count
+    ]
+    return made

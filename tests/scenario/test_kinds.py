@@ -67,7 +67,15 @@ def test_the_kinds_that_there_are():
         "v_shapes",
         "weak_phase",
     ]
-    assert list(probes.KINDS.listed) == ["ideal_disk", "file"]
+    assert list(probes.KINDS.listed) == [
+        "ideal_disk",
+        "electron",
+        "file",
+        "gaussian",
+        "super_gaussian",
+        "zernike",
+        "zone_plate",
+    ]
     assert list(scans.KINDS.listed) == [
         "random",
         "concentric",
