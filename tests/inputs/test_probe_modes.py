@@ -45,30 +45,30 @@ def starikov_wolf(ratio, count):
 # --- Gaussian-Schell ---
 
 
-@pytest.mark.parametrize("ratio", [0.7, 1.0, 2.0, 5.0])
+@pytest.mark.parametrize("ratio", [1.0, 2.0, 5.0])
 def test_powers_are_those_of_starikov_and_wolf(ratio):
     line = starikov_wolf(ratio, 40)
     expected = np.sort(np.outer(line, line).ravel())[::-1]
-    with pytest.warns(DataWarning, match="hold") if ratio < 1 else _nothing():
-        found = gaussian_schell(gaussian(64, sigma=5.0), 5.0 * ratio, 15)
+    beam = gaussian(48, sigma=4.0)
+    found = gaussian_schell(beam, 4.0 * ratio, 15)
     held = expected[:15].sum()
     np.testing.assert_allclose(mode_fractions(found), expected[:15] / held, rtol=2e-3, atol=1e-6)
-    enough = gaussian_schell(gaussian(64, sigma=5.0), 5.0 * ratio)
+    # Left open, there are as many as hold 99 % of the power.
     count = int((np.cumsum(expected) < 0.99).sum()) + 1
-    assert abs(len(enough) - count) <= 1
+    assert abs(len(gaussian_schell(beam, 4.0 * ratio)) - count) <= 1
 
 
-def _nothing():
-    import contextlib
-
-    return contextlib.nullcontext()
+def test_too_few_modes_are_warned_of():
+    with pytest.warns(DataWarning, match="4 modes hold 57% of the power"):
+        modes = gaussian_schell(gaussian(32, sigma=3.0), 2.4, 4)
+    assert (np.abs(modes) ** 2).sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", BEAMS)
 def test_degree_of_coherence(name):
     """|mu(r1, r2)| = exp(-|r1 - r2|**2 / (2 l**2)), wherever there is light."""
     length = 14.0
-    modes = gaussian_schell(BEAMS[name], length, {"disk": 22}.get(name, 45))
+    modes = gaussian_schell(BEAMS[name], length, {"disk": 20}.get(name, 40))
     intensity = (np.abs(modes) ** 2).sum(axis=0)
     # All powers together keep the shape of the beam.
     np.testing.assert_allclose(intensity, np.abs(BEAMS[name]) ** 2, atol=2e-3 * intensity.max())
@@ -90,7 +90,7 @@ def test_degree_of_coherence(name):
 def test_a_source_of_finite_size_blurs_the_pattern(name):
     """Van Cittert and Zernike: a coherence length l blurs it by N / (2 pi l) detector pixels."""
     length = 10.0
-    modes = gaussian_schell(BEAMS[name], length, {"disk": 30}.get(name, 75))
+    modes = gaussian_schell(BEAMS[name], length, {"disk": 28}.get(name, 60))
     assert abs(products(modes) - np.diag(np.diagonal(products(modes)))).max() < 1e-9 * 64**2
     sharp = pattern(BEAMS[name][None])
     damping = np.exp(-(np.minimum(np.arange(64), 64 - np.arange(64)) ** 2) / (2 * length**2))
