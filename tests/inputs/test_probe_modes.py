@@ -59,7 +59,7 @@ def test_powers_are_those_of_starikov_and_wolf(ratio):
 
 
 def test_too_few_modes_are_warned_of():
-    with pytest.warns(DataWarning, match="4 modes hold 57% of the power"):
+    with pytest.warns(DataWarning, match="4 modes hold 62% of the power"):
         modes = gaussian_schell(gaussian(32, sigma=3.0), 2.4, 4)
     assert (np.abs(modes) ** 2).sum() == pytest.approx(1)
 
