@@ -89,7 +89,9 @@ def normalise(probe: npt.NDArray[Any], scale: float) -> npt.NDArray[Any]:
     modes = probe.reshape(-1, *probe.shape[-2:])
     power = sum(np.square(np.abs(mode), dtype=np.float64) for mode in modes)
     mean = float(np.mean(np.sqrt(power) * support_mask(probe.shape[-1])))
-    checks.positive(mean, "mean of the probe in its support")
+    if not mean > 0:
+        expected = "a number > 0; without light there, normalise = false takes the probe as it is"
+        raise ValueError(checks.wrong("mean of the probe in its support", mean, expected))
     return probe / (checks.positive(scale, "scale") * mean)
 
 

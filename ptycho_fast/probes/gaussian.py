@@ -1,5 +1,6 @@
 """A Gaussian beam in its waist."""
 
+import math
 from typing import Annotated
 
 import numpy as np
@@ -8,7 +9,7 @@ from ptycho_fast.keys import Key
 from ptycho_fast.kinds import kind
 from ptycho_fast.optics import Geometry
 
-from .sampling import Real, in_pixels, offsets, unit_power
+from .sampling import Real, beam_width, offsets, unit_power
 
 
 @kind("gaussian")
@@ -52,7 +53,8 @@ def gaussian(
     Raises
     ------
     ScenarioError
-        Both widths are given, or metres without the size of an object pixel.
+        Both widths are given, metres without the size of an object pixel, or a beam or a pattern
+        wider than N pixels (at ``1/e**2`` of the intensity).
     TypeError, ValueError
         An argument is out of range.
 
@@ -63,6 +65,8 @@ def gaussian(
     0.6065 1.0000
     """
     along = offsets(N)
-    width = in_pixels("sigma", sigma, sigma_m, geometry, default=N / 10)
+    # Four sigma of the beam, and of its pattern (N / (4 pi sigma)), are N at most.
+    limits = 1 / math.pi, N / 4
+    width = beam_width("sigma", sigma, sigma_m, geometry, N, default=N / 10, limits=limits)
     line = np.exp(-((along / (2 * width)) ** 2))
     return unit_power(np.outer(line, line), "probe")

@@ -209,6 +209,66 @@ def in_pixels(
     return checks.positive(metres, f"{name}_m") / pixel_size(geometry, key)
 
 
+def beam_width(
+    name: str,
+    pixels: float | None,
+    metres: float | None,
+    geometry: Geometry | None,
+    N: int,
+    *,
+    default: float,
+    limits: tuple[float, float],
+) -> float:
+    """A width of a beam as by `in_pixels`, checked as by `check_width`."""
+    width = in_pixels(name, pixels, metres, geometry, default)
+    given, key = (pixels, name) if metres is None else (metres, f"{name}_m")
+    check_width(key, width if given is None else given, width, limits, N)
+    return width
+
+
+def check_width(key: str, given: float, pixels: float, limits: tuple[float, float], N: int) -> None:
+    """Raise unless a width is one that N pixels can hold, both of the beam and of its pattern.
+
+    Parameters
+    ----------
+    key : str
+        The key that the width came from.
+    given : float
+        Its value, for the message.
+    pixels : float
+        The width, object pixels.
+    limits : (float, float)
+        The narrowest and the widest that N pixels can hold.
+    N : int
+        Side, pixels.
+
+    Raises
+    ------
+    ScenarioError
+        The beam is too wide, or its pattern; the message says what to change.
+
+    Examples
+    --------
+    >>> check_width("sigma", 3.0, 3.0, (0.3, 8.0), 32)
+    >>> check_width("sigma_m", 3e-3, 3e5, (0.3, 8.0), 32)
+    Traceback (most recent call last):
+        ...
+    ptycho_fast.errors.ScenarioError: probe.sigma_m: 0.003 given (3e+05 pixels), expected 0.3 to 8 \
+pixels, for a beam and a pattern inside N = 32; is it in metres?
+    """
+    least, most = limits
+    if least <= pixels <= most:
+        return
+    slip = not least / _SLIP < pixels < most * _SLIP
+    unit = "metres" if key.endswith("_m") else "pixels"
+    hint = f"is it in {unit}?" if slip else "take a larger N or another width"
+    raise ScenarioError(
+        f"probe.{key}: {given:g} given ({pixels:.4g} pixels), expected {least:.4g} to {most:.4g} "
+        f"pixels, for a beam and a pattern inside N = {N}; {hint}",
+        key=f"probe.{key}",
+    )
+
+
 def check_fits(kind: str, N: int, pixel_m: float, cone: float, diameter_m: float) -> None:
     """Raise unless the cone fits on the detector and the beam into the field of view.
 

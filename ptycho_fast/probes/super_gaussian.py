@@ -9,7 +9,7 @@ from ptycho_fast.keys import Key
 from ptycho_fast.kinds import kind
 from ptycho_fast.optics import Geometry
 
-from .sampling import Real, in_pixels, radii, unit_power
+from .sampling import Real, beam_width, radii, unit_power
 
 
 @kind("super_gaussian")
@@ -55,7 +55,8 @@ def super_gaussian(
     Raises
     ------
     ScenarioError
-        Both radii are given, or metres without the size of an object pixel.
+        Both radii are given, metres without the size of an object pixel, or a beam wider than N
+        pixels (at ``1/e**2`` of the intensity).
     TypeError, ValueError
         An argument is out of range.
 
@@ -66,6 +67,7 @@ def super_gaussian(
     0.3679
     """
     steepness = checks.number(order, "order", least=0.5, most=100)
-    edge = in_pixels("radius", radius, radius_m, geometry, default=N / 5)
+    limits = 0.5, N / 2 / 2 ** (0.5 / steepness)  # 1/e**2 of the intensity is at N/2 at most
+    edge = beam_width("radius", radius, radius_m, geometry, N, default=N / 5, limits=limits)
     with np.errstate(over="ignore", under="ignore"):
         return unit_power(np.exp(-0.5 * (radii(N) / edge) ** (2 * steepness)), "probe")

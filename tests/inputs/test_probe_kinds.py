@@ -426,6 +426,28 @@ def test_physical_probes_have_unit_power(kind, N):
     assert np.array_equal(probe, make_probe(spec, N, geometry=geometry))
 
 
+# Area of the beam 1 / sum |p|**4, and the field at the centre and 3 and 8 pixels beside it.
+GOLDEN = {
+    "ideal_disk": (86.30301, 0.999999, 0.940253, 0.000133),
+    "gaussian": (113.09728, 0.132981, 0.103566, 0.022476),
+    "super_gaussian": (216.72442, 0.074075, 0.074061, 0.044929),
+    "zernike": (198.98494, 0.046799 - 0.055026j, 0.031172 - 0.065164j, -0.005174 + 0.035745j),
+    "zone_plate": (699.29468, -0.050112 - 0.042477j, -0.015726 - 0.046291j, 0.032736 + 0.016970j),
+    "electron": (27.84581, 0.245287 + 0.137190j, 0.068850 + 0.002951j, 0.006317 + 0.013604j),
+}
+
+
+@pytest.mark.parametrize("kind", GOLDEN)
+def test_the_probes_stay_what_they_are(kind):
+    geometry = make_geometry(32, **OPTICS.get(kind, {}))
+    spec = ProbeSpec(kind=kind, **EVERY[kind], normalise=False)
+    probe = make_probe(spec, 32, geometry=geometry).astype(complex)
+    power = np.abs(probe) ** 2
+    area, *fields = GOLDEN[kind]
+    assert power.sum() ** 2 / (power**2).sum() == pytest.approx(area, rel=1e-5)
+    np.testing.assert_allclose(probe[16, [16, 19, 24]], fields, atol=2e-6)
+
+
 @pytest.mark.parametrize(
     ("make", "key", "message"),
     [
@@ -484,6 +506,14 @@ def test_physical_probes_have_unit_power(kind, N):
             "probe.sigma_m",
             "nothing beside probe.sigma",
         ),
+        (lambda: gaussian(32, sigma=9.0), "probe.sigma", "expected 0.3183 to 8 pixels"),
+        (
+            lambda: gaussian(32, Geometry(N=32, object_pixel_m=1e-8), sigma_m=0.05),
+            "probe.sigma_m",
+            "is it in metres?",
+        ),
+        (lambda: gaussian(32, sigma=5e-8), "probe.sigma", "is it in pixels?"),
+        (lambda: super_gaussian(32, radius=16.0), "probe.radius", "a larger N or another width"),
         (lambda: gaussian(32, sigma_m=3e-8), "optics.object_pixel_m", "probe.sigma_m needs it"),
         (lambda: zernike(32, coefficients=(1.0,)), "probe.coefficients", "1 numbers given"),
         (

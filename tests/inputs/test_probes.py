@@ -64,7 +64,10 @@ def test_a_probe_in_the_kernels_type():
     [
         (lambda: ideal_disk(0), "N: 0"),
         (lambda: normalise(np.ones((8, 8)), 0), "scale: 0"),
-        (lambda: normalise(np.zeros((8, 8)), 1), "mean of the probe in its support: 0"),
+        (
+            lambda: normalise(np.zeros((8, 8)), 1),
+            r"in its support: 0\.0 given, .* normalise = false takes",
+        ),
         (lambda: normalise(np.ones((8, 9)), 1), r"probe: shape \(8, 9\) given"),
         (lambda: make_probe(ProbeSpec(kind="file"), 8), "probe.file: nothing given, expected"),
         (lambda: as_probe(np.ones((2, 8, 9))), r"probe: shape \(2, 8, 9\) given"),
