@@ -91,7 +91,11 @@ SETUP = {
         )
     """,
 }
-TOML_FILES = {"README.md": "mine.toml", "docs/scans.md": "stage.toml"}
+TOML_FILES = {
+    "README.md": "mine.toml",
+    "docs/probes.md": "beam.toml",
+    "docs/scans.md": "stage.toml",
+}
 
 # Lines of the command's summary whose numbers are the same on every machine.
 SAME_EVERYWHERE = (

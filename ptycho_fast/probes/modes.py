@@ -14,10 +14,11 @@ from ptycho_fast.optics import Geometry
 
 from .sampling import Complex, Real, in_pixels, offsets
 
+MOST_MODES = 16
+"""Planes, modes and eigenprobes together, that the kernels take."""
 ENOUGH = 0.99
 """Share of the power that the modes of a Gaussian-Schell beam hold if their number is left open."""
-_FEW = 0.9  # with less of the power in the modes asked for, their number is probably a mistake
-_MOST = 64  # modes that are made without having been asked for
+_FEW = 0.9  # with less of the power in the modes, their number is probably a mistake
 _TINY = 1e-7  # relative power that modes are cut off at
 _LINE, _PAIRS = 40, 700  # functions along an axis, and their products, that modes are made of
 
@@ -59,6 +60,7 @@ def with_modes(
         Key(
             "number of incoherent modes; by default as many as mode_kind gives",
             ge=1,
+            le=MOST_MODES,
             synonyms=("n_modes", "probe_modes", "mode_count"),
         ),
     ] = None,
@@ -75,6 +77,7 @@ def with_modes(
             "power of each mode, relative to each other; by default that of given planes, and of "
             "Hermite-Gauss modes each half of the one before",
             gt=0,
+            items=(1, MOST_MODES),
             synonyms=("fractions", "mode_weights", "occupancies"),
         ),
     ] = None,
@@ -114,7 +117,7 @@ def with_modes(
         Has the size of an object pixel.
     modes : int, optional
         M. Fewer than the given planes keeps the first ones; for "gaussian_schell" the default is
-        the fewest that hold 99 % of the power.
+        the fewest that hold 99 % of the power, or 16.
     mode_kind : {"given", "hermite_gauss", "gaussian_schell"}
         See `hermite_gauss` and `gaussian_schell`.
     mode_fractions : tuple of float, optional
@@ -375,7 +378,7 @@ def gaussian_schell(
     coherence_length : float
         l, pixels.
     modes : int, optional
-        How many; by default the fewest that hold 99 % of the power.
+        How many; by default the fewest that hold 99 % of the power, but 16 at most.
 
     Returns
     -------
@@ -385,12 +388,12 @@ def gaussian_schell(
     Raises
     ------
     ScenarioError
-        There are not that many modes, or too many would be needed.
+        There are not that many modes.
 
     Warns
     -----
     DataWarning
-        The modes asked for hold less than 90 % of the power.
+        The modes hold less than 90 % of the power.
     """
     length = checks.positive(coherence_length, "coherence_length")
     intensity = np.square(np.abs(plane), dtype=np.float64)
@@ -409,13 +412,7 @@ def gaussian_schell(
     powers, vectors = _principal(gram)
     held = np.cumsum(powers) / total
     if modes is None:
-        modes = int(np.count_nonzero(held < ENOUGH)) + 1
-        if modes > min(_MOST, len(kept)):
-            expected = (
-                f"a longer one, or a number of modes as probe.modes: {ENOUGH:.0%} of the power is "
-                f"in more than {_MOST} modes"
-            )
-            raise wrong("probe.coherence_length", f"{length:g} pixels", expected)
+        modes = min(int(np.count_nonzero(held < ENOUGH)) + 1, MOST_MODES, len(kept))
     elif modes > len(kept) or not powers[modes - 1] > _TINY * powers[0]:
         most = int(np.count_nonzero(powers > _TINY * powers[0]))
         expected = f"at most {most}, since with this coherence length no more have any power"
@@ -423,7 +420,8 @@ def gaussian_schell(
     if held[modes - 1] < _FEW:
         warnings.warn(
             f"probe.modes: {modes} modes hold {held[modes - 1]:.0%} of the power of a beam with a "
-            f"coherence length of {length:g} pixels; the pattern is less blurred than it should be",
+            f"coherence length of {length:g} pixels, so patterns are less blurred than they should "
+            "be; detector.source_blur has no such limit",
             DataWarning,
             stacklevel=2,
         )

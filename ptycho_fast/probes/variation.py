@@ -10,7 +10,7 @@ from ptycho_fast import checks
 from ptycho_fast.keys import Key, wrong
 from ptycho_fast.rng import generator
 
-from .modes import orthonormal, polynomials
+from .modes import MOST_MODES, orthonormal, polynomials
 
 
 def varied(
@@ -29,7 +29,7 @@ def varied(
         ),
     ] = 0.0,
     variation_modes: Annotated[
-        int, Key("number of eigenprobes in which it varies", ge=1, le=100)
+        int, Key("number of eigenprobes in which it varies", ge=1, lt=MOST_MODES)
     ] = 2,
     intensity_fluctuation: Annotated[
         float,
@@ -105,6 +105,9 @@ def varied(
     eigenprobes = np.zeros((0, *planes.shape[1:]), np.complex128)
     if share:
         count = checks.count(variation_modes, "variation_modes")
+        if len(planes) + count > MOST_MODES:
+            expected = f"at most {MOST_MODES - len(planes)} beside {len(planes)} modes"
+            raise wrong("probe.variation_modes", count, expected)
         eigenprobes = _eigenprobes(planes, count, generator(seed, "probe_shapes"))
     K = len(eigenprobes)
     drawn = series(generator(seed, "probe_weights"), B, K, length)

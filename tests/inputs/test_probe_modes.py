@@ -8,12 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptycho_fast import DataWarning, diffract
+from ptycho_fast.backend import host_arrays
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.optics import Geometry, make_geometry
 from ptycho_fast.probes import make_probe, make_variation, mode_fractions, normalise
 from ptycho_fast.probes.gaussian import gaussian
 from ptycho_fast.probes.ideal_disk import ideal_disk
-from ptycho_fast.probes.modes import gaussian_schell, hermite_gauss, orthogonal, with_modes
+from ptycho_fast.probes.modes import (
+    MOST_MODES,
+    gaussian_schell,
+    hermite_gauss,
+    orthogonal,
+    with_modes,
+)
 from ptycho_fast.probes.super_gaussian import super_gaussian
 from ptycho_fast.probes.variation import series, varied
 from ptycho_fast.probes.zone_plate import zone_plate
@@ -55,7 +62,15 @@ def test_powers_are_those_of_starikov_and_wolf(ratio):
     np.testing.assert_allclose(mode_fractions(found), expected[:15] / held, rtol=2e-3, atol=1e-6)
     # Left open, there are as many as hold 99 % of the power.
     count = int((np.cumsum(expected) < 0.99).sum()) + 1
-    assert abs(len(gaussian_schell(beam, 4.0 * ratio)) - count) <= 1
+    assert abs(len(gaussian_schell(beam, 4.0 * ratio)) - min(count, 16)) <= 1
+
+
+def test_the_most_modes_are_those_of_the_kernels():
+    assert MOST_MODES == host_arrays.MOST_MODES
+    with pytest.warns(DataWarning, match="16 modes hold"):
+        assert len(gaussian_schell(gaussian(32, sigma=4.0), 2.0)) == 16
+    with pytest.raises(ScenarioError, match=r"variation_modes: 3 given, expected at most 2 beside"):
+        varied(np.ones((14, 8, 8)), 5, 1, variation=0.1, variation_modes=3)
 
 
 def test_too_few_modes_are_warned_of():
@@ -299,7 +314,7 @@ def test_variation_has_a_seed_and_is_off_by_default():
             "2 numbers given, expected 3",
         ),
         ({"mode_fractions": (1.0, 0.0)}, "probe.mode_fractions", "> 0"),
-        ({"modes": 300, "mode_kind": "hermite_gauss"}, "probe.modes", "at most N * N = 256"),
+        ({"modes": 17, "mode_kind": "hermite_gauss"}, "probe.modes", "an integer from 1 to 16"),
         ({"mode_kind": "gaussian_schell"}, "probe.coherence_length", "object pixels, for"),
         ({"coherence_length": 3.0}, "probe.coherence_length", "probe.mode_kind = 'gaussian_sch"),
         ({"coherence_length_m": 3.0}, "probe.coherence_length_m", "'gaussian_schell'"),
@@ -309,12 +324,7 @@ def test_variation_has_a_seed_and_is_off_by_default():
             "they follow from the coherence length",
         ),
         (
-            {"mode_kind": "gaussian_schell", "coherence_length": 0.2},
-            "probe.coherence_length",
-            "is in more than 64 modes",
-        ),
-        (
-            {"mode_kind": "gaussian_schell", "coherence_length": 1e4, "modes": 50},
+            {"mode_kind": "gaussian_schell", "coherence_length": 1e4, "modes": 16},
             "probe.modes",
             "since with this coherence length no more have any power",
         ),
