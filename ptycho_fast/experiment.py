@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast import checks, objects, optics, probes, scans
+from ptycho_fast import checks, detector, objects, optics, probes, scans
 from ptycho_fast.backend import choose, host_arrays
-from ptycho_fast.backend.records import Boundary, Exposure, Sink
+from ptycho_fast.backend.records import Exposure, Sink
 from ptycho_fast.dose.energy import pattern_energies, probe_energies
 from ptycho_fast.dose.modes import Dose, make_dose
 from ptycho_fast.errors import DataWarning
+from ptycho_fast.keys import wrong
 from ptycho_fast.progress import StageClock
 from ptycho_fast.scenario import Scenario, resolve
 from ptycho_fast.threads import granted
@@ -102,18 +103,19 @@ class Experiment:
     @cached_property
     def still(self) -> dict[str, Any]:
         """What all patterns have in common: arguments of `Exposure` by name."""
-        bin, spread = _pixels_and_blur(self.scenario)
-        n, slices = bin * self.N, self.slices
+        spec, slices = self.scenario.detector, self.slices
+        bin, blur = detector.oversample(spec), detector.spread(spec)
+        n = bin * self.N
         geometry = self.geometry or optics.Geometry(N=self.N)
         return {
             "object": slices,
             "probe": _widened(self.planes, n),
-            "boundary": _boundary(self.scenario),
+            "boundary": self.scenario.scan.outside,
             "modes": None if self.eigenprobes is None else len(self.probe),
             "between": geometry.slice_transfer(n) if len(slices) > 1 else None,
             "near": geometry.near_transfer(n),
             "bin": bin,
-            "spread": spread,
+            "spread": detector.spread_kernel(blur, self.N) if blur else None,
         }
 
     def exposure(self, indices: Any = slice(None)) -> Exposure:
@@ -239,6 +241,7 @@ def make_experiment(
     scenario.require_runnable()
     seeds, N = scenario.seeds, scenario.N
     geometry = optics.make_geometry(N, **dict(scenario.optics.items()))
+    _check_oversampling(scenario, geometry)
     with clock.stage("object"):
         obj = objects.make_object(scenario.object, seeds.object, geometry=geometry, given=object)
         obj = obj if obj.ndim == 3 else host_arrays.as_object(obj)
@@ -254,18 +257,26 @@ def make_experiment(
         )
         if scenario.scan.boundary == "error":
             reach = scan.positions if scan.path is None else scan.path
-            scans.check_inside(reach, slices.shape[1:], _pixels_and_blur(scenario)[0] * N)
+            scans.check_inside(reach, slices.shape[1:], N)
+    with clock.stage("probe"):
+        spec = scenario.probe
+        varied = probes.make_variation(spec, modes, len(scan.positions), seeds.probe)
+        eigenprobes, weights = varied or (np.zeros((0, N, N), np.complex64), None)
     experiment = Experiment(
         object=slices[0] if len(slices) == 1 else slices,
         probe=modes,
         positions=scan.positions,
         positions_nominal=scan.nominal,
+        eigenprobes=eigenprobes if len(eigenprobes) else None,
+        weights=weights,
         path=scan.path,
+        mask=detector.good_pixels(scenario.detector, N, seeds.detector),
         geometry=geometry,
         intensity_scale=1.0,
         energies=np.zeros(0),
         scenario=scenario,
     )
+    host_arrays.as_probe(experiment.planes)
     with clock.stage("intensity scale"):
         energies = _energies(experiment, backend, threads)
         if not energies.mean() > 0:
@@ -276,14 +287,14 @@ def make_experiment(
         return _with_dose(replace(experiment, energies=energies), intensity_scale)
 
 
-def _boundary(scenario: Scenario) -> Boundary:
-    boundary: Any = scenario.scan.boundary
-    return "zero" if boundary == "error" else boundary
-
-
-def _pixels_and_blur(scenario: Scenario) -> tuple[int, npt.NDArray[np.float32] | None]:
-    """Pixels of the transform on the side of a detector pixel, and the kernel of the blur."""
-    return 1, None
+def _check_oversampling(scenario: Scenario, geometry: optics.Geometry) -> None:
+    times, most = detector.oversample(scenario.detector), host_arrays.LARGEST_N // scenario.N
+    if times > most:
+        expected = f"at most {most} for N = {scenario.N}, a transform of {host_arrays.LARGEST_N}"
+        raise wrong("detector.oversample", times, expected)
+    if times > 1 and geometry.propagation == "near_field":
+        expected = "1 in the near field, where object pixels are as small as you make them"
+        raise wrong("detector.oversample", times, expected)
 
 
 def _widened(planes: npt.NDArray[np.complex64], n: int) -> npt.NDArray[np.complex64]:
@@ -332,12 +343,14 @@ def _made_energies(
 def _with_dose(experiment: Experiment, scale: float | None) -> Experiment:
     """The experiment at the dose of its scenario."""
     e, spec = experiment, experiment.scenario.dose
+    geometry = e.geometry or optics.Geometry(N=e.N)
     dose: Dose = make_dose(
         spec,
         e.energies,
         probe_energies(e.planes, weights=e.weights, modes=len(e.probe)),
         positions=e.positions_nominal,
-        geometry=e.geometry or optics.Geometry(N=e.N),
+        geometry=geometry,
+        efficiency=detector.efficiency(e.scenario.detector, geometry),
         scale=scale,
     )
     if spec.mode == "per_pattern":

@@ -72,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--out", metavar="FILE", help="the data set (default: NAME.npz)")
     out.add_argument("--force", action="store_true", help="replace existing files")
     out.add_argument("--alias", choices=["diffraction"], help="write the patterns there too")
-    out.add_argument("--modes", choices=["first"], help="which of several probe modes to write")
+    out.add_argument(
+        "--modes", choices=["first", "all"], help="which of several probe modes to write"
+    )
     out.add_argument("--patches", action="store_true", help="write the object patches too")
     out.add_argument("--preview", metavar="FILE", help="picture of object, probe, scan, patterns")
     add_output_flags(parser, "the summary")

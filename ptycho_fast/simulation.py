@@ -3,7 +3,6 @@
 import os
 import warnings
 
-import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast.backend import host_arrays
@@ -78,9 +77,8 @@ def dataset_of(simulator: Simulator, clock: StageClock | None = None) -> Dataset
     """
     clock = clock or StageClock()
     e, B = simulator.experiment, simulator.n_patterns
-    dtype = np.uint32 if simulator.noise else np.float32
     with clock.stage("patterns", total=B):
-        diffraction = host_arrays.empty_aligned((B, e.N, e.N), dtype)
+        diffraction = host_arrays.empty_aligned((B, e.N, e.N), simulator.dtype)
         for first in range(0, B, simulator.chunk):  # so that a run can be watched and interrupted
             last = min(first + simulator.chunk, B)
             simulator.frames(first, last, out=diffraction[first:last])
@@ -93,17 +91,26 @@ def dataset_of(simulator: Simulator, clock: StageClock | None = None) -> Dataset
         diffraction=diffraction,
         domain=simulator.domain,
         intensity_scale=e.intensity_scale,
+        eigenprobes=e.eigenprobes,
+        weights=e.weights,
+        path=e.path,
+        dose_factors=e.dose_factors,
+        mask=e.mask,
+        geometry=e.geometry,
         scenario=e.scenario,
         provenance={
             "version": __version__, "backend": simulator.backend, "noise": simulator.noise
         },
     )  # fmt: skip
+    if simulator.domain == "detector_signal" and simulator.response:
+        one = simulator.response
+        dataset.provenance["signal"] = {"gain": one.gain, "offset": one.offset}
     with clock.stage("statistics"):
         dataset.provenance["dose"] = {**e.dose, **dose_statistics(dataset)}
     if not dataset.provenance["dose"]["measured"]["max"] > 0:
         warnings.warn(
-            "no photon was detected in any pattern: the dose is too low, or the beam stop covers "
-            "all light",
+            "no photon was detected in any pattern: the dose is too low, or all light falls on "
+            "masked pixels",
             DataWarning,
             stacklevel=3,
         )

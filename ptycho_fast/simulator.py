@@ -27,6 +27,8 @@ from ptycho_fast.rounding import default_rounding
 from ptycho_fast.scenario import Scenario
 from ptycho_fast.threads import granted, thread_count
 
+_DARK = 1e-30  # dose factor of a pattern without light, whose intensity is 0 all the same
+
 
 class Simulator:
     """Makes any patterns of one experiment: a pure function of the scenario and the pattern number.
@@ -67,8 +69,13 @@ class Simulator:
     backend : str
         Name of the backend.
     domain : str
-        What `frames` gives: "count_intensity" (photon counts, uint32) or "normalized_intensity"
-        (intensity before dose, float32).
+        What `frames` gives: "count_intensity" (photon counts, uint32), "detector_signal" (what a
+        detector with gain, offset or read-out noise stores) or, without noise,
+        "normalized_intensity" (intensity before dose, float32).
+    dtype : dtype
+        Type of the frames.
+    response : Response or None
+        What the detector makes of the photons that are counted; None if that changes nothing.
 
     Raises
     ------
@@ -124,14 +131,18 @@ class Simulator:
         n, shape = every.probe.shape[-1], every.object.shape[1:]
         warn_of_positions(every.positions.reshape(-1, 2), shape, n, every.boundary)
         self.noise = self.scenario.noise
-        self.domain = "count_intensity" if self.noise else "normalized_intensity"
         bound = intensity_bound(every, checks.largest_part(experiment.object))
         self._suspects = self._bright_patterns(bound) if self.noise else None
-        self._detector = detector.response(
-            self.scenario.detector, experiment.N, seed=self.scenario.seeds.detector
+        self.response = detector.response(
+            self.scenario.detector,
+            experiment.N,
+            experiment.geometry,
+            self.scenario.seeds.detector,
         )
-        counted: SinkKind = "counts" if self._detector is None else "signal"
+        counted: SinkKind = "counts" if self.response is None else "signal"
         self._kind: SinkKind = counted if self.noise else "intensity"
+        self.dtype = self._dtype(self._kind)
+        self.domain = self._domain()
         self._paths = every.positions
         arrays = (*experiment.still.values(), self._paths, experiment.weights)
         self._inputs = tuple(array for array in arrays if isinstance(array, np.ndarray))
@@ -205,8 +216,8 @@ class Simulator:
 
         Returns
         -------
-        (n, N, N) uint32 or float32
-            Photon counts, or intensities before dose without noise, behind the detector.
+        (n, N, N) uint32, int32 or float32
+            Photon counts or signals, or intensities before dose without noise, behind the detector.
 
         Raises
         ------
@@ -375,7 +386,7 @@ class Simulator:
         numbers = indices.astype(np.uint64) + np.uint64(epoch * self.n_patterns)
         e, seed = self.experiment, self.scenario.seeds.photons
         factors = None if e.dose_factors is None else e.dose_factors[indices]
-        return Counting(e.intensity_scale, seed, numbers, factors, self._detector)
+        return Counting(e.intensity_scale, seed, numbers, factors, self.response)
 
     @contextmanager
     def _at_work(self, exposure: Exposure) -> Iterator[int]:
@@ -414,13 +425,21 @@ class Simulator:
             self._check_dose(indices)
         with self._at_work(exposure) as n_threads:
             self._backend.frames(exposure, counting, Sink(out, kind), n_threads)
-            if kind == "intensity" and self._detector is not None:
-                photons = self.experiment.intensity_scale**2
-                out[...] = detector.without_noise(out * np.float64(photons), self._detector)
-                out /= photons
+            if kind == "intensity" and self.response is not None:
+                photons = np.float64(counting.scale**2)
+                if counting.factors is not None:
+                    photons = photons * np.maximum(counting.factors, _DARK)[:, None, None]
+                out[...] = detector.without_noise(out * photons, self.response) / photons
         return out
 
+    def _domain(self) -> str:
+        if not self.noise:
+            return "normalized_intensity"
+        one = self.response
+        counts = one is None or (one.gain == 1 and one.offset == 0 and one.dtype == np.uint32)
+        return "count_intensity" if counts else "detector_signal"
+
     def _dtype(self, kind: SinkKind) -> np.dtype[Any]:
-        if kind == "signal" and self._detector is not None:
-            return self._detector.dtype
+        if kind == "signal" and self.response is not None:
+            return self.response.dtype
         return np.dtype(np.uint32 if kind == "counts" else np.float32)

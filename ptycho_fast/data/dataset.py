@@ -1,8 +1,8 @@
 """A data set: patterns, object, probe, positions, the scenario behind them, and provenance."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from ptycho_fast.data.split import split_on_y
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.files import check_target
 from ptycho_fast.formats import format_of, pinn_npz
-from ptycho_fast.formats.contents import DOMAINS, Contents
+from ptycho_fast.formats.contents import DOMAINS, Contents, projected
+from ptycho_fast.optics import Geometry
 from ptycho_fast.scenario import Scenario
 
 
@@ -24,13 +25,13 @@ class Dataset:
 
     Attributes
     ----------
-    object : (H, W) complex64
-        The true object.
+    object : (H, W) or (L, H, W) complex64
+        The true object, or its slices along the beam.
     probe : (M, N, N) complex64
         Probe modes in the object plane.
     positions, positions_nominal : (B, 2) float64
         True and intended ``[x, y]`` in object pixels.
-    diffraction : (B, N, N) uint32 or float32
+    diffraction : (B, N, N) uint32, int32 or float32
         The patterns, in the units that `domain` names.
     domain : str
         A key of `formats.contents.DOMAINS`.
@@ -38,11 +39,23 @@ class Dataset:
         s: a mean pattern holds ``s**2`` times its energy before dose in photons. None where a file
         of another program does not say.
     mask : (N, N) bool or None
-        True where a detector pixel is good; None where all are.
+        True where a detector pixel is good; None where all are. Bad pixels hold what the detector
+        gives for them, and count in no number of photons.
+    eigenprobes : (K, N, N) complex64 or None
+        What is added to the first mode, pattern by pattern.
+    weights : (B, M + K) float32 or None
+        Factor of each mode and eigenprobe in each pattern; None where the probe does not vary.
+    path : (B, S, 2) float64 or None
+        True positions of the sub-exposures of a fly scan.
+    dose_factors : (B,) float64 or None
+        Dose of each pattern in units of the common one; None where all are 1.
+    geometry : Geometry or None
+        Energy, distances and sizes of pixels, as far as they are known.
     scenario : Scenario or None
         The description that makes the same data again.
     provenance : dict
-        Version, backend, noise, and the dose, requested and measured. Plain JSON types.
+        Version, backend, noise, the dose, requested, expected and measured, and of signals gain and
+        offset. Plain JSON types.
 
     Examples
     --------
@@ -63,6 +76,11 @@ class Dataset:
     domain: str
     intensity_scale: float | None = None
     mask: npt.NDArray[np.bool_] | None = None
+    eigenprobes: npt.NDArray[np.complex64] | None = None
+    weights: npt.NDArray[np.float32] | None = None
+    path: npt.NDArray[np.float64] | None = None
+    dose_factors: npt.NDArray[np.float64] | None = None
+    geometry: Geometry | None = None
     scenario: Scenario | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -89,6 +107,11 @@ class Dataset:
         return self.diffraction.shape[-1]
 
     @property
+    def projection(self) -> npt.NDArray[np.complex64]:
+        """(H, W) complex64: the object, of a thick one the product of its slices."""
+        return projected(self.object)
+
+    @property
     def counts(self) -> npt.NDArray[np.uint32]:
         """(B, N, N) uint32 photon counts.
 
@@ -112,35 +135,64 @@ class Dataset:
         Returns
         -------
         (last - first, N, N) float32
-            ``sqrt(counts) / s``, or ``sqrt(intensity)`` where there is no noise.
+            ``sqrt(counts) / s``, or ``sqrt(intensity)`` where there is no noise. Signals are taken
+            to photons, ``max((signal - offset) / gain, 0)``, first.
 
         Raises
         ------
         ValueError
-            The data set holds counts and no intensity scale.
+            The data set holds counts or signals and no intensity scale.
         """
         patterns = self.diffraction[first:last]
         if self.domain == "normalized_amplitude":
             return patterns
-        scale = self._scale() if self.domain == "count_intensity" else 1.0
+        scale = 1.0 if self.domain == "normalized_intensity" else self._scale()
         out = np.empty(patterns.shape, np.float32)
         for pattern, to in zip(patterns, out, strict=True):
-            to[...] = np.sqrt(pattern.astype(np.float64)) / scale
+            to[...] = np.sqrt(self._in_photons(pattern)) / scale
         return out
 
     def photons(self) -> npt.NDArray[np.float64]:
-        """(B,) float64 photons in each pattern: counted, or expected where there is no noise."""
+        """(B,) float64 photons in each pattern: counted, or expected where there is no noise.
+
+        Only good pixels count. Of signals these are ``(signal - offset) / gain``.
+        """
+        if self.domain == "detector_signal":
+            return self._sums(self._unclipped)
         if self.domain == "count_intensity":
-            return self.diffraction.sum(axis=(1, 2), dtype=np.uint64).astype(np.float64)
-        return self._scale() ** 2 * self.energies()
+            return self._sums(lambda counts: counts)
+        photons = self._scale() ** 2 * self.energies()
+        counted = self.domain == "normalized_amplitude" and self.provenance.get("noise", True)
+        return photons if counted or self.dose_factors is None else photons * self.dose_factors
 
     def energies(self) -> npt.NDArray[np.float64]:
-        """(B,) float64 sums of each pattern's intensity before dose."""
-        if self.domain == "count_intensity":
+        """(B,) float64 sums of each pattern's intensity before dose, over its good pixels."""
+        if self.domain in ("count_intensity", "detector_signal"):
             return self.photons() / self._scale() ** 2
         if self.domain == "normalized_intensity":
-            return self.diffraction.sum(axis=(1, 2), dtype=np.float64)
-        return np.array([np.square(a, dtype=np.float64).sum() for a in self.diffraction])
+            return self._sums(lambda intensity: intensity)
+        return self._sums(lambda amplitude: np.square(amplitude, dtype=np.float64))
+
+    def _sums(self, of: Callable[[npt.NDArray[Any]], Any]) -> npt.NDArray[np.float64]:
+        """(B,) float64 sums over the good pixels of what `of` makes of each pattern."""
+        good, whole = self.mask, self.diffraction
+        dtype = np.uint64 if whole.dtype.kind == "u" and self.domain == "count_intensity" else float
+        patterns = (of(pattern) for pattern in whole)
+        kept = (p if good is None else p[good] for p in patterns)
+        return np.array([p.sum(dtype=dtype) for p in kept], np.float64)
+
+    def _in_photons(self, pattern: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Photons of a pattern of counts or signals, none of them negative; or its intensity."""
+        if self.domain != "detector_signal":
+            return pattern.astype(np.float64)
+        return np.maximum(self._unclipped(pattern), 0)
+
+    def _unclipped(self, pattern: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        signal = self.provenance.get("signal")
+        if signal is None:
+            expected = "{'gain': ..., 'offset': ...}, which turn signals into photons"
+            raise ValueError(checks.wrong("provenance['signal']", "nothing", expected))
+        return (pattern - np.float64(signal["offset"])) / signal["gain"]
 
     def split(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Pattern numbers for training (smaller y) and for test, as the scenario splits them."""
@@ -210,7 +262,7 @@ class Dataset:
             self.groups(part),
             patches=self._patches() if patches else None,
             nominal=self.positions_nominal,
-            obj=self.object,
+            obj=self.projection,
         )
 
     def save(
@@ -270,6 +322,11 @@ class Dataset:
             domain=file_format.DOMAIN,
             intensity_scale=self.intensity_scale,
             mask=self.mask,
+            eigenprobes=self.eigenprobes,
+            weights=self.weights,
+            path=self.path,
+            dose_factors=self.dose_factors,
+            geometry=asdict(self.geometry) if self.geometry else None,
             patches=self._patches() if patches else None,
             scenario=scenario.to_dict() if scenario else None,
             provenance=self.provenance,
@@ -319,6 +376,11 @@ class Dataset:
             domain=contents.domain,
             intensity_scale=contents.intensity_scale,
             mask=contents.mask,
+            eigenprobes=contents.eigenprobes,
+            weights=contents.weights,
+            path=contents.path,
+            dose_factors=contents.dose_factors,
+            geometry=_geometry(path, contents),
             scenario=_scenario(path, contents),
             provenance=dict(contents.provenance),
         )
@@ -326,7 +388,8 @@ class Dataset:
     def _patches(self) -> npt.NDArray[np.complex64]:
         from ptycho_fast.stages import extract_patches  # backends, which a reader does not need
 
-        return extract_patches(self.object, self.positions, self.N)
+        outside = self.scenario.scan.outside if self.scenario else "zero"
+        return extract_patches(self.projection, self.positions, self.N, boundary=outside)
 
     def _scale(self) -> float:
         if self.intensity_scale is None:
@@ -335,6 +398,20 @@ class Dataset:
                 "amplitudes; dataclasses.replace(data, intensity_scale=...) sets it"
             )
         return self.intensity_scale
+
+
+def _geometry(path: str | os.PathLike[str], contents: Contents) -> Geometry | None:
+    """The geometry in a file; its errors name the file."""
+    if contents.geometry is None:
+        return None
+    known = {field.name for field in fields(Geometry)}
+    values = {name: value for name, value in contents.geometry.items() if name in known}
+    N = contents.diffraction.shape[-1]
+    for name, value in values.items():
+        numbers = name not in ("radiation", "propagation")
+        if value is not None and isinstance(value, bool | str) == numbers:
+            raise ValueError(checks.wrong(f"{path}: geometry {name}", repr(value), "another type"))
+    return Geometry(**(values | {"N": N}))
 
 
 def _scenario(path: str | os.PathLike[str], contents: Contents) -> Scenario | None:

@@ -14,6 +14,7 @@ from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.grouping import Groups, make_groups
 from ptycho_fast.data.split import split_on_y
 from ptycho_fast.experiment import described_by, make_experiment
+from ptycho_fast.formats.contents import projected
 from ptycho_fast.scenario import GroupSpec, Scenario, resolve
 from ptycho_fast.simulation import dataset_of, simulate
 from ptycho_fast.simulator import Simulator
@@ -51,11 +52,11 @@ class Source:
         """Patch side, pixels."""
         return self.given.N
 
-    @property
+    @cached_property
     def object(self) -> npt.NDArray[np.complex64]:
-        """(H, W) the true object."""
+        """(H, W) the true object, of a thick one the product of its slices."""
         given = self.given
-        return given.object if isinstance(given, Dataset) else given.experiment.object
+        return projected(given.object if isinstance(given, Dataset) else given.experiment.object)
 
     @property
     def positions(self) -> npt.NDArray[np.float64]:
@@ -141,7 +142,8 @@ class Source:
         """True patches (n, N, N) complex64 of the object at positions (n, 2)."""
         obj = self._object_on_gpu if on_gpu else self.object
         at = self.moved(np.ascontiguousarray(positions), on_gpu)
-        return extract_patches(obj, at, self.N, backend=self.backend)
+        outside = self.scenario.scan.outside if self.scenario else "zero"
+        return extract_patches(obj, at, self.N, boundary=outside, backend=self.backend)
 
     @property
     def _backend(self) -> Backend:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 DOMAINS = {
     "count_intensity": "photon counts, uint32",
+    "detector_signal": "what the detector stores, gain * counts + offset, uint32, int32 or float32",
     "normalized_intensity": "noise-free intensity before dose, float32",
     "normalized_amplitude": "sqrt(counts) / s, or sqrt(intensity) where there is no noise, float32",
 }
@@ -20,8 +21,8 @@ class Contents:
 
     Attributes
     ----------
-    object : (H, W) complex64
-        The object.
+    object : (H, W) or (L, H, W) complex64
+        The object, or its slices along the beam.
     probe : (M, N, N) complex64
         Probe modes in the object plane.
     positions, positions_nominal : (B, 2) float64
@@ -34,6 +35,16 @@ class Contents:
         s; None where the file does not say.
     mask : (N, N) bool or None
         True where a detector pixel is good; None where all are.
+    eigenprobes : (K, N, N) complex64 or None
+        What is added to the first mode, pattern by pattern.
+    weights : (B, M + K) float32 or None
+        Factors of modes and eigenprobes in each pattern.
+    path : (B, S, 2) float64 or None
+        True positions of the sub-exposures of a fly scan.
+    dose_factors : (B,) float64 or None
+        Dose of each pattern in units of the common one.
+    geometry : mapping or None
+        Energy, distances and sizes of pixels by name, in SI units, as far as they are known.
     patches : (B, N, N) complex64 or None
         True object patches, for the writer; a reader leaves them in the file.
     scenario : mapping or None
@@ -52,8 +63,18 @@ class Contents:
     domain: str
     intensity_scale: float | None = None
     mask: npt.NDArray[np.bool_] | None = None
+    eigenprobes: npt.NDArray[np.complex64] | None = None
+    weights: npt.NDArray[np.float32] | None = None
+    path: npt.NDArray[np.float64] | None = None
+    dose_factors: npt.NDArray[np.float64] | None = None
+    geometry: Mapping[str, Any] | None = None
     patches: npt.NDArray[np.complex64] | None = None
     scenario: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     nphotons: float | None = None
     gridsize: int | None = None
+
+
+def projected(obj: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex64]:
+    """(H, W) of an object (H, W) or (L, H, W): the product of its slices, as a thin object."""
+    return obj if obj.ndim == 2 else np.ascontiguousarray(obj.prod(axis=0, dtype=np.complex64))

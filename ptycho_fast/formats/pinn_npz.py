@@ -6,12 +6,26 @@
 ``diff3d``                         (B, N, N) float32, ``sqrt(counts) / s``
 ``diffraction``                    the same again, on request
 ``probeGuess``                     (N, N) complex64; read also with several modes, (M, N, N)
-``objectGuess``                    (H, W) complex64
+``objectGuess``                    (H, W) complex64; of a thick object the product of its slices
 ``scan_index``                     (B,) int64, zeros
 ``bad_pixels``                     (N, N) bool, True is bad; only where the data set has a mask
 ``ground_truth_patches``, ``Y``    (B, N, N) complex64, the object patches, on request
 ``_metadata``                      unicode scalar: JSON, never a pickle
 =================================  ================================================================
+
+What other programs of the family do not know stands under keys of its own, where there is any:
+
+=================================  ================================================================
+``probe_modes``                    (M, N, N) complex64, all modes, with ``modes="all"``
+``eigenprobes``                    (K, N, N) complex64, added to the first mode with weights
+``probe_weights``                  (B, M + K) float32, factors of modes and eigenprobes
+``object_slices``                  (L, H, W) complex64, along the beam
+``positions_path``                 (B, S, 2) float64, sub-exposures of a fly scan
+``dose_factors``                   (B,) float64, dose of each pattern in units of the common one
+=================================  ================================================================
+
+The metadata hold the scenario, the provenance with the dose, the intensity scale s, the shares of
+the modes, and under ``geometry`` energy, distances and sizes of pixels in SI units.
 """
 
 import json
@@ -25,12 +39,13 @@ import numpy.typing as npt
 
 from ptycho_fast import checks
 from ptycho_fast.files import written_aside
-from ptycho_fast.formats.contents import DOMAINS, Contents
+from ptycho_fast.formats.contents import DOMAINS, Contents, projected
 from ptycho_fast.formats.numpy_files import ArrayFile, open_arrays, to_complex64
 
 PROFILE = "pinn-amplitude"
 SCALE_CONTRACT = "legacy_v1"
 DOMAIN = "normalized_amplitude"
+_READ = [domain for domain in DOMAINS if domain != "detector_signal"]
 
 _LARGE = 2 * 2**30  # bytes; other programs of the family load the whole file into memory
 _TEXT = 8_000  # bytes of headers and metadata, about
@@ -56,11 +71,12 @@ def check_options(probe_modes: int, *, alias: bool = False, modes: str | None = 
         As for `write`.
     """
     if modes is not None:
-        checks.choice(modes, "modes", ("first",))
+        checks.choice(modes, "modes", ("first", "all"))
     if probe_modes > 1 and modes is None:
         raise ValueError(
             f"modes: a probe of {probe_modes} modes given, expected modes='first' to keep the "
-            "first, because the format holds one"
+            "first, because the format holds one, or modes='all' to write the others beside it, "
+            "where only ptycho_fast looks for them"
         )
 
 
@@ -87,8 +103,9 @@ def write(
         Whether an existing file may be replaced.
     alias : bool
         Write the patterns under ``diffraction`` too, for loaders that look there.
-    modes : {"first"}, optional
-        What to do with several probe modes, of which the format holds one: keep the first.
+    modes : {"first", "all"}, optional
+        What to do with several probe modes, of which the format holds one: keep the first, and
+        nothing of how the others vary, or write all under a key of their own as well.
 
     Raises
     ------
@@ -106,7 +123,7 @@ def write(
         "ycoords_start": contents.positions_nominal[:, 1],
         "diff3d": contents.diffraction,
         "probeGuess": contents.probe[0],
-        "objectGuess": contents.object,
+        "objectGuess": projected(contents.object),
         "scan_index": np.zeros(len(contents.diffraction), np.int64),
         "_metadata": np.array(json.dumps(_metadata(contents))),
     }
@@ -116,6 +133,7 @@ def write(
         arrays["ground_truth_patches"] = arrays["Y"] = contents.patches
     if contents.mask is not None:
         arrays["bad_pixels"] = ~contents.mask
+    arrays |= _own_arrays(contents, modes)
     size = sum(array.nbytes for array in arrays.values())
     if size > _LARGE:
         _log.warning(
@@ -127,7 +145,24 @@ def write(
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def file_size(n_patterns: int, N: int, object_pixels: int, *, alias: bool, patches: bool) -> int:
+def _own_arrays(contents: Contents, modes: str | None) -> dict[str, npt.NDArray[Any]]:
+    """What only this package looks for."""
+    one = contents
+    whole = len(one.probe) == 1 or modes == "all"
+    arrays = {
+        "probe_modes": one.probe if len(one.probe) > 1 and whole else None,
+        "eigenprobes": one.eigenprobes if whole else None,
+        "probe_weights": one.weights if whole else None,
+        "object_slices": one.object if one.object.ndim == 3 else None,
+        "positions_path": one.path,
+        "dose_factors": one.dose_factors,
+    }
+    return {key: array for key, array in arrays.items() if array is not None}
+
+
+def file_size(
+    n_patterns: int, N: int, object_pixels: int, *, alias: bool, patches: bool, others: int = 0
+) -> int:
     """Bytes that `write` will need, to a few kilobytes.
 
     Parameters
@@ -136,9 +171,11 @@ def file_size(n_patterns: int, N: int, object_pixels: int, *, alias: bool, patch
         Number of patterns B, their side N, and the pixels H * W of the object.
     alias, patches : bool
         Whether the patterns are written twice, and whether there are patches (written twice too).
+    others : int
+        Bytes of the arrays that only this package looks for, and of a mask.
     """
     per_pixel = 4 * (2 if alias else 1) + 8 * (2 if patches else 0)
-    return n_patterns * (5 * 8 + N**2 * per_pixel) + 8 * (object_pixels + N**2) + _TEXT
+    return n_patterns * (5 * 8 + N**2 * per_pixel) + 8 * (object_pixels + N**2) + _TEXT + others
 
 
 def _metadata(contents: Contents) -> dict[str, Any]:
@@ -156,9 +193,18 @@ def _metadata(contents: Contents) -> dict[str, Any]:
         "intensity_scale": contents.intensity_scale,
         "provenance": contents.provenance,
         "probe_modes": len(contents.probe),
+        "mode_fractions": _shares(contents.probe),
+        "geometry": contents.geometry,
         "scenario": contents.scenario,
         "physics_parameters": {key: value for key, value in physics.items() if value is not None},
     }
+
+
+def _shares(probe: npt.NDArray[np.complex64]) -> list[float]:
+    """Share of the power in each mode; all of it in the first where the probe is dark."""
+    power = np.square(np.abs(probe), dtype=np.float64).sum(axis=(1, 2))
+    total = float(power.sum())
+    return [float(p) / total for p in power] if total else [1.0, *[0.0] * (len(power) - 1)]
 
 
 # --- reading ---
@@ -210,9 +256,11 @@ def read(
         positions = nominal = _positions(file, "coords", offset)
         if "xcoords_start" in keys:
             nominal = _positions(file, "coords_start", offset)
-        probe = to_complex64(file.read("probeGuess"), f"{path}: probeGuess")
+        probe_key = "probe_modes" if "probe_modes" in keys else "probeGuess"
+        probe = to_complex64(file.read(probe_key), f"{path}: {probe_key}")
+        object_key = "object_slices" if "object_slices" in keys else "objectGuess"
         return Contents(
-            object=to_complex64(file.read("objectGuess"), f"{path}: objectGuess"),
+            object=to_complex64(file.read(object_key), f"{path}: {object_key}"),
             probe=probe.reshape(-1, *probe.shape[-2:]),
             positions=positions,
             positions_nominal=nominal,
@@ -220,6 +268,11 @@ def read(
             domain=meaning,
             mask=_mask(file) if "bad_pixels" in keys else None,
             intensity_scale=_intensity_scale(file, metadata),
+            eigenprobes=_own(file, keys, "eigenprobes", np.complex64),
+            weights=_own(file, keys, "probe_weights", np.float32),
+            path=_path(file, keys, offset),
+            dose_factors=_own(file, keys, "dose_factors", np.float64),
+            geometry=_table(file, metadata, "geometry"),
             scenario=_table(file, metadata, "scenario"),
             provenance=_table(file, metadata, "provenance") or {},
         )
@@ -268,9 +321,43 @@ def _checked_headers(file: ArrayFile, pattern_key: str) -> set[str]:
         rules |= dict.fromkeys(starts, number)
     if "bad_pixels" in file.keys:
         rules["bad_pixels"] = _Rule("b", f"({N}, {N}), {these}", lambda s: s == (N, N))
+    rules |= _own_rules(file, B, N)
     for key, rule in rules.items():
         _checked_shape(file, key, rule)
     return set(rules)
+
+
+def _own_rules(file: ArrayFile, B: int, N: int) -> dict[str, _Rule]:
+    """Rules for the keys that only this package writes, of those that are there."""
+    modes = file.header("probe_modes").shape if "probe_modes" in file.keys else (1, N, N)
+    added = file.header("eigenprobes").shape if "eigenprobes" in file.keys else (0, N, N)
+    planes = modes[0] + added[0] if modes and added else 0
+    stack = _Rule("iufc", f"(planes, {N}, {N})", lambda s: len(s) == 3 and s[1:] == (N, N))
+    rules = {
+        "probe_modes": stack,
+        "eigenprobes": stack,
+        "probe_weights": _Rule("iuf", f"({B}, {planes})", lambda s: s == (B, planes)),
+        "object_slices": _Rule("iufc", "(L, H, W)", lambda s: len(s) == 3),
+        "positions_path": _Rule(
+            "iuf", f"({B}, S, 2)", lambda s: len(s) == 3 and (s[0], s[2]) == (B, 2)
+        ),
+        "dose_factors": _Rule("iuf", f"({B},)", lambda s: s == (B,)),
+    }
+    return {key: rule for key, rule in rules.items() if key in file.keys}
+
+
+def _own(file: ArrayFile, keys: set[str], key: str, dtype: npt.DTypeLike) -> Any:
+    """An array that only this package writes; None where there is none."""
+    if key not in keys:
+        return None
+    return checks.floating(file.read(key), f"{file.path}: {key}", dtype, integers=True)
+
+
+def _path(
+    file: ArrayFile, keys: set[str], offset: tuple[float, float]
+) -> npt.NDArray[np.float64] | None:
+    path: npt.NDArray[np.float64] | None = _own(file, keys, "positions_path", np.float64)
+    return path if path is None or not any(offset) else path + offset
 
 
 def _checked_shape(file: ArrayFile, key: str, rule: _Rule) -> tuple[int, ...]:
@@ -361,7 +448,7 @@ def _read_metadata(file: ArrayFile) -> dict[str, Any]:
 def _domain(file: ArrayFile, metadata: dict[str, Any], domain: str | None) -> str:
     stated = metadata.get("measurement_domain")
     if domain is not None:
-        checks.choice(domain, "domain", DOMAINS)
+        checks.choice(domain, "domain", _READ)
     if stated is None and domain is None:
         raise ValueError(
             f"{file.path}: the file does not say what its patterns mean; give domain="
@@ -369,7 +456,7 @@ def _domain(file: ArrayFile, metadata: dict[str, Any], domain: str | None) -> st
         )
     if None not in (stated, domain) and stated != domain:
         raise ValueError(f"{file.path}: domain {domain!r} given, but the file says {stated!r}")
-    return checks.choice(stated or domain, f"{file.path}: measurement_domain", DOMAINS)
+    return checks.choice(stated or domain, f"{file.path}: measurement_domain", _READ)
 
 
 def _intensity_scale(file: ArrayFile, metadata: dict[str, Any]) -> float | None:

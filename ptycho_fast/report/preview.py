@@ -95,7 +95,7 @@ def _figure(dataset: Dataset) -> Any:
     # Fixed margins: an automatic layout takes seconds.
     upper = figure.add_gridspec(1, 5, left=0.03, right=0.96, top=0.92, bottom=0.57, wspace=0.3)
     axes = [figure.add_subplot(upper[i]) for i in range(5)]
-    _draw_object(axes[0], axes[1], dataset.object)
+    _draw_object(axes[0], axes[1], dataset.projection)
     _draw_probe(axes[2], axes[3], dataset.probe)
     _draw_scan(axes[4], dataset)
     _draw_patterns(figure, dataset)
@@ -131,13 +131,13 @@ def _draw_phase(
 
 def _draw_scan(axis: Any, dataset: Dataset) -> None:
     """Positions over the object: dots, or their density where dots would be a solid block."""
-    H, W = dataset.object.shape
+    H, W = dataset.projection.shape
     x, y = dataset.positions.T
     inside = (x >= -0.5) & (x < W - 0.5) & (y >= -0.5) & (y < H - 0.5)
     outside = "" if inside.all() else f",\n{(~inside).sum()} outside the object"
     axis.set_title(f"{dataset.n_patterns} positions{outside}")
     if dataset.n_patterns <= _MOST_DOTS:
-        modulus, extent = _thinned(np.abs(dataset.object))
+        modulus, extent = _thinned(np.abs(dataset.projection))
         axis.imshow(modulus, cmap="gray", extent=extent)
         size = 8 if dataset.n_patterns <= 100 else 2
         axis.plot(x[inside], y[inside], ".", markersize=size, color="tab:orange")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from ptycho_fast import detector, objects, optics, probes, scans
 from ptycho_fast.keys import Declared, Key
@@ -56,6 +56,12 @@ class ScanSpec(KindTable):
     kinds: ClassVar[Kinds] = scans.KINDS
     common: ClassVar[Mapping[str, Declared]] = scans.COMMON
     n_patterns: int | None  # every kind of scan has it; None: as many as there are in a file
+
+    @property
+    def outside(self) -> Literal["zero", "vacuum", "edge"]:
+        """What the kernels take for the object beyond its rim; "error" sees to it beforehand."""
+        found: Any = "zero" if self.boundary == "error" else self.boundary
+        return found
 
 
 class DetectorSpec(OpenTable):

@@ -99,6 +99,11 @@ def test_several_modes_need_a_policy(dataset, tmp_path):
     assert list(tmp_path.iterdir()) == []
     two.save(tmp_path / "two.npz", modes="first")
     np.testing.assert_array_equal(Dataset.load(tmp_path / "two.npz").probe, dataset.probe)
+    two.save(tmp_path / "both.npz", modes="all")
+    np.testing.assert_array_equal(Dataset.load(tmp_path / "both.npz").probe, two.probe)
+    with np.load(tmp_path / "both.npz") as file:
+        assert file["probeGuess"].shape == (64, 64)
+        assert json.loads(file["_metadata"].item())["mode_fractions"] == [0.5, 0.5]
 
 
 def foreign(tmp_path, dataset, **changes):
