@@ -1,7 +1,7 @@
 // From the far field to what the detector gives, one pixel (or lane of pixels) at a time:
 //
 //   intensity  I   = sum |F|^2 / (S N^2)        over modes and S sub-exposures; F = plain, not normalised, Fourier
-//                                               transform of the exit wave
+//                                               transform of the exit wave; in the near field sum |psi|^2 / S
 //   dose       lam = float32(s^2 f) * I         expected photons; s is the intensity scale, f the pattern's dose factor
 //   photons    k   ~ Poisson(lam)               poisson.h
 //   amplitude  A   = sqrt(k) / s
@@ -23,8 +23,10 @@ PF_HD float dose_factor(Result result, double scale, double factor) {
   return result == Result::intensity ? 1.0f : float(scale * scale * factor);
 }
 
-// 1 / (S N^2): it makes the transform unitary, and a mean of the sum over sub-exposures.
-PF_HD float mean_factor(int n, int sub_exposures) { return 1 / (float(n) * float(n) * float(sub_exposures)); }
+// 1 / (S N^2), in the near field 1 / S: it makes a transform unitary, and a mean of the sum over sub-exposures.
+PF_HD float mean_factor(int n, int sub_exposures, bool near) {
+  return 1 / ((near ? 1 : float(n) * float(n)) * float(sub_exposures));
+}
 
 // Sum of intensities -> expected photons.
 template <class V>

@@ -4,6 +4,10 @@
 //
 // Element t of the lines is at re[t * stride], im[t * stride]. All passes work in place. A butterfly reads and writes
 // the same `radix` elements, so the butterflies of one pass may run in any order or at the same time.
+//
+// The forward transform leaves the frequencies in an order of its own, D = P F, where F is the (symmetric) matrix of
+// the transform and P a permutation. Its passes transposed, the last one first, are D' = F P': they take that order and
+// leave the natural one. So forward, a product in that order, and back needs no reordering.
 #pragma once
 #include "complex.h"
 #include "fft_plan.h"
@@ -142,13 +146,34 @@ struct Dft<8, T> {
   }
 };
 
-// What is done with the elements of a line after the last pass: by default they are stored in the planes.
+// What is done with the elements of a line after the last pass: they are stored in the planes,
 template <class T, int W>
 struct Keep {
   T *re, *im;
   PF_HD void operator()(ptrdiff_t at, Complex<lane<T, W>> x) const {
     store<T, W>(re + at, x.re);
     store<T, W>(im + at, x.im);
+  }
+};
+
+// or stored there times what `factor` has at the same places,
+template <class T, int W>
+struct KeepTimes {
+  T *re, *im;
+  const T *factor_re, *factor_im;
+  PF_HD void operator()(ptrdiff_t at, Complex<lane<T, W>> x) const {
+    Keep<T, W>{re, im}(at, times(x, load<T, W>(factor_re + at), load<T, W>(factor_im + at)));
+  }
+};
+
+// or they go to `out` with real and imaginary parts exchanged. The inverse transform is the forward one with them
+// exchanged before and after.
+template <class Out>
+struct Exchanged {
+  const Out& out;
+  template <class V>
+  PF_HD void operator()(ptrdiff_t at, Complex<V> x) const {
+    out(at, Complex<V>{x.im, x.re});
   }
 };
 
@@ -160,6 +185,17 @@ struct Inputs {
   ptrdiff_t first, step;
   PF_HD Complex<lane<T, W>> operator[](int p) const {
     return {load<T, W>(re + first + p * step), load<T, W>(im + first + p * step)};
+  }
+};
+
+template <class T, int W>
+struct TurnedInputs {
+  Inputs<T, W> inputs;
+  const T* twiddle;
+  int twiddle_step;
+  PF_HD Complex<lane<T, W>> operator[](int p) const {
+    const auto x = inputs[p];
+    return p ? times(x, twiddle[2 * p * twiddle_step], twiddle[2 * p * twiddle_step + 1]) : x;
   }
 };
 
@@ -180,6 +216,19 @@ PF_HD void butterfly(const T* re, const T* im, ptrdiff_t origin, ptrdiff_t strid
                      const T* twiddle, int twiddle_step, const Out& out) {
   const ptrdiff_t at = origin + first * stride, step = span * stride;
   Dft<R, T>::run(Inputs<T, W>{re, im, at, step}, Outputs<T, W, twiddled, Out>{out, at, step, twiddle, twiddle_step});
+}
+
+// The same transposed: inputs are turned.
+template <int R, class T, int W, bool twiddled, class Out>
+PF_HD void butterfly_back(const T* re, const T* im, ptrdiff_t origin, ptrdiff_t stride, int first, int span,
+                          const T* twiddle, int twiddle_step, const Out& out) {
+  const ptrdiff_t at = origin + first * stride, step = span * stride;
+  const Inputs<T, W> inputs{re, im, at, step};
+  const Outputs<T, W, false, Out> outputs{out, at, step, twiddle, twiddle_step};
+  if constexpr (twiddled)
+    Dft<R, T>::run(TurnedInputs<T, W>{inputs, twiddle, twiddle_step}, outputs);
+  else
+    Dft<R, T>::run(inputs, outputs);
 }
 
 // A number that is known at compile time, used in place of an int.
@@ -236,6 +285,60 @@ PF_HD_LARGE void fft_line(const FftPlan<T>& plan, T* re, T* im, ptrdiff_t stride
   }
 }
 
+// All butterflies of a pass back. After pass 0, the last, elements go to `out`.
+template <int R, class T, int W, int lanes, class Span, class Out>
+PF_HD_LARGE void fft_pass_back(const FftPlan<T>& plan, Span span, T* re, T* im, ptrdiff_t stride, Out out) {
+  const int n = plan.n, step = n / (R * span);
+  const T* twiddle = plan.twiddle;
+  if (span == 1) {
+    PF_NO_UNROLL
+    for (int first = 0; first < n; first += R)
+      for (int lane = 0; lane < lanes; ++lane)
+        butterfly_back<R, T, W, false>(re, im, lane * W, stride, first, 1, twiddle, 0, out);
+    return;
+  }
+  PF_NO_UNROLL
+  for (int block = 0; block < n; block += R * span) PF_NO_UNROLL
+  for (int j = 0; j < span; ++j)
+    for (int lane = 0; lane < lanes; ++lane)
+      butterfly_back<R, T, W, true>(re, im, lane * W, stride, block + j, int(span), twiddle, j * step, out);
+}
+
+template <int R, class T, int W, int lanes, class Out>
+PF_HD_LARGE void fft_pass_back_of(const FftPlan<T>& plan, int span, T* re, T* im, ptrdiff_t stride, const Out& out) {
+#if !defined(__CUDACC__)
+  switch (span) {
+    case 1: return fft_pass_back<R, T, W, lanes>(plan, Known<1>{}, re, im, stride, out);
+    case 4: return fft_pass_back<R, T, W, lanes>(plan, Known<4>{}, re, im, stride, out);
+    case 8: return fft_pass_back<R, T, W, lanes>(plan, Known<8>{}, re, im, stride, out);
+    case 16: return fft_pass_back<R, T, W, lanes>(plan, Known<16>{}, re, im, stride, out);
+    case 32: return fft_pass_back<R, T, W, lanes>(plan, Known<32>{}, re, im, stride, out);
+  }
+#endif
+  fft_pass_back<R, T, W, lanes>(plan, span, re, im, stride, out);
+}
+
+template <class T, int W, int lanes, class Out>
+PF_HD_LARGE void fft_pass_back_of(const FftPlan<T>& plan, int p, T* re, T* im, ptrdiff_t stride, const Out& out) {
+  const int span = plan.span[p];
+  switch (plan.radix[p]) {
+    case 8: return fft_pass_back_of<8, T, W, lanes>(plan, span, re, im, stride, out);
+    case 5: return fft_pass_back<5, T, W, lanes>(plan, span, re, im, stride, out);
+    case 4: return fft_pass_back_of<4, T, W, lanes>(plan, span, re, im, stride, out);
+    case 3: return fft_pass_back<3, T, W, lanes>(plan, span, re, im, stride, out);
+    default: return fft_pass_back<2, T, W, lanes>(plan, span, re, im, stride, out);
+  }
+}
+
+// n times the inverse transform of a line, from the order that fft_line leaves to the natural one.
+template <class T, int W, int lanes, class Out>
+PF_HD_LARGE void fft_line_back(const FftPlan<T>& plan, T* re, T* im, ptrdiff_t stride, const Out& out) {
+  PF_NO_UNROLL
+  for (int p = plan.n_passes - 1; p > 0; --p)
+    fft_pass_back_of<T, W, lanes>(plan, p, im, re, stride, Keep<T, W>{im, re});
+  fft_pass_back_of<T, W, lanes>(plan, 0, im, re, stride, Exchanged<Out>{out});
+}
+
 // A line of any length, as a convolution with a chirp: k t = (k^2 + t^2 - (k - t)^2) / 2. The result is in natural
 // order. work_re and work_im each hold two lines of length m for W lanes; consecutive elements are `step` apart.
 template <int W, class Out>
@@ -271,7 +374,8 @@ PF_HD_LARGE void chirp_line(const ChirpPlan& plan, int n, const float* re, const
     const ptrdiff_t at = plan.fft.at[k] * step;
     const Complex<V> x = times(Complex<V>{load<double, W>(second_re + at), -load<double, W>(second_im + at)},
                                plan.chirp[2 * k], plan.chirp[2 * k + 1]);
-    out(origin + k * stride, {convert<float, double, W>(x.re), convert<float, double, W>(x.im)});
+    out(origin + k * stride,
+        Complex<lane<float, W>>{convert<float, double, W>(x.re), convert<float, double, W>(x.im)});
   }
 }
 

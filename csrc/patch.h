@@ -1,5 +1,5 @@
-// The patch: the object under the probe, by bilinear interpolation; outside the object there are zeros, ones (vacuum) or
-// its nearest pixel (edge).
+// The patch: the object under the probe, by bilinear interpolation; outside the object there are zeros, ones (vacuum)
+// or its nearest pixel (edge).
 //
 //   patch[r, c] = weighted sum of four neighbouring object pixels ("taps"); patch index N/2 is at the position [x, y]
 //

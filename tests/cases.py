@@ -81,10 +81,29 @@ def _eigenprobes(case):
     return {"probe": probe, "weights": weights.astype(np.float32), "modes": planes - 2}
 
 
+def _slices(case):
+    """Three, and what a wave meets between them."""
+    obj, _, _ = case.inputs()
+    phases = _numbers(case, 3, *obj.shape)
+    return {"obj": np.exp(1j * phases).astype(np.complex64), "between": _transfer(case, 0.7)}
+
+
+def _transfer(case, turns):
+    """Fresnel's; the highest frequencies turn so often."""
+    f = np.fft.fftfreq(case.N) ** 2
+    phases = -4 * np.pi * turns * (f[:, None] + f)
+    return np.exp(1j * phases).astype(np.complex64)
+
+
 EXPOSURES = {
     "vacuum": lambda case: {"boundary": "vacuum"},
     "edge": lambda case: {"boundary": "edge"},
     "fly": _fly,
     "eigenprobes": _eigenprobes,
     "fly and eigenprobes": lambda case: _fly(case) | _eigenprobes(case) | {"boundary": "edge"},
+    "slices": _slices,
+    "near": lambda case: {"near": _transfer(case, 1.3)},
+    "slices, fly, near": lambda case: (
+        _slices(case) | _fly(case) | {"near": _transfer(case, 0.3), "boundary": "vacuum"}
+    ),
 }

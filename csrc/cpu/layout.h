@@ -24,6 +24,9 @@ struct ProbePanels {
   int planes;
 };
 
+// A transfer function in panels of rows, in the order of the transforms, divided by n^2. Null: there is none.
+using TransferPanels = const float*;  // (padded / lane_padding, n, 2, lane_padding)
+
 // What does not change from pattern to pattern.
 struct Setup {
   Object object;
@@ -32,14 +35,15 @@ struct Setup {
   const AxisPlan* axis;
   ProbePanels probe;
   int modes, sub_exposures;
+  TransferPanels between, near;
 };
 
 // Working memory of one thread.
 struct Scratch {
   float* field;   // (padded / lane_padding, padded, panel_row): exit wave, then its transform along the row index
   float* line;    // (padded, panel_row): the rows of one panel, transposed
-  float* sum;     // (padded / panel_row rounded up, padded, panel_row): intensity so far, for pairs of panels of rows;
-                  // only with several modes or sub-exposures
+  float* sum;     // (padded / panel_row rounded up, padded, panel_row): intensity so far, for pairs of panels of rows
+                  // (in the near field of columns); only with several modes or sub-exposures
   float* probe;   // (padded / lane_padding, n, panel_row): a weighted mode, only with weights
   float* rate;    // (n, n): expected photons, only if they are not first written to the result
   float* window;  // a piece of the object with zeros around it, see open_window

@@ -2,6 +2,8 @@
 //
 //   patch      o[r, c]     bilinear sample of the object                patch.h
 //   exit wave  psi = probe[m] o                                         exit_wave.h
+//   slices     psi = o IFFT2(between FFT2(psi)), slice by slice         fft.h
+//   near field psi = IFFT2(near FFT2(psi)), I = sum |psi|^2 / S         fft.h
 //   far field  F   = FFT2(psi)                                          fft.h
 //   intensity  I   = sum |F|^2 / (S N^2) over modes and sub-exposures, zero frequency at (N/2, N/2)    dose.h
 //   dose       lam = s^2 f I                                            dose.h
@@ -28,6 +30,17 @@ inline void transform_panel(const AxisPlan& axis, float* rows, const Scratch& sc
   else
     for (int c = 0; c < lane_padding; c += W)
       chirp_line<W>(axis.chirp, axis.n, re, im, c, panel_row, scratch.chirp_re, scratch.chirp_im, W, out);
+}
+
+template <int W, class Out>
+inline void transform_panel_back(const AxisPlan& axis, float* rows, const Scratch& scratch, const Out& out) {
+  float *re = rows, *im = rows + lane_padding;
+  if (axis.mixed_radix)
+    fft_line_back<float, W, lane_padding / W>(axis.fft, re, im, panel_row, out);
+  else
+    for (int c = 0; c < lane_padding; c += W)
+      chirp_line<W>(axis.chirp, axis.n, im, re, c, panel_row, scratch.chirp_re, scratch.chirp_im, W,
+                    Exchanged<Out>{out});
 }
 
 // Phase 0, item = a panel of columns: a mode with the weights of a pattern.
@@ -71,20 +84,44 @@ inline void transform_columns(const Slice& object, Boundary boundary, const Plac
   transform_panel<W>(axis, rows, scratch, Keep<float, W>{rows, rows + lane_padding});
 }
 
-// From the panels of columns of the field to one panel of rows.
-template <int W>
-inline void transpose_panel(const float* field, Shape shape, int row, float* line) {
+// From the panels of columns of the field to one panel of rows, or back.
+template <int W, bool back = false>
+inline void transpose_panel(float* field, Shape shape, int row, float* line) {
   for (int c = 0; c < shape.padded; c += W) {
-    const float* panel = field + 2 * ptrdiff_t(c / lane_padding * lane_padding) * shape.padded;
+    float* panel = field + 2 * ptrdiff_t(c / lane_padding * lane_padding) * shape.padded;
     for (int r = 0; r < panel_row; r += W) {  // real, then imaginary parts
       const int part = r / lane_padding * lane_padding;
-      const float* from = panel + (row + r - part) * panel_row + part + c % lane_padding;
+      float* in_field = panel + (row + r - part) * panel_row + part + c % lane_padding;
+      float* in_line = line + c * panel_row + r;
+      float *from = back ? in_line : in_field, *to = back ? in_field : in_line;
       lane<float, W> tile[W];
       for (int i = 0; i < W; ++i) tile[i] = load<float, W>(from + i * panel_row);
       transpose<W>(tile);
-      for (int i = 0; i < W; ++i) store<float, W>(line + (c + i) * panel_row + r, tile[i]);
+      for (int i = 0; i < W; ++i) store<float, W>(to + i * panel_row, tile[i]);
     }
   }
+}
+
+// To another plane, item = a panel of rows: the transform along the column index, times the transfer function, and
+// back. The padding stays zero.
+template <int W>
+inline void propagate_rows(TransferPanels transfer, Shape shape, const AxisPlan& axis, int row,
+                           const Scratch& scratch) {
+  float *re = scratch.line, *im = re + lane_padding;
+  const float* factor = transfer + 2 * ptrdiff_t(row) * shape.n;
+  transpose_panel<W>(scratch.field, shape, row, scratch.line);
+  transform_panel<W>(axis, scratch.line, scratch, KeepTimes<float, W>{re, im, factor, factor + lane_padding});
+  transform_panel_back<W>(axis, scratch.line, scratch, Keep<float, W>{re, im});
+  transpose_panel<W, true>(scratch.field, shape, row, scratch.line);
+}
+
+// The same plane, item = a panel of columns: back along the row index, then on as behind the first slice.
+template <int W>
+inline void transform_next_columns(const Slice& object, Boundary boundary, const Placement& place, Shape shape,
+                                   const AxisPlan& axis, int column, const Scratch& scratch) {
+  float* rows = scratch.field + 2 * ptrdiff_t(column) * shape.padded;
+  transform_panel_back<W>(axis, rows, scratch, Keep<float, W>{rows, rows + lane_padding});
+  transform_columns<W>(object, boundary, place, rows, shape, axis, column, scratch);
 }
 
 // From the order of the transform to that of the detector, for a panel of rows; the dose is applied on the way.
@@ -105,11 +142,11 @@ inline void write_rows(const float* sum, Shape shape, const AxisPlan& axis, int 
   }
 }
 
-// Where the intensities of one wave are added, for a panel of rows: to the sum over all waves, or, if there is only one,
-// in place of that wave.
-inline float* sums_of(const Scratch& scratch, Shape shape, int waves, int row, float* alone) {
+// Where the intensities of one wave are added, for a panel that begins at row (or column) `first`: to the sum over all
+// waves, or, if there is only one, in place of that wave.
+inline float* sums_of(const Scratch& scratch, Shape shape, int waves, int first, float* alone) {
   if (waves == 1) return alone;
-  return scratch.sum + ptrdiff_t(row / panel_row * panel_row) * shape.padded + row % panel_row;
+  return scratch.sum + ptrdiff_t(first / panel_row * panel_row) * shape.padded + first % panel_row;
 }
 
 // Phase 2, item = a panel of rows: the transform along the column index, the intensity of wave number `wave`, and after
@@ -123,8 +160,25 @@ inline void transform_rows(int wave, int waves, Shape shape, const AxisPlan& axi
   if (wave == waves - 1) write_rows<W>(sum, shape, axis, row, mean, dose, out);
 }
 
-// All phases of one pattern: (n, n) expected photons, or intensities if the dose factor is 1. `each` does the items of a
-// phase: each(last, step, work) calls work(item) for 0, step, 2 step ... below `last`.
+// In the near field in place of phase 2, after propagate_rows; item = a panel of columns: back along the row index, the
+// intensity, and after the last wave the columns of the result (n, n).
+template <int W>
+inline void image_columns(int wave, int waves, Shape shape, const AxisPlan& axis, int column, const Scratch& scratch,
+                          float mean, float dose, float* out) {
+  const int n = shape.n;
+  float* rows = scratch.field + 2 * ptrdiff_t(column) * shape.padded;
+  float* sum = sums_of(scratch, shape, waves, column, rows);
+  transform_panel_back<W>(axis, rows, scratch, AddIntensity<W>{sum, wave == 0});
+  if (wave < waves - 1) return;
+  for (int r = 0; r < n; ++r)
+    for (int c = 0; c < lane_padding && column + c < n; c += W) {
+      const auto rate = expected_photons(load<float, W>(sum + r * panel_row + c), mean, dose);
+      store_first<W>(out + int64_t(r) * n + column + c, rate, n - column - c);
+    }
+}
+
+// All phases of one pattern: (n, n) expected photons, or intensities if the dose factor is 1. `each` does the items of
+// a phase: each(last, step, work) calls work(item) for 0, step, 2 step ... below `last`.
 template <int W, class Each>
 inline void expose(const Setup& setup, const double* path, const float* weights, const Scratch& scratch, float dose,
                    float* out, const Each& each) {
@@ -132,7 +186,7 @@ inline void expose(const Setup& setup, const double* path, const float* weights,
   const AxisPlan& axis = *setup.axis;
   const Slice object = setup.object.slice(0);
   const int n = shape.n, waves = setup.modes * setup.sub_exposures;
-  const float mean = mean_factor(n, setup.sub_exposures);
+  const float mean = mean_factor(n, setup.sub_exposures, setup.near);
   for (int wave = 0; wave < waves; ++wave) {
     const int mode = wave / setup.sub_exposures, part = wave % setup.sub_exposures;
     const float* probe = setup.probe.data + 2 * ptrdiff_t(mode) * shape.padded * n;
@@ -146,8 +200,20 @@ inline void expose(const Setup& setup, const double* path, const float* weights,
     each(n, lane_padding, [&](int c) {
       transform_columns<W>(object, setup.boundary, at, probe + 2 * ptrdiff_t(c) * n, shape, axis, c, scratch);
     });
-    each(n, lane_padding,
-         [&](int r) { transform_rows<W>(wave, waves, shape, axis, r, scratch, mean, dose, out); });
+    for (int64_t number = 1; number < setup.object.slices; ++number) {
+      const Slice slice = setup.object.slice(number);
+      each(n, lane_padding, [&](int r) { propagate_rows<W>(setup.between, shape, axis, r, scratch); });
+      each(n, lane_padding,
+           [&](int c) { transform_next_columns<W>(slice, setup.boundary, at, shape, axis, c, scratch); });
+    }
+    if (setup.near) {
+      each(n, lane_padding, [&](int r) { propagate_rows<W>(setup.near, shape, axis, r, scratch); });
+      each(n, lane_padding,
+           [&](int c) { image_columns<W>(wave, waves, shape, axis, c, scratch, mean, dose, out); });
+    } else {
+      each(n, lane_padding,
+           [&](int r) { transform_rows<W>(wave, waves, shape, axis, r, scratch, mean, dose, out); });
+    }
   }
 }
 

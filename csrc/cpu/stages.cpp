@@ -105,13 +105,45 @@ class ProbeInPanels {
   std::vector<float> data_;
 };
 
+// The memory of TransferPanels.
+class TransferInPanels {
+ public:
+  TransferInPanels(const Transfer& transfer, const Shape& shape, const AxisPlan& axis) {
+    if (transfer.data) with_default_float_control([&] { fill(transfer, shape, axis); });
+  }
+  TransferPanels panels() const { return data_.empty() ? nullptr : data_.data(); }
+
+ private:
+  void fill(const Transfer& transfer, const Shape& shape, const AxisPlan& axis) {
+    const int n = shape.n, panel = lane_padding;
+    data_.resize(2 * size_t(n) * size_t(shape.padded));
+    const auto position = [&](int frequency) { return axis.position_of_pixel[(frequency + n / 2) % n]; };
+    const double pixels = double(n) * n;
+    for (int r = 0; r < n; ++r)
+      for (int c = 0; c < n; ++c) {
+        const float* from = transfer.data + 2 * (size_t(r) * size_t(n) + size_t(c));
+        const int row = position(r);
+        float* to = data_.data() + 2 * size_t(row / panel * panel) * size_t(n) +
+                    size_t(position(c) * panel_row + row % panel);
+        to[0] = float(from[0] / pixels);
+        to[panel] = float(from[1] / pixels);
+      }
+  }
+  std::vector<float> data_;
+};
+
 // The memory of a Setup, and what it needs.
 class SetupTables {
  public:
   explicit SetupTables(const Exposure& exposure)
-      : shape_(shape_of(exposure.probe.n)), axis_(shape_.n), probe_(exposure.probe, shape_) {
+      : shape_(shape_of(exposure.probe.n)),
+        axis_(shape_.n),
+        probe_(exposure.probe, shape_),
+        between_(exposure.between, shape_, axis_.plan),
+        near_(exposure.near, shape_, axis_.plan) {
     const int parts = int(exposure.positions.shape[1]);
-    setup = {exposure.object, exposure.boundary, shape_, &axis_.plan, probe_.panels, exposure.modes, parts};
+    setup = {exposure.object, exposure.boundary, shape_,           &axis_.plan,   probe_.panels,
+             exposure.modes,  parts,             between_.panels(), near_.panels()};
     needs = {&axis_.plan, exposure.modes * parts, bool(exposure.weights), false};
   }
   Setup setup;
@@ -121,6 +153,7 @@ class SetupTables {
   Shape shape_;
   AxisTables axis_;
   ProbeInPanels probe_;
+  TransferInPanels between_, near_;
 };
 
 // Patterns that a thread takes at a time: enough pixels to be worth it, few enough to share evenly.

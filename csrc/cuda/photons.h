@@ -18,7 +18,7 @@ struct Detector {
   const uint64_t* indices;  // (patterns,)
 
   PF_HD float rate(float sum, int n) const {
-    return expected_photons(sum, mean_factor(n, 1), dose_factor(result, scale, 1));
+    return expected_photons(sum, mean_factor(n, 1, false), dose_factor(result, scale, 1));
   }
   PF_HD void put_rate(int64_t at, float rate) const { static_cast<float*>(out)[at] = rate; }
   PF_HD void put_count(int64_t at, uint32_t count) const {

@@ -68,8 +68,7 @@ def patches(object: Array, positions: Array, boundary: Boundary, out: Array, thr
 
 def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`."""
-    single = len(exposure.object) == exposure.bin == 1
-    if not (single and exposure.near is exposure.spread is None):
+    if exposure.bin > 1 or exposure.spread is not None:
         expected = "'reference' or 'numba', until the compiled kernels can do this, too"
         raise ValueError(checks.wrong("backend", "'native'", expected))
 

@@ -133,8 +133,9 @@ int passes_of(int n, int* radices) {
   return found.count;
 }
 
-// W lines, (n, W); frequencies in natural order. Mixed radix or chirp, as the length asks for.
-void transform_lines(int n, float* re, float* im) {
+// W lines, (n, W); frequencies in natural order. Mixed radix or chirp, as the length asks for. In
+// `back`, (2, n, W), the lines transformed and back, which is n times what they were.
+void transform_lines(int n, float* re, float* im, float* back) {
   const AxisTables axis(n);
   const std::vector<float> from_re(re, re + n * W), from_im(im, im + n * W);
   std::vector<float> to_re(from_re), to_im(from_im);
@@ -149,6 +150,14 @@ void transform_lines(int n, float* re, float* im) {
     const int at = axis.plan.mixed_radix ? axis.plan.fft.at[k] : k;
     std::copy_n(&to_re[size_t(at * W)], W, re + k * W);
     std::copy_n(&to_im[size_t(at * W)], W, im + k * W);
+  }
+  const Keep<float, W> keep{back, back + n * W};
+  if (axis.plan.mixed_radix) {
+    fft_line_back<float, W, 1>(axis.plan.fft, to_re.data(), to_im.data(), W, keep);
+  } else {
+    std::vector<double> work_re(size_t(2 * axis.plan.chirp.fft.n * W)), work_im(work_re);
+    chirp_line<W>(axis.plan.chirp, n, to_im.data(), to_re.data(), 0, W, work_re.data(), work_im.data(), W,
+                  Exchanged<Keep<float, W>>{keep});
   }
 }
 
@@ -187,9 +196,10 @@ void patch_by_pixels(const float* object, int64_t rows, int64_t columns, double 
 
 // --- cpu/pattern.h: the phases, their items in one of three orders; all memory that is not yet written is NaN ---
 
-// The numbers are (slices, rows, columns, planes, n, boundary, modes, sub-exposures).
+// The numbers are (slices, rows, columns, planes, n, boundary, modes, sub-exposures, bin, length of spread).
 void pattern_in_order(const int64_t* numbers, const float* object, const float* probe, const double* path,
-                      const float* weights, double scale, int order, float* out) {
+                      const float* weights, const float* between, const float* near, const float* spread, double scale,
+                      int order, float* out) {
   Exposure exposure{};
   exposure.object = {object, numbers[0], numbers[1], numbers[2]};
   exposure.probe = {probe, int(numbers[3]), int(numbers[4])};
@@ -197,6 +207,10 @@ void pattern_in_order(const int64_t* numbers, const float* object, const float* 
   exposure.modes = int(numbers[6]);
   exposure.positions = {path, {1, numbers[7], 2}};
   exposure.weights = {{weights, {1, numbers[3]}}};
+  exposure.between = {between, int(numbers[4])};
+  exposure.near = {near, int(numbers[4])};
+  exposure.bin = int(numbers[8]);
+  exposure.spread = {{spread, {numbers[9]}}};
   const SetupTables tables(exposure);
   const Workspace space(tables.setup.shape, tables.needs);
   std::fill_n(space.scratch.field, space.size / sizeof(float), NAN);

@@ -203,10 +203,12 @@ def test_transforms(headers, n):
     x = rng.normal(size=(n, headers.width)) + 1j * rng.normal(size=(n, headers.width))
     re, im = (np.ascontiguousarray(part, np.float32) for part in (x.real, x.imag))
     x = re + 1j * im.astype(np.float64)
-    headers.transform_lines(n, re, im)
+    back = np.empty((2, *re.shape), np.float32)
+    headers.transform_lines(n, re, im, back)
     expected = direct(x)
     size = np.abs(expected).max()
     assert np.abs(re + 1j * im - expected).max() < 5e-7 * size
+    assert np.abs(back[0] + 1j * back[1] - n * x).max() < 1e-6 * n * np.abs(x).max()
     if headers.passes_of(n, np.empty(16, np.int32)):
         re, im = x[:, 0].real.copy(), x[:, 0].imag.copy()
         headers.transform_double(n, re, im)
@@ -285,12 +287,23 @@ def test_phases_in_any_order(headers, case, name):
     weights = options.get("weights")
     slices, paths = obj.reshape(-1, *obj.shape[-2:]), positions.reshape(len(positions), -1, 2)
     modes = options.get("modes", len(probe))
+    transfers, spread = (options.get("between"), options.get("near")), options.get("spread")
     numbers = [*slices.shape, *probe.shape[:2], boundary, modes, paths.shape[1]]
+    numbers += [options.get("bin", 1), 0 if spread is None else len(spread)]
     for order in range(3):
         for b, (path, pattern) in enumerate(zip(paths, expected, strict=True)):
             out = np.full(pattern.shape, np.nan, np.float32)
             own = None if weights is None else weights[b]
             headers.pattern_in_order(
-                np.array(numbers, np.int64), slices, probe, path, own, 3.5, order, out
+                np.array(numbers, np.int64),
+                slices,
+                probe,
+                path,
+                own,
+                *transfers,
+                spread,
+                3.5,
+                order,
+                out,
             )
             assert out.tobytes() == pattern.tobytes(), order

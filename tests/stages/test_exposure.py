@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptycho_fast import diffract, extract_patches, observe
+from ptycho_fast.optics import transfer_function
 
 SIZES = [cases.Case(8), cases.Case(33, 2), cases.Case(62), cases.Case(64, 3), cases.Case(96)]
 
@@ -189,3 +190,118 @@ def test_factors_are_those_of_the_rates(fast_backend):
     doses = (2.5**2 * factors).astype(np.float32)[:, None, None]
     rates = doses * diffract(obj, probe, at, backend=fast_backend)
     assert fused.tobytes() == sample_photons(rates, **options).tobytes()
+
+
+# --- slices ---
+
+
+def test_nothing_between_slices(backend):
+    """Vacuum slices without distance change nothing, before and behind."""
+    rng = np.random.default_rng(7)
+    probe, obj = probe_and_object(33, 2, rng)
+    at = rng.uniform(15, 25, (3, 2))
+    single = diffract(obj, probe, at, boundary="vacuum", backend=backend)
+    still = np.ones((33, 33), np.complex64)
+    for number in range(3):
+        slices = np.ones((3, *obj.shape), np.complex64)
+        slices[number] = obj
+        made = diffract(slices, probe, at, between=still, boundary="vacuum", backend=backend)
+        np.testing.assert_allclose(made, single, rtol=1e-4, atol=2e-6 * single.max())
+
+
+def test_thin_slices_multiply(backend):
+    """Without distance between them, slices on whole pixels are one: their product."""
+    rng = np.random.default_rng(8)
+    probe, obj = probe_and_object(32, 1, rng, 3, 60, 60)
+    at = rng.integers(20, 40, (3, 2)).astype(np.float64)
+    still = np.ones((32, 32), np.complex64)
+    made = diffract(obj, probe, at, between=still, backend=backend)
+    expected = diffract(obj.prod(axis=0), probe, at, backend=backend)
+    np.testing.assert_allclose(made, expected, rtol=1e-4, atol=2e-6 * expected.max())
+
+
+def test_vacuum_slices_are_distance(backend):
+    """Through empty slices the wave goes on as through their total thickness."""
+    N, pixel, wavelength, step = 64, 20e-9, 1.5e-10, 2e-6
+    probe = gaussian(N, 6)
+    near = transfer_function(N, pixel, wavelength, 4 * step)
+    whole = diffract(np.ones((N, N)), probe, [[32, 32]], near=near, boundary="vacuum",
+                     backend=backend)  # fmt: skip
+    between = transfer_function(N, pixel, wavelength, step)
+    made = diffract(np.ones((4, N, N)), probe, [[32, 32]], between=between, near=between,
+                    boundary="vacuum", backend=backend)  # fmt: skip
+    np.testing.assert_allclose(made, whole, rtol=1e-4, atol=2e-6 * whole.max())
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    N=st.integers(8, 66), slices=st.integers(1, 5), near=st.booleans(), seed=st.integers(0, 10**6)
+)
+def test_phase_objects_keep_the_energy(backend, N, slices, near, seed):
+    rng = np.random.default_rng(seed)
+    probe, _ = probe_and_object(N, 2, rng)
+    obj = np.exp(1j * rng.normal(0, 2, (slices, 40, 40)))
+    transfer = transfer_function(N, 20e-9, 1.5e-10, 3e-6)
+    at = rng.integers(0, 40, (2, 2)).astype(np.float64)  # on whole pixels: nothing is averaged
+    made = diffract(
+        obj, probe, at, between=transfer, near=transfer if near else None, boundary="vacuum",
+        backend=backend,
+    )  # fmt: skip
+    energy = (np.abs(probe.astype(np.complex128)) ** 2).sum()
+    np.testing.assert_allclose(made.sum(axis=(1, 2), dtype=np.float64), energy, rtol=5e-6)
+
+
+# --- near field ---
+
+
+def gaussian(N, waist):
+    """Amplitude exp(-r**2 / w0**2) around the pixel (N//2, N//2)."""
+    r2 = (np.arange(N) - N // 2) ** 2
+    return np.exp(-(r2[:, None] + r2) / waist**2).astype(np.complex64)
+
+
+@pytest.mark.parametrize("N", [128, 131])
+def test_gaussian_beam(backend, N):
+    """Its width and its peak, A. E. Siegman, Lasers, section 17.1: w0 sqrt(1 + (z / zR)**2)."""
+    pixel, wavelength, w0 = 20e-9, 1.5e-10, 8 * 20e-9
+    rayleigh = np.pi * w0**2 / wavelength
+    for z in (0.0, 0.5 * rayleigh, rayleigh, 1.5 * rayleigh, -rayleigh):
+        near = transfer_function(N, pixel, wavelength, z)
+        image = diffract(
+            np.ones((N, N)), gaussian(N, 8), [[N // 2, N // 2]], near=near, boundary="vacuum",
+            backend=backend,
+        )[0].astype(np.float64)  # fmt: skip
+        grown = 1 + (z / rayleigh) ** 2
+        exact = gaussian(N, 8 * np.sqrt(grown)).real.astype(np.float64) ** 2 / grown
+        np.testing.assert_allclose(image, exact, rtol=0, atol=2e-5 * exact.max())
+        assert image[N // 2, N // 2] == pytest.approx(1 / grown, rel=1e-4)
+        r = np.arange(N) - N // 2
+        variance = (image.sum(axis=0) * r**2).sum() / image.sum()
+        assert 2 * np.sqrt(variance) == pytest.approx(8 * np.sqrt(grown), rel=1e-3)
+        assert image.sum() == pytest.approx((gaussian(N, 8).real ** 2).sum(), rel=1e-5)
+
+
+def test_contact_image(backend):
+    """Without distance the image is the exit wave's own, pixel by pixel, not shifted."""
+    rng = np.random.default_rng(9)
+    for N in (32, 33, 62):
+        probe, obj = probe_and_object(N, 2, rng, N + 4, N + 4)
+        at = [[N // 2 + 1.5, N // 2 + 2.25]]
+        made = diffract(obj, probe, at, near=np.ones((N, N)), backend=backend)[0]
+        waves = probe * extract_patches(obj, at, N, backend=backend)[0]
+        expected = (np.abs(waves) ** 2).sum(axis=0)
+        np.testing.assert_allclose(made, expected, rtol=1e-4, atol=2e-6 * expected.max())
+
+
+def test_transfer_of_a_ramp_moves_the_image(backend):
+    """The sign of the transform back: exp(-2 pi i f d) moves by +d, rows and columns apart."""
+    rng = np.random.default_rng(10)
+    N = 48
+    probe, obj = probe_and_object(N, 1, rng)
+    f = np.fft.fftfreq(N)
+    ramp = np.exp(-2j * np.pi * (3 * f[:, None] - 5 * f))
+    at = [[N // 2, N // 2]]
+    still = diffract(obj, probe, at, near=np.ones((N, N)), backend=backend)[0]
+    made = diffract(obj, probe, at, near=ramp, backend=backend)[0]
+    expected = np.roll(still, (3, -5), (0, 1))
+    np.testing.assert_allclose(made, expected, rtol=1e-4, atol=2e-6 * expected.max())
