@@ -1,9 +1,10 @@
 """Dead leaves: disks that lie over each other."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ptycho_fast import checks
 from ptycho_fast.keys import Key
@@ -12,7 +13,10 @@ from ptycho_fast.rng import generator
 
 from .maps import Map, RadiusMaxOrNone, RadiusMin, Size, span, stretched
 
-_AT_ONCE = 1 << 20  # pixels painted in one go
+_AT_ONCE = 1 << 20  # pixels that are laid out in one go
+
+_Floats = npt.NDArray[np.float64]
+_Ints = npt.NDArray[np.integer[Any]]
 
 
 @kind("dead_leaves")
@@ -83,37 +87,43 @@ def dead_leaves(
     radii = (most - draw.random(number) * (most - least)) ** -0.5
     y, x = draw.uniform(0, side, (2, number))
     values = draw.random(number, np.float32)
-    canvas = np.zeros(side * side, np.float32)
+    top = np.zeros(side * side, np.int32)  # number of the leaf that lies on top, from 1
     per_go = max(int(_AT_ONCE / (math.pi * mean_square)), 1)
     for first in range(0, number, per_go):
         part = slice(first, first + per_go)
-        _paint(canvas, side, y[part], x[part], radii[part], values[part])
-    return stretched(canvas.reshape(side, side))
+        _lay(top, side, y[part], x[part], radii[part], np.arange(number)[part])
+    return stretched(np.append(np.float32(0), values)[top].reshape(side, side))
 
 
-def _paint(
-    canvas: Map,
-    side: int,
-    y: np.ndarray[tuple[int], np.dtype[np.float64]],
-    x: np.ndarray[tuple[int], np.dtype[np.float64]],
-    radii: np.ndarray[tuple[int], np.dtype[np.float64]],
-    values: Map,
-) -> None:
-    """Paint disks one over the other: disks as rows, rows as pixels, all pixels in one go."""
-    top = np.ceil(y - radii).astype(np.int64)
-    row, disk = _counted(top, np.floor(y + radii).astype(np.int64) + 1 - top)
+def _lay(top: _Ints, side: int, y: _Floats, x: _Floats, radii: _Floats, leaf: _Ints) -> None:
+    """Lay leaves: disks as rows, rows as pixels, the largest number of a pixel stays."""
+    # A leaf that crosses a border is there again on the other side.
+    shifts = [(dy, dx) for dy in (-side, 0, side) for dx in (-side, 0, side)]
+    seen = [
+        (np.abs(y + dy - side / 2) <= radii + side / 2)
+        & (np.abs(x + dx - side / 2) <= radii + side / 2)
+        for dy, dx in shifts
+    ]
+    y = np.concatenate([(y + dy)[s] for (dy, _), s in zip(shifts, seen, strict=True)])
+    x = np.concatenate([(x + dx)[s] for (_, dx), s in zip(shifts, seen, strict=True)])
+    radii = np.concatenate([radii[s] for s in seen])
+    leaf = np.concatenate([leaf[s] for s in seen])
+    first = np.maximum(np.ceil(y - radii), 0).astype(np.intp)
+    last = np.minimum(np.floor(y + radii), side - 1).astype(np.intp)
+    rows = np.maximum(last + 1 - first, 0)
+    disk = np.repeat(np.arange(len(y)), rows)
+    row = _runs(first, rows)
     half = np.sqrt(np.maximum(radii[disk] ** 2 - (row - y[disk]) ** 2, 0))
-    left = np.ceil(x[disk] - half).astype(np.int64)
-    column, run = _counted(left, np.floor(x[disk] + half).astype(np.int64) + 1 - left)
-    # Of equal places the last one stays, so later disks hide earlier ones.
-    canvas[((row % side) * side)[run] + column % side] = values[disk[run]]
+    centre = x[disk]
+    left = np.maximum(np.ceil(centre - half), 0).astype(np.intp)
+    right = np.minimum(np.floor(centre + half), side - 1).astype(np.intp)
+    columns = np.maximum(right + 1 - left, 0)
+    pixels = _runs(row * side + left, columns)
+    np.maximum.at(top, pixels, np.repeat(leaf[disk].astype(np.int32) + 1, columns))
 
 
-def _counted(
-    start: np.ndarray[tuple[int], np.dtype[np.int64]],
-    count: np.ndarray[tuple[int], np.dtype[np.int64]],
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """``start[i], start[i] + 1, ...``, ``count[i]`` numbers for each i, and that i."""
-    which = np.repeat(np.arange(len(start)), count)
-    before = np.cumsum(count) - count
-    return np.arange(len(which)) + (start - before)[which], which
+def _runs(start: _Ints, count: _Ints) -> _Ints:
+    """``start[i], start[i] + 1, ...``, ``count[i]`` numbers for each i."""
+    found = np.repeat(start - (np.cumsum(count) - count), count)
+    found += np.arange(len(found))
+    return found
