@@ -78,6 +78,6 @@ def chords(
     thickness = np.zeros((side, side), np.float32)
     for i in range(n):
         box = Box(side, y[i], x[i], radii[i])
-        square = np.float32(radii[i] ** 2) - box.y**2 - box.x**2
+        square = np.float32(radii[i] * radii[i]) - box.y**2 - box.x**2
         thickness[box.at] += 2 * np.sqrt(np.maximum(square, 0))
     return thickness
