@@ -1,6 +1,7 @@
 """What a run will need: memory, disk and time, known before its patterns are made."""
 
 import dataclasses
+import math
 import shutil
 import tempfile
 import time
@@ -61,7 +62,8 @@ class Needs:
         """
         n_patterns = scenario.scan.n_patterns or 0  # a file is not opened yet
         side = getattr(scenario.object, "size", None) or 0
-        return cls._of(n_patterns, scenario.N, (side, side), _DRAWN_PIXEL, out, save)
+        shape = (scenario.object.slices or 1, side, side)
+        return cls._of(n_patterns, scenario.N, shape, _DRAWN_PIXEL, out, save)
 
     @classmethod
     def of_experiment(cls, experiment: Experiment, out: Path, save: dict[str, Any]) -> Self:
@@ -75,16 +77,16 @@ class Needs:
         cls,
         n_patterns: int,
         N: int,
-        shape: tuple[int, int],
+        shape: tuple[int, ...],
         drawn: int,
         out: Path,
         save: dict[str, Any],
     ) -> Self:
-        (H, W), patches = shape, save["patches"]
-        file = format_of(out).file_size(n_patterns, N, H * W, alias=save["alias"], patches=patches)
+        (H, W), patches, stored = shape[-2:], save["patches"], math.prod(shape)
+        file = format_of(out).file_size(n_patterns, N, stored, alias=save["alias"], patches=patches)
         # Counts and amplitudes of 4 bytes each; patches are complex64.
-        pixels = 8 * H * W + n_patterns * N**2 * (4 + 4 + (8 if patches else 0))
-        preparing = max(drawn * H * W, _ENERGY_PIXEL * (H + N) * (W + N))
+        pixels = 8 * stored + n_patterns * N**2 * (4 + 4 + (8 if patches else 0))
+        preparing = max(drawn * H * W + 8 * stored, _ENERGY_PIXEL * (H + N) * (W + N))
         return cls(max(pixels, preparing) + n_patterns * _PER_POSITION + _FIXED, file)
 
     def require(self, out: Path) -> None:

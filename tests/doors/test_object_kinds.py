@@ -59,3 +59,14 @@ def test_a_dry_run_refuses_what_the_run_would(run, capsys):
         given = [f"--set=object.{key}={value}", "--set=object.amplitude_max=1"]
         assert run("gs2_ideal", "--set=object.kind=points", *given, "--dry-run") == 2
         assert f"object.{key}: " in capsys.readouterr().err
+
+
+def test_slices_from_flags(run):
+    beam = {"energy_ev": 9e3, "object_pixel_m": 50e-9, "slice_distance_m": 1e-6}
+    flags = [f"--set=optics.{name}={value}" for name, value in beam.items()]
+    flags += ["--set=object.kind=spheres", "--set=object.slices=3", "--set=object.size=72"]
+    small = ["--N=16", "--n-patterns=3", "--backend=reference", "--quiet"]
+    assert run("gs2_ideal", *flags, *small, "--out", "a.npz") == 0
+    obj = ptycho_fast.Dataset.load("a.npz").object
+    assert obj.shape == (3, 72, 72)
+    assert (obj[0] != obj[1]).any()
