@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ptycho_fast import scaling as scaling
     from ptycho_fast.backend import backends as backends
     from ptycho_fast.build import build_info as build_info
+    from ptycho_fast.campaign import Campaign as Campaign
     from ptycho_fast.data.dataset import Dataset as Dataset
     from ptycho_fast.errors import DataWarning as DataWarning
     from ptycho_fast.errors import ScenarioError as ScenarioError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ptycho_fast.version import __version__ as __version__
 
 _HOME = {
+    "Campaign": "campaign",
     "Dataset": "data.dataset",
     "DataWarning": "errors",
     "Experiment": "experiment",
@@ -66,6 +68,7 @@ __all__ = [  # noqa: RUF022 - in the order of the data flow
     "Experiment",
     "Simulator",
     "simulate",
+    "Campaign",
     "Dataset",
     "scaling",
     "backends",

@@ -269,3 +269,42 @@ def pattern_numbers(value: object, name: str, count: int) -> npt.NDArray[np.uint
     if numbers.dtype.kind == "i" and numbers.size and int(numbers.min()) < 0:
         raise ValueError(wrong(name, int(numbers.min()), "0 to 2**64 - 1"))
     return plain(numbers, np.uint64)
+
+
+def indices(first: npt.ArrayLike, last: int | None, count: int) -> npt.NDArray[np.int64]:
+    """Numbers of patterns, from ``(first, last)``, without the last, or from an array of them.
+
+    Parameters
+    ----------
+    first : int or (n,) array of integers
+        The first of a run, or all numbers, in any order, also repeated.
+    last : int or None
+        The end of the run; None with an array.
+    count : int
+        How many patterns there are.
+
+    Returns
+    -------
+    (n,) int64
+        0 to ``count - 1``.
+
+    Raises
+    ------
+    TypeError, ValueError, IndexError
+        The numbers are not integers, or out of range.
+    """
+    if last is not None:
+        start = integer(first, "first", 0, count)
+        return np.arange(start, integer(last, "last", start, count))
+    numbers = array(first, "indices")
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+        if numbers.ndim == 0 and numbers.dtype.kind in "iu":
+            expected = "first and last, or an array of pattern numbers"
+            raise TypeError(wrong("indices", f"the integer {first}", expected))
+        if numbers.size:
+            raise TypeError(wrong("indices", described(numbers), "an array (n,) of integers"))
+        numbers = numbers.reshape(0).astype(np.int64)
+    beyond = (numbers < 0) | (numbers >= count)
+    if beyond.any():
+        raise IndexError(wrong("indices", numbers[beyond][0], f"0 to {count - 1}"))
+    return numbers.astype(np.int64)

@@ -33,6 +33,7 @@ STREAMS = {
     "detector_dark_counts": 33,
     "detector_readout_noise": 34,
     "detector_defects": 35,
+    "campaign": 64,
 }
 
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -89,10 +90,8 @@ def _open_unit(
     return ((bits >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
 
 
-def uniforms(
-    seed: int, stream: str, index: npt.NDArray[np.integer[Any]]
-) -> npt.NDArray[np.float64]:
-    """Uniform numbers in (0, 1), one for each index.
+def words(seed: int, stream: str, index: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.uint32]:
+    """Random words, four for each index.
 
     Parameters
     ----------
@@ -105,8 +104,46 @@ def uniforms(
 
     Returns
     -------
+    (..., 4) uint32
+        A pure function of the arguments: the block of counter ``(0, stream, index)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `seed` or `stream` is not as above.
+
+    Examples
+    --------
+    >>> words(1, "groups", np.arange(5)).shape
+    (5, 4)
+    """
+    checks.choice(stream, "stream", [name for name in STREAMS if name != "photons"])
+    wide = np.asarray(index).astype(np.uint64)
+    counter = np.zeros((*wide.shape, 4), dtype=np.uint64)
+    counter[..., 1] = STREAMS[stream]
+    counter[..., 2] = wide & _LOW
+    counter[..., 3] = wide >> _HALF
+    return philox4x32(counter, _key(seed))
+
+
+def uniforms(
+    seed: int, stream: str, index: npt.NDArray[np.integer[Any]]
+) -> npt.NDArray[np.float64]:
+    """Uniform numbers in (0, 1), one for each index.
+
+    Parameters
+    ----------
+    seed : int
+        0 to 2**64 - 1.
+    stream : str
+        As for `words`.
+    index : (...) integers
+        0 to 2**64 - 1.
+
+    Returns
+    -------
     (...) float64
-        A pure function of the arguments: words 0 and 1 of counter ``(0, stream, index)``.
+        A pure function of the arguments, made of words 0 and 1 of `words`.
 
     Raises
     ------
@@ -120,14 +157,8 @@ def uniforms(
     >>> bool(uniforms(1, "groups", np.arange(5))[3] == uniforms(1, "groups", np.array(3)))
     True
     """
-    checks.choice(stream, "stream", [name for name in STREAMS if name != "photons"])
-    wide = np.asarray(index).astype(np.uint64)
-    counter = np.zeros((*wide.shape, 4), dtype=np.uint64)
-    counter[..., 1] = STREAMS[stream]
-    counter[..., 2] = wide & _LOW
-    counter[..., 3] = wide >> _HALF
-    words = philox4x32(counter, _key(seed))
-    return _open_unit(words[..., 0], words[..., 1])
+    block = words(seed, stream, index)
+    return _open_unit(block[..., 0], block[..., 1])
 
 
 def photon_uniforms(seed: int, pattern: int, n_pixels: int) -> npt.NDArray[np.float64]:

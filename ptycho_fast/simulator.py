@@ -311,23 +311,7 @@ class Simulator:
     # --- how ---
 
     def _indices(self, first: Any, last: int | None) -> npt.NDArray[np.int64]:
-        B = self.n_patterns
-        if last is not None:
-            start = checks.integer(first, "first", 0, B)
-            return np.arange(start, checks.integer(last, "last", start, B))
-        numbers = checks.array(first, "indices")
-        if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
-            if numbers.ndim == 0 and numbers.dtype.kind in "iu":
-                expected = "first and last, or an array of pattern numbers"
-                raise TypeError(checks.wrong("indices", f"the integer {first}", expected))
-            if numbers.size:
-                expected = "an array (n,) of integers"
-                raise TypeError(checks.wrong("indices", checks.described(numbers), expected))
-            numbers = numbers.reshape(0).astype(np.int64)
-        wrong = (numbers < 0) | (numbers >= B)
-        if wrong.any():
-            raise IndexError(checks.wrong("indices", numbers[wrong][0], f"0 to {B - 1}"))
-        return numbers.astype(np.int64)
+        return checks.indices(first, last, self.n_patterns)
 
     def _bright_patterns(self, bound: float) -> npt.NDArray[np.bool_] | None:
         """(B,) bool: patterns in which a pixel might expect too many photons; None: there are none.

@@ -18,7 +18,10 @@ _Check = tuple[bool, str, str]
 def require_runnable(scenario: "Scenario", *, groups: bool) -> None:
     """Raise for the first key that is in the way; see `Scenario.require_runnable`."""
     for key, value in scenario.undrawn().items():
-        expected = "one value to simulate; a campaign draws one for each run"
+        expected = (
+            "one value to simulate; a campaign (Campaign, or simulate --count) draws one for each "
+            "experiment"
+        )
         raise wrong(key, value.to_dict(), expected)
     for table in (scenario.object, scenario.probe, scenario.scan):
         for name, rule in table.kinds[table.kind].keys.items():

@@ -134,7 +134,9 @@ class SeedSpec(FixedTable):
     detector: Annotated[
         int, Key("seed of bad pixels and of the detector's noise", ge=0, le=_UINT64_MAX)
     ] = 42
-    campaign: Annotated[int, Key("seed of what a campaign draws", ge=0, le=_UINT64_MAX)] = 42
+    campaign: Annotated[
+        int, Key("seed of what a campaign draws", ge=0, le=_UINT64_MAX, drawn=False)
+    ] = 42
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

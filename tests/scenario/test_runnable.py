@@ -117,5 +117,6 @@ def test_what_is_not_drawn_yet_cannot_run(key, value):
         scenario.require_runnable()
     assert caught.value.key == key
     assert str(caught.value) == (
-        f"{key}: {value} given, expected one value to simulate; a campaign draws one for each run"
+        f"{key}: {value} given, expected one value to simulate; a campaign (Campaign, or simulate "
+        "--count) draws one for each experiment"
     )
