@@ -271,7 +271,7 @@ def pattern_numbers(value: object, name: str, count: int) -> npt.NDArray[np.uint
     return plain(numbers, np.uint64)
 
 
-def indices(first: npt.ArrayLike, last: int | None, count: int) -> npt.NDArray[np.int64]:
+def indices(first: Any, last: int | None, count: int) -> npt.NDArray[np.int64]:
     """Numbers of patterns, from ``(first, last)``, without the last, or from an array of them.
 
     Parameters
