@@ -95,7 +95,7 @@ class Campaign:
         self.count = None
         if count is not None:
             self.count = checks.integer(count, "count", 1, MOST_EXPERIMENTS)
-        self._how = {"backend": backend, "device": device, "threads": threads}
+        self._how: dict[str, Any] = {"backend": backend, "device": device, "threads": threads}
         self._kept = checks.count(kept, "kept")
         self._drawing = Draws(self.template)
         self._made: OrderedDict[int, Future[Simulator]] = OrderedDict()
