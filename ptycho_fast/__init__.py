@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ptycho_fast.errors import DataWarning as DataWarning
     from ptycho_fast.errors import ScenarioError as ScenarioError
     from ptycho_fast.experiment import Experiment as Experiment
+    from ptycho_fast.ladder import dose_ladder as dose_ladder
     from ptycho_fast.scenario import Scenario as Scenario
     from ptycho_fast.simulation import simulate as simulate
     from ptycho_fast.simulator import Simulator as Simulator
@@ -41,6 +42,7 @@ _HOME = {
     "backends": "backend",
     "build_info": "build",
     "diffract": "stages",
+    "dose_ladder": "ladder",
     "extract_patches": "stages",
     "observe": "stages",
     "sample_photons": "stages",
@@ -69,6 +71,7 @@ __all__ = [  # noqa: RUF022 - in the order of the data flow
     "Simulator",
     "simulate",
     "Campaign",
+    "dose_ladder",
     "Dataset",
     "scaling",
     "backends",

@@ -34,6 +34,7 @@ STREAMS = {
     "detector_readout_noise": 34,
     "detector_defects": 35,
     "campaign": 64,
+    "ladder": 80,
 }
 
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)

@@ -4,8 +4,10 @@
 """
 
 import argparse
+import dataclasses
 import sys
 import types
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ from ptycho_fast.terminal import Output, bytes_text, watched
 
 if TYPE_CHECKING:
     from ptycho_fast.data.dataset import Dataset
+    from ptycho_fast.experiment import Experiment
     from ptycho_fast.simulator import Simulator
 
 
@@ -68,8 +71,22 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="check everything and estimate time, memory and file size, but make no file",
     )
+    ladder = parser.add_argument_group("the same scan at several doses")
+    ladder.add_argument(
+        "--ladder", metavar="DOSES", help="such as 1e3,1e5,1e7: a data set at each; see --out"
+    )
+    ladder.add_argument(
+        "--ladder-numbers",
+        choices=["common", "independent"],
+        default="common",
+        help="whether all doses have the same random numbers (default) or each its own",
+    )
     out = parser.add_argument_group("what to write")
-    out.add_argument("--out", metavar="FILE", help="the data set (default: NAME.npz)")
+    out.add_argument(
+        "--out",
+        metavar="FILE",
+        help="the data set (default: NAME.npz); with --ladder a folder (default: NAME-ladder)",
+    )
     out.add_argument("--force", action="store_true", help="replace existing files")
     out.add_argument("--alias", choices=["diffraction"], help="write the patterns there too")
     out.add_argument(
@@ -103,19 +120,10 @@ class _Job:
 
 def _run(options: argparse.Namespace, output: Output) -> None:
     scenario = scenario_of(options)
-    job = _Job(
-        scenario=scenario,
-        out=Path(options.out or f"{scenario.name}.npz"),
-        preview=Path(options.preview) if options.preview else None,
-        force=options.force,
-        noise=False if options.no_noise else None,
-        run={name: getattr(options, name) for name in ("backend", "device", "threads")},
-        save={
-            "alias": options.alias is not None,
-            "modes": options.modes,
-            "patches": options.patches,
-        },
-    )
+    if options.ladder is not None:
+        _run_ladder(options, scenario, output)
+        return
+    job = _job(options, scenario, Path(options.out or f"{scenario.name}.npz"))
     with naming_written(*job.targets):
         if announcement := _refuse_before_work(job):
             output.remark(announcement)
@@ -126,8 +134,82 @@ def _run(options: argparse.Namespace, output: Output) -> None:
         output.result(facts, lines)
 
 
-def _refuse_before_work(job: _Job) -> str:
-    """Raise for what cannot be done; return what the user should know about the backend."""
+def _job(options: argparse.Namespace, scenario: Scenario, out: Path) -> _Job:
+    return _Job(
+        scenario=scenario,
+        out=out,
+        preview=Path(options.preview) if options.preview else None,
+        force=options.force,
+        noise=False if options.no_noise else None,
+        run={name: getattr(options, name) for name in ("backend", "device", "threads")},
+        save={
+            "alias": options.alias is not None,
+            "modes": options.modes,
+            "patches": options.patches,
+        },
+    )
+
+
+def _run_ladder(options: argparse.Namespace, scenario: Scenario, output: Output) -> None:
+    """One data set for each dose, in a folder; what can be refused is refused before any work."""
+    from ptycho_fast.ladder import as_doses, at_dose, dose_changes, dose_text
+
+    folder, numbers = Path(options.out or f"{scenario.name}-ladder"), options.ladder_numbers
+    with usage_errors():
+        if options.preview:
+            raise ValueError("--preview: a file given, expected none with --ladder")
+        doses = as_doses(_numbers(options.ladder, "--ladder"))
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"{folder}: is a file, expected a folder for the data sets")
+    steps = [scenario.replace(dose_changes(scenario, d, k, numbers)) for k, d in enumerate(doses)]
+    # A folder that is not there yet is made at the end of all checks, in one that is.
+    place = folder if folder.exists() else folder.parent
+    names = [f"{scenario.name}-{dose_text(dose)}.npz" for dose in doses]
+    jobs = [_job(options, step, place / name) for step, name in zip(steps, names, strict=True)]
+    made: list[dict[str, Any]] = []
+    with naming_written(*(folder / name for name in names)):
+        for job in jobs:
+            announcement = _refuse_before_work(job, files=len(jobs))
+        if announcement:
+            output.remark(announcement)
+        with watched(output.for_people) as clock:
+            first = _prepare(jobs[0], clock)
+            experiments = [at_dose(first.experiment, d, k, numbers) for k, d in enumerate(doses)]
+            simulators = [_again(job, e) for job, e in zip(jobs, experiments, strict=True)]
+            for simulator in simulators:
+                simulator.check_dose()
+            if options.dry_run:
+                facts, lines = _estimate(jobs[0], simulators[0], clock)
+                output.result(*_several(facts, lines, folder, len(doses)))
+                return
+            folder.mkdir(exist_ok=True)
+            for job, name, simulator in zip(jobs, names, simulators, strict=True):
+                there = dataclasses.replace(job, out=folder / name)
+                made.append(_make(there, simulator, clock)[0])
+        output.result(*_ladder_result(made, folder, numbers))
+
+
+def _numbers(text: str, flag: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{flag}: {text!r} given, expected numbers such as 1e3,1e5") from None
+
+
+def _again(job: _Job, experiment: "Experiment") -> "Simulator":
+    from ptycho_fast.errors import DataWarning
+    from ptycho_fast.simulator import Simulator
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # said about the first one
+        return Simulator(experiment, noise=job.noise, **job.run)
+
+
+def _refuse_before_work(job: _Job, files: int = 1) -> str:
+    """Raise for what cannot be done; return what the user should know about the backend.
+
+    `files` are as many as are made like this one, and have to fit on the disk.
+    """
     from ptycho_fast.backend import choose, require_device
     from ptycho_fast.estimate import Needs
     from ptycho_fast.files import check_targets
@@ -146,7 +228,8 @@ def _refuse_before_work(job: _Job) -> str:
         with usage_errors():
             picture_format(job.preview)
         require_matplotlib()
-    Needs.of_scenario(job.scenario, job.out, job.save).require(job.out)
+    needs = Needs.of_scenario(job.scenario, job.out, job.save)
+    dataclasses.replace(needs, file=files * needs.file).require(job.out)
     return backend.first_call()
 
 
@@ -216,6 +299,52 @@ def _estimate(job: _Job, simulator: "Simulator", clock: StageClock) -> _Result:
 
 
 # --- what came out, or would ---
+
+
+_OF_EACH = ("patterns", "statistics", "write")
+"""Stages that every data set of a ladder goes through."""
+
+
+def _several(
+    facts: dict[str, Any], lines: Iterator[tuple[str, str]], folder: Path, count: int
+) -> _Result:
+    """An estimate for data sets that differ in their dose only."""
+    more = {"data_sets": count, "folder": str(folder), "file_bytes": count * facts["file_bytes"]}
+    again = (facts["seconds_by_stage"].get(name, 0.0) for name in _OF_EACH)
+    more["seconds_estimated"] = facts["seconds_estimated"] + (count - 1) * sum(again)
+
+    def all_lines() -> Iterator[tuple[str, str]]:
+        yield from (line for line in lines if line[0] not in ("time", "file"))
+        yield "time", f"about {more['seconds_estimated']:.2g} s for {count} data sets"
+        yield "folder", f"{folder}, {count} data sets, {bytes_text(more['file_bytes'])}"
+
+    return facts | more, all_lines()
+
+
+def _ladder_result(made: list[dict[str, Any]], folder: Path, numbers: str) -> _Result:
+    timed = ("seconds", "seconds_by_stage", "patterns_per_second")
+    facts = {
+        "folder": str(folder),
+        "numbers": numbers,
+        "data_sets": [{k: v for k, v in one.items() if k not in timed} for one in made],
+        "seconds": made[-1]["seconds"],  # one clock ran for all
+        "seconds_by_stage": made[-1]["seconds_by_stage"],
+        "file_bytes": sum(one["file_bytes"] for one in made),
+    }
+
+    def lines() -> Iterator[tuple[str, str]]:
+        first = made[0]
+        yield "scenario", first["scenario"]["name"]
+        yield "patterns", f"{first['patterns']} of {first['N']} x {first['N']} pixels, at each dose"
+        yield "backend", first["backend"]
+        yield "random numbers", numbers
+        for one in made:
+            measured = _spread_text(one["dose"]["measured"])
+            yield f"dose {one['dose']['requested']:.6g}", f"{measured}: {one['file']}"
+        yield "time", _time_text(facts["seconds"], facts["seconds_by_stage"], 3)
+        yield "folder", f"{folder}, {bytes_text(facts['file_bytes'])}"
+
+    return facts, lines()
 
 
 def _common_facts(job: _Job, simulator: "Simulator") -> dict[str, Any]:
