@@ -68,6 +68,17 @@ SETUP = {
         probe = np.ones((32, 32), np.complex64)
         positions = rng.uniform(20, 60, (5, 2))
     """,
+    "docs/objects.md": """
+        import os
+
+        import numpy as np
+        from PIL import Image
+
+        os.mkdir("pictures")
+        for i in range(3):
+            picture = np.random.default_rng(i).integers(0, 256, (300, 280, 3), dtype=np.uint8)
+            Image.fromarray(picture).save(f"pictures/{i}.png")
+    """,
     "docs/scans.md": """
         import h5py
         import numpy as np
@@ -93,6 +104,7 @@ SETUP = {
 }
 TOML_FILES = {
     "README.md": "mine.toml",
+    "docs/objects.md": "leaves.toml",
     "docs/probes.md": "beam.toml",
     "docs/scans.md": "stage.toml",
 }
