@@ -9,6 +9,7 @@ from rich.table import Table
 
 from bench.contenders import baseline
 from bench.measure import STAGES, Row, ratio
+from bench.objects import PATTERN_SIDE, PATTERNS_NAME, SIZE
 from bench.targets import NOISE_FREE, best_library, find
 
 HEADS = {"extract_patches": "patches", "diffract": "noise-free", "sample_photons": "photons alone"}
@@ -93,6 +94,17 @@ def poisson(console: Console, rows: list[Row]) -> None:
             x = _number(ratio(mine, other))
             cells.append(f"{_number(mine['ns_per_pixel'])} {x:>5}x")
         table.add_row(name, *cells)
+    console.print(table)
+
+
+def objects(console: Console, rows: list[Row]) -> None:
+    """Milliseconds of an object of each kind, and of the patterns beside it."""
+    title = (
+        f"An object of {SIZE} x {SIZE} pixels, one thread, and {PATTERNS_NAME}, N = {PATTERN_SIDE}"
+    )
+    table = _table(title, "", "ms", f"of {PATTERNS_NAME}")
+    for row in sorted(rows, key=lambda row: row["ms"]):
+        table.add_row(row["kind"], _number(row["ms"]), f"{row['of_patterns']:.1%}")
     console.print(table)
 
 

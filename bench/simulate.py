@@ -16,6 +16,7 @@ from rich.console import Console
 from bench import machine, report
 from bench.contenders import baseline, report_missing
 from bench.measure import measure, measure_poisson
+from bench.objects import measure_objects
 from bench.targets import judge
 from ptycho_fast.threads import thread_count
 
@@ -65,8 +66,10 @@ def main() -> None:
         report.times(console, title, part, baseline())
         scaling += part
     poisson = measure_poisson(pixels, rounds)
-    verdicts = judge(rows, scaling, poisson)
+    kinds = measure_objects(rounds)
+    verdicts = judge(rows, scaling, poisson, kinds)
     report.poisson(console, poisson)
+    report.objects(console, kinds)
     report.accounting(console, rows)
     report.targets(console, verdicts)
     after = machine.load_average()
@@ -85,6 +88,7 @@ def main() -> None:
         "rows": rows,
         "scaling": scaling,
         "poisson": poisson,
+        "objects": kinds,
         "targets": verdicts,
     }
     name = re.sub(r"\W+", "-", facts["processor"]).strip("-").lower() + "_" + facts["date"]

@@ -5,6 +5,7 @@ from typing import Any
 
 from bench.contenders import baseline
 from bench.measure import Row, ratio
+from bench.objects import PATTERNS_NAME
 
 NOISE_FREE = ("diffract", None)
 NOISY = (("observe", 1e9), ("observe", 1e6))
@@ -18,6 +19,8 @@ NUMBA_AGAINST_NUMPY_NOISY = {N: (4, None) for N in (64, 128, 256)}
 LINEAR = {N: (0.85, None) for N in (64, 128, 256)}
 # By mean of the pixels
 AGAINST_GENERATOR = {0.01: (6, None)} | {mean: (12, 20) for mean in (1.0, 10.0, 100.0, 1e4, 1e6)}
+# Share of the kinds of objects that are made in the time of a thousand patterns
+QUICK_KINDS = 0.5, None
 
 
 def find(rows: list[Row], **wanted: Any) -> list[Row]:
@@ -35,7 +38,9 @@ def _at_dose(dose: float | None) -> str:
     return f", {dose:.0e} photons" if dose else ""
 
 
-def judge(rows: list[Row], scaling: list[Row], poisson: list[Row]) -> list[dict[str, Any]]:
+def judge(
+    rows: list[Row], scaling: list[Row], poisson: list[Row], kinds: list[Row]
+) -> list[dict[str, Any]]:
     """Every target that this run measured."""
     mine = baseline()
 
@@ -95,4 +100,9 @@ def judge(rows: list[Row], scaling: list[Row], poisson: list[Row]) -> list[dict[
                 at = f"N = {N}, {many['threads']} threads{_at_dose(dose)}"
                 measured = ratio(one, many) / many["threads"]
                 verdicts.append(verdict("all threads, of linear", at, target, measured))
+    made = [row for row in kinds if row["kind"] != PATTERNS_NAME]
+    slower = [row["kind"] for row in made if row["of_patterns"] > 1]
+    at = f"slower: {', '.join(slower) or 'none'}"
+    share = 1 - len(slower) / len(made)
+    verdicts.append(verdict(f"objects within {PATTERNS_NAME}", at, QUICK_KINDS, share))
     return verdicts

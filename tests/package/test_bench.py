@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ptycho_fast import objects
+
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.slow  # half a minute; a step of its own in the integration
@@ -62,6 +64,12 @@ def test_whoever_is_absent_is_named(figures):
     assert everyone - there == set(figures["left_out"])
     for name, reason in figures["left_out"].items():
         assert f"left out: {name}: {reason}" in figures["stderr"]
+
+
+def test_objects_of_every_kind_are_measured(figures):
+    kinds = {row["kind"] for row in figures["objects"]}
+    assert kinds == {"1000 patterns", *objects.KINDS.listed}
+    assert all(row["ms"] > 0 and row["of_patterns"] > 0 for row in figures["objects"])
 
 
 def test_targets_are_judged(figures):
