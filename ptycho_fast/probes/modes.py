@@ -20,7 +20,7 @@ ENOUGH = 0.99
 """Share of the power that the modes of a Gaussian-Schell beam hold if their number is left open."""
 _FEW = 0.9  # with less of the power in the modes, their number is probably a mistake
 _TINY = 1e-7  # relative power that modes are cut off at
-_LINE, _PAIRS = 40, 700  # functions along an axis, and their products, that modes are made of
+_LINE, _PAIRS = 40, 400  # functions along an axis, and their products, that modes are made of
 
 
 def mode_fractions(probe: npt.ArrayLike) -> Real:
