@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptycho_fast import DataWarning, diffract
+from ptycho_fast import DataWarning, Simulator, diffract, extract_patches
 from ptycho_fast.backend import host_arrays
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.optics import Geometry, make_geometry
@@ -24,7 +24,7 @@ from ptycho_fast.probes.modes import (
 from ptycho_fast.probes.super_gaussian import super_gaussian
 from ptycho_fast.probes.variation import series, varied
 from ptycho_fast.probes.zone_plate import zone_plate
-from ptycho_fast.scenario import ProbeSpec
+from ptycho_fast.scenario import ProbeSpec, Scenario
 
 XRAYS = make_geometry(64, energy_ev=8.8e3, object_pixel_m=2e-8)
 BEAMS = {
@@ -360,3 +360,48 @@ def test_modes_that_cannot_be_made():
         gaussian_schell(np.zeros((8, 8)), 3.0, 2)
     with pytest.raises(ValueError, match="power of the probe"):
         hermite_gauss(np.zeros((8, 8)), (1.0,))
+
+
+# --- all of it in a scenario ---
+
+VARIED = """
+schema = 2
+name = "varied"
+N = 32
+noise = false
+object.size = 64
+scan.n_patterns = 40
+scan.buffer = 16.0
+
+[probe]
+kind = "gaussian"
+sigma = 3.0
+mode_kind = "hermite_gauss"
+mode_fractions = [0.7, 0.2, 0.1]
+variation = 0.3
+variation_modes = 3
+intensity_fluctuation = 0.2
+variation_correlation = 4.0
+"""
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_scenario_with_modes_that_vary(backend, seed):
+    scenario = Scenario.from_toml(VARIED).replace({"seeds.probe": seed})
+    assert Scenario.from_toml(scenario.to_toml()) == scenario
+    simulator = Simulator(scenario, backend=backend)
+    truth = simulator.experiment
+    np.testing.assert_allclose(mode_fractions(truth.probe), [0.7, 0.2, 0.1], rtol=1e-5)
+    eigenprobes, weights = make_variation(scenario.probe, truth.probe, 40, seed)
+    waves = truth.probe[None] * weights[:, :3, None, None].astype(complex)
+    waves[:, 0] += np.einsum("bk,kij->bij", weights[:, 3:], eigenprobes)
+    waves *= extract_patches(truth.object, truth.positions, 32)[:, None]
+    fields = np.fft.fftshift(np.fft.fft2(waves, norm="ortho"), axes=(-2, -1))
+    expected = (np.abs(fields) ** 2).sum(axis=1)
+    found = simulator.frames(0, 40)
+    np.testing.assert_allclose(found, expected, atol=3e-6 * expected.max())
+    steady = Simulator(
+        scenario.replace({"probe.variation": 0.0, "probe.intensity_fluctuation": 0.0}),
+        backend=backend,
+    ).frames(0, 40)
+    assert np.abs(found - steady).max() > 0.05 * steady.max()

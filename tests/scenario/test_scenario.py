@@ -180,6 +180,11 @@ def numbers(values):
     return spelled(values) | linear | log | normal | cut
 
 
+def lists(values):
+    """A list of numbers, or a choice of lists."""
+    return spelled(st.lists(values, min_size=1, max_size=4))
+
+
 objects = st.fixed_dictionaries(
     {"kind": st.just("lines"), "size": numbers(st.integers(8, 65536))}
 ) | st.fixed_dictionaries({"kind": st.just("file")}, optional={"file": spelled(text)})
@@ -187,13 +192,37 @@ probes = st.builds(
     lambda kind, shared: kind | shared,
     st.just({"kind": "ideal_disk"})
     | st.fixed_dictionaries({"kind": st.just("file")}, optional={"file": spelled(text)})
-    | st.fixed_dictionaries({"kind": st.just("given"), "sha256": digests}),
+    | st.fixed_dictionaries({"kind": st.just("given"), "sha256": digests})
+    | st.fixed_dictionaries({"kind": st.just("gaussian")}, optional={"sigma": numbers(positive)})
+    | st.fixed_dictionaries(
+        {"kind": st.just("zone_plate"), "defocus_m": numbers(finite)},
+        optional={"zone_plate": spelled(st.sampled_from(["HXN", "LYNX"]))},
+    )
+    | st.fixed_dictionaries(
+        {
+            "kind": st.just("zernike"),
+            "aperture": spelled(st.sampled_from(["disk", "annulus", "square"])),
+            "obstruction": numbers(st.floats(0.1, 0.9)),
+            "plane": spelled(st.sampled_from(["object", "fourier"])),
+            "ordering": spelled(st.sampled_from(["noll", "osa"])),
+            "phase_unit": spelled(st.sampled_from(["radians", "waves"])),
+        },
+        optional={"coefficients": lists(finite), "indices": lists(st.integers(0, 1000))},
+    ),
     st.fixed_dictionaries(
         {
             "scale": numbers(positive),
             "normalise": spelled(st.booleans()),
             "curvature": numbers(finite),
-        }
+        },
+        optional={
+            "modes": numbers(st.integers(1, 16)),
+            "mode_kind": spelled(st.sampled_from(["given", "hermite_gauss", "gaussian_schell"])),
+            "mode_fractions": lists(positive),
+            "coherence_length": numbers(positive),
+            "variation": numbers(st.floats(0, 10)),
+            "variation_modes": numbers(st.integers(1, 15)),
+        },
     ),
 )
 scans = st.builds(
