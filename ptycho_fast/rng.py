@@ -29,6 +29,7 @@ STREAMS = {
     "probe_shapes": 16,
     "probe_weights": 17,
     "probe_intensity": 18,
+    "probe_aberrations": 19,
     "detector_dead_time": 32,
     "detector_dark_counts": 33,
     "detector_readout_noise": 34,

@@ -10,6 +10,7 @@ from ptycho_fast import checks
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.keys import Key, wrong
 from ptycho_fast.kinds import kind
+from ptycho_fast.rng import generator
 
 from .sampling import Complex, Real, covered, focused, offsets, unit_power
 
@@ -17,6 +18,7 @@ from .sampling import Complex, Real, covered, focused, offsets, unit_power
 @kind("zernike")
 def zernike(
     N: int,
+    seed: int = 0,
     *,
     aperture: Annotated[
         Literal["disk", "annulus", "square"], Key("shape of the opening, with sharp edges")
@@ -49,6 +51,13 @@ def zernike(
     phase_unit: Annotated[
         Literal["radians", "waves"], Key("unit of the coefficients; a wave is 2 pi")
     ] = "radians",
+    random_rms: Annotated[
+        float,
+        Key("root mean square of further, random aberrations, in phase_unit; 0 is none", ge=0),
+    ] = 0.0,
+    random_degree: Annotated[
+        int, Key("radial degrees of the random aberrations: from 2 (defocus) to this", ge=2, le=20)
+    ] = 4,
 ) -> Complex:
     """Aperture with a phase of Zernike polynomials.
 
@@ -61,6 +70,8 @@ def zernike(
     ----------
     N : int
         Side, pixels.
+    seed : int
+        Of the random aberrations, 0 to 2**64 - 1.
     aperture : {"disk", "annulus", "square"}
         Shape of the opening.
     aperture_radius : float, optional
@@ -76,6 +87,11 @@ def zernike(
         How they are numbered.
     phase_unit : {"radians", "waves"}
         Unit of the coefficients.
+    random_rms : float
+        Root mean square over a full disk of random aberrations: normal coefficients of all
+        polynomials of degree 2 to `random_degree`, scaled so that it is exact.
+    random_degree : int
+        Highest radial degree of the random aberrations.
 
     Returns
     -------
@@ -120,16 +136,48 @@ def zernike(
         if aperture == "annulus":
             inner = checks.number(obstruction, "obstruction", above=0, most=1)
             opening = opening - covered(inner * edge - r)
-    phase = np.zeros((N, N))
-    for coefficient, j in zip(sizes, numbers, strict=True):
-        n, m = degrees(j, ordering)
-        phase += coefficient * polynomial(n, m, r / unit, np.arctan2(y, x))
+    phase, theta = np.zeros((N, N)), np.arctan2(y, x)
+    terms = [(size, *degrees(j, ordering)) for size, j in zip(sizes, numbers, strict=True)]
+    for size, n, m in [*terms, *random_terms(seed, random_rms, random_degree)]:
+        phase += size * polynomial(n, m, r / unit, theta)
     if phase_unit == "waves":
         phase *= 2 * math.pi
     probe = opening * np.exp(1j * phase)
     if plane == "fourier":
         probe = focused(np.fft.ifftshift(probe))
     return unit_power(probe, "probe")
+
+
+def random_terms(seed: int, rms: float, degree: int) -> list[tuple[float, int, int]]:
+    """Random coefficients of the Zernike polynomials of degree 2 to `degree`.
+
+    Parameters
+    ----------
+    seed : int
+        0 to 2**64 - 1.
+    rms : float
+        Root of the sum of their squares; 0 gives none.
+    degree : int
+        Highest radial degree.
+
+    Returns
+    -------
+    list of (float, int, int)
+        Coefficient, n and m of each.
+
+    Examples
+    --------
+    >>> terms = random_terms(42, 0.5, 3)
+    >>> len(terms), f"{sum(size**2 for size, _, _ in terms):.4f}"
+    (7, '0.2500')
+    """
+    if not checks.number(rms, "random_rms", least=0):
+        return []
+    highest = checks.integer(degree, "random_degree", 2)
+    orders = [(n, m) for n in range(2, highest + 1) for m in range(-n, n + 1, 2)]
+    drawn = generator(seed, "probe_aberrations").standard_normal(len(orders))
+    sizes = (rms / np.linalg.norm(drawn) * drawn).tolist()
+    return [(size, n, m) for size, (n, m) in zip(sizes, orders, strict=True)]
 
 
 def degrees(index: int, ordering: str) -> tuple[int, int]:

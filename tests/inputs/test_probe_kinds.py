@@ -288,6 +288,23 @@ def test_zernike_tilt_moves_the_pattern():
     assert peak == (32, 32 + 64 * 2 * 0.75 / 16)
 
 
+def test_random_aberrations():
+    keys = {"aperture_radius": 24, "random_rms": 0.4}
+    one, same, other = (zernike(64, seed, **keys) for seed in (1, 1, 2))
+    assert np.array_equal(one, same)
+    assert not np.allclose(one, other)
+    inside = np.abs(one) > 0.99 * np.abs(one).max()
+    for probe in (one, other):
+        phase = np.angle(probe)[inside]
+        assert phase.std() == pytest.approx(0.4, rel=0.06)
+        # Neither piston nor tilt: the beam's pattern stays where it is.
+        y, x = np.nonzero(inside)
+        assert abs(np.corrcoef(x, phase)[0, 1]) < 0.1
+        assert abs(np.corrcoef(y, phase)[0, 1]) < 0.1
+    spec = ProbeSpec(kind="zernike", random_rms=0.1, phase_unit="waves")
+    assert not np.allclose(make_probe(spec, 32, seed=1), make_probe(spec, 32, seed=2))
+
+
 def test_zernike_apertures():
     areas = {"disk": math.pi * 144, "annulus": math.pi * (144 - 36), "square": 576}
     for aperture, area in areas.items():

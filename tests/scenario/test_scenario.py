@@ -206,6 +206,8 @@ probes = st.builds(
             "plane": spelled(st.sampled_from(["object", "fourier"])),
             "ordering": spelled(st.sampled_from(["noll", "osa"])),
             "phase_unit": spelled(st.sampled_from(["radians", "waves"])),
+            "random_rms": numbers(not_negative),
+            "random_degree": numbers(st.integers(2, 20)),
         },
         optional={"coefficients": lists(finite), "indices": lists(st.integers(0, 1000))},
     ),
