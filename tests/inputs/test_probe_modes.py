@@ -405,3 +405,14 @@ def test_a_scenario_with_modes_that_vary(backend, seed):
         backend=backend,
     ).frames(0, 40)
     assert np.abs(found - steady).max() > 0.05 * steady.max()
+
+
+def test_an_array_is_taken_as_it_is_whatever_the_modes_of_the_scenario():
+    planes = np.random.default_rng(5).normal(size=(2, 32, 32)).astype(np.complex64)
+    for keys in ({"mode_kind": "hermite_gauss", "modes": 3}, {"mode_kind": "gaussian_schell"}):
+        scenario = Scenario.from_toml(VARIED).replace(
+            {"probe": {"kind": "gaussian", "coherence_length": None, **keys}}
+        )
+        truth = Simulator(scenario, probe=planes).experiment
+        np.testing.assert_array_equal(truth.probe, planes)
+        assert (truth.scenario.probe.modes, truth.scenario.probe.mode_kind) == (None, "given")
