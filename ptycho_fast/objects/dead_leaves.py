@@ -71,7 +71,9 @@ def dead_leaves(
     side = checks.count(size, "size")
     a, b = span(
         checks.number(radius_min, "radius_min", least=1),
-        checks.number(side / 4 if radius_max is None else radius_max, "radius_max", least=1),
+        checks.number(
+            max(side / 4, radius_min) if radius_max is None else radius_max, "radius_max", least=1
+        ),
         "radius_min",
         "radius_max",
     )

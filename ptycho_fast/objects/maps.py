@@ -15,7 +15,7 @@ from ptycho_fast.keys import Key
 Map = npt.NDArray[np.float32]
 
 _LARGEST_RADIUS = Key(
-    "largest radius, pixels; in dead leaves a quarter of the side by default", ge=1
+    "largest radius, pixels; in dead leaves by default a quarter of the side", ge=1
 )
 Size = Annotated[
     int, Key("side of the square object, pixels", ge=8, le=65536, synonyms=("width", "height"))

@@ -21,9 +21,7 @@ def siemens_star(
     outer_radius: Annotated[
         float | None, Key("radius where they end, pixels; without it, 0.48 of the side", gt=0)
     ] = None,
-    rotation: Annotated[
-        float, Key("from x towards y, radians", ge=-2 * math.pi, le=2 * math.pi)
-    ] = 0.0,
+    rotation: Annotated[float, Key("turn of the star from x towards y, radians")] = 0.0,
 ) -> Map:
     """Siemens star: spokes whose period ``2 pi r / spokes`` grows with the radius.
 

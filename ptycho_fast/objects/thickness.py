@@ -46,7 +46,11 @@ MapName = Annotated[
 ]  # fmt: skip
 ThicknessM = Annotated[
     float | None,
-    Key("largest thickness, metres; spheres without it are as thick as they are wide", gt=0),
+    Key(
+        "largest thickness, metres; spheres without it are as thick as they are wide",
+        gt=0,
+        le=_THICKEST,
+    ),
 ]
 ThicknessFile = Annotated[
     str | None,

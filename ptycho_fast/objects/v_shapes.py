@@ -13,6 +13,7 @@ from ptycho_fast.rng import generator
 from .maps import Map, Number, Size, Width, blurred, stretched
 
 _NARROW, _WIDE = math.pi / 9, 2 * math.pi / 3
+_AT_ONCE = 1 << 20  # dots drawn in one go
 _PER_PIXEL = 2  # dots drawn in a pixel's length of an arm
 
 
@@ -80,10 +81,13 @@ def v_shapes(
         between[:] = checks.number(opening, "opening", above=0, most=math.pi)
     arms = (angles[:, None] + between[:, None] * [-0.5, 0.5])[..., None]
     way = np.arange(math.ceil(longest * _PER_PIXEL)) / _PER_PIXEL
-    ways = np.where(way < lengths, way, 0.0)
-    y = np.floor(tips[0] + ways * np.sin(arms)).astype(np.intp)
-    x = np.floor(tips[1] + ways * np.cos(arms)).astype(np.intp)
-    inside = (y >= 0) & (y < side) & (x >= 0) & (x < side)
+    per_go = max(_AT_ONCE // (2 * len(way)), 1)
     canvas = np.zeros((side, side), np.float32)
-    canvas[y[inside], x[inside]] = 1
+    for first in range(0, n, per_go):
+        part = slice(first, first + per_go)
+        ways = np.where(way < lengths[part], way, 0.0)
+        y = np.floor(tips[0, part] + ways * np.sin(arms[part])).astype(np.intp)
+        x = np.floor(tips[1, part] + ways * np.cos(arms[part])).astype(np.intp)
+        inside = (y >= 0) & (y < side) & (x >= 0) & (x < side)
+        canvas[y[inside], x[inside]] = 1
     return stretched(blurred(canvas, sigma))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, Self, Union, get_args, g
 from typing import get_type_hints as type_hints
 
 from ptycho_fast.errors import ScenarioError
-from ptycho_fast.keys import Declared, Key, declared_by, wrong
+from ptycho_fast.keys import Declared, Key, declared_by, shown, wrong
 from ptycho_fast.kinds import Kind, Kinds
 
 from .values import Choice, checked, plain
@@ -264,6 +264,12 @@ class KindTable(OpenTable):
                 others = [kind.name for kind in kinds.values() if name not in kind.keys]
                 few = len(others) < len(having) > _FEW
                 which = f"not kind {' or '.join(others)}" if few else f"kind {' or '.join(having)}"
+                defaults = {one: kinds[one].keys[name].default for one in having}
+                differ = [
+                    f"{shown(d)} for {one}" for one, d in defaults.items() if d != rule.default
+                ]
+                if differ:
+                    which += f"; default {', '.join(differ)}"
                 doc = f"{rule.key.doc} ({which})"
                 keys[name] = replace(rule, key=replace(rule.key, doc=doc))
         return keys

@@ -2,12 +2,16 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from skimage.io import imsave
 
 from ptycho_fast import objects
+from ptycho_fast.errors import ScenarioError
 from ptycho_fast.objects import make_object
 from ptycho_fast.objects.dead_leaves import dead_leaves
 from ptycho_fast.objects.diagonals import diagonals
@@ -120,6 +124,34 @@ def test_slices(made, kind):
         np.testing.assert_array_equal(obj[0], made(kind, **ranges))
 
 
+@given(
+    kind=st.sampled_from(sorted({*DRAWN} - {"image_folder"})),
+    size=st.integers(24, 70),
+    seed=st.integers(0, 2**32 - 1),
+    amplitude=st.tuples(st.floats(0, 3), st.floats(0, 3)),
+    phase=st.tuples(st.floats(-3.1, 3.1), st.floats(-3.1, 3.1)),
+    correlation=st.none() | st.floats(-1, 1),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_object_keeps_its_ranges(kind, size, seed, amplitude, phase, correlation):
+    needed = {"delta": 1e-6, "beta": 1e-7} if kind == "refractive" else {}
+    low, high, first, last = *sorted(amplitude), *sorted(phase)
+    spec = ObjectSpec(
+        kind=kind, size=size, amplitude_min=low, amplitude_max=high, phase_min=first,
+        phase_max=last, correlation=correlation, **needed,
+    )  # fmt: skip
+    try:
+        obj = make_object(spec, seed, geometry=ELECTRONS if kind == "weak_phase" else X_RAYS)
+    except ScenarioError as error:  # a drawing of so few pixels may be empty
+        assert re.search("no contrast to stretch|no second drawing", str(error))  # noqa: PT017
+        return
+    assert (obj.shape, obj.dtype) == ((size, size), np.complex64)
+    found = np.abs(obj)
+    assert low - 1e-5 <= found.min() <= found.max() <= high + 1e-5
+    lit = found > 1e-3
+    assert np.all((np.angle(obj[lit]) >= first - 1e-4) & (np.angle(obj[lit]) <= last + 1e-4))
+
+
 def test_lines_stay_as_they_are_without_a_range(made):
     assert (made("lines").imag == 0).all()
     both = made("lines", amplitude_max=1, amplitude_min=0.5)
@@ -158,6 +190,7 @@ def test_a_file_has_slices_and_ranges(tmp_path):
         ({"correlation": 1.1}, "object.correlation: 1.1 given"),
         ({"slices": 0}, "object.slices: 0 given"),
         ({"size": 12_000}, "object.size: 12000 given, .* 1.2 GB.* nanometres"),
+        ({"size": 65_537}, "object.size: 65537 given, expected an integer from 8 to 65536"),
         ({"cutoff": 0.001}, "cutoff: 0.001 given, expected at least"),
     ],
 )
@@ -342,6 +375,14 @@ def test_thickness_of_a_sphere():
     )
 
 
+def test_shapes_at_once_or_in_parts(monkeypatch):
+    from ptycho_fast.objects import v_shapes as module
+
+    whole = v_shapes(5, size=96)
+    monkeypatch.setattr(module, "_AT_ONCE", 700)
+    np.testing.assert_array_equal(v_shapes(5, size=96), whole)
+
+
 # --- from a material ---
 
 GOLD = {"delta": 4.77e-5, "beta": 4.96e-6}  # 8 keV, near the table of Henke et al. (1993)
@@ -433,6 +474,7 @@ def test_a_weak_phase_object():
         ({"kind": "refractive", **GOLD, "map": "file", "thickness_file": "a"}, X_RAYS, "a: no"),
         ({"kind": "weak_phase"}, X_RAYS, "optics.radiation: 'photon' given, expected 'electron'"),
         ({"kind": "weak_phase"}, None, "optics.energy_ev: nothing given"),
+        ({"kind": "weak_phase", "thickness_m": 20}, ELECTRONS, "thickness_m: 20 given"),
     ],
 )  # fmt: skip
 def test_a_material_that_is_not_known(keys, geometry, message):

@@ -124,7 +124,7 @@ class TestANewFile:
             "fields along a side (kind checkerboard)",
         )
         assert known["object.phases"].type == "a list, each item a finite number from -4 to 4"
-        assert known["object.size"].doc.endswith("(not kind file)")
+        assert "(not kind file; default 64 for checkerboard, " in known["object.size"].doc
         with pytest.raises(SystemExit):
             main(["--help"])
         assert "object.fields" in capsys.readouterr().out
