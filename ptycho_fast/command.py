@@ -234,8 +234,15 @@ def given_keys(options: argparse.Namespace) -> dict[str, Any]:
     return {key: given[key] for key, _, _ in _DIRECT.values() if given[key] is not None}
 
 
-def scenario_of(options: argparse.Namespace) -> Scenario:
+def scenario_of(options: argparse.Namespace, *, drawn: bool = False) -> Scenario:
     """The scenario that the command line describes: a flag wins over a file, a file over a preset.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Of a parser with the flags of `add_scenario_flags`.
+    drawn : bool
+        Whether it may have ranges and choices, for a campaign to draw from.
 
     Raises
     ------
@@ -247,5 +254,6 @@ def scenario_of(options: argparse.Namespace) -> Scenario:
         if f"{table}.file" in changes:
             changes.setdefault(f"{table}.kind", "file")
     scenario = resolve(options.scenario, changes, options.config)
-    scenario.require_runnable()
+    if not drawn:
+        scenario.require_runnable()
     return scenario

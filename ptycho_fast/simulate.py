@@ -9,11 +9,13 @@ import sys
 import types
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptycho_fast.command import (
+    UsageError,
     add_output_flags,
     add_scenario_flags,
     naming_written,
@@ -26,6 +28,7 @@ from ptycho_fast.scenario import GRAMMAR, Scenario, known_keys, presets
 from ptycho_fast.terminal import Output, bytes_text, watched
 
 if TYPE_CHECKING:
+    from ptycho_fast.campaign_folder import CampaignFolder
     from ptycho_fast.data.dataset import Dataset
     from ptycho_fast.experiment import Experiment
     from ptycho_fast.simulator import Simulator
@@ -81,11 +84,22 @@ def _parser() -> argparse.ArgumentParser:
         default="common",
         help="whether all doses have the same random numbers (default) or each its own",
     )
+    campaign = parser.add_argument_group("a campaign: many experiments, each with its own draws")
+    campaign.add_argument(
+        "--count", type=int, help="number of experiments, one file each; see --out and below"
+    )
+    campaign.add_argument(
+        "--first", type=int, metavar="K", help="number of the first experiment (default: 0)"
+    )
+    campaign.add_argument(
+        "--skip", metavar="K,K", help="numbers of experiments to leave out, such as 17,203"
+    )
     out = parser.add_argument_group("what to write")
     out.add_argument(
         "--out",
         metavar="FILE",
-        help="the data set (default: NAME.npz); with --ladder a folder (default: NAME-ladder)",
+        help="the data set (default: NAME.npz); with --ladder or --count a folder (default: "
+        "NAME-ladder, NAME)",
     )
     out.add_argument("--force", action="store_true", help="replace existing files")
     out.add_argument("--alias", choices=["diffraction"], help="write the patterns there too")
@@ -112,6 +126,7 @@ class _Job:
     noise: bool | None
     run: dict[str, Any]
     save: dict[str, Any]
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def targets(self) -> list[Path]:
@@ -119,7 +134,13 @@ class _Job:
 
 
 def _run(options: argparse.Namespace, output: Output) -> None:
-    scenario = scenario_of(options)
+    scenario = scenario_of(options, drawn=options.count is not None)
+    if options.count is not None:
+        _run_campaign(options, scenario, output)
+        return
+    for flag in ("first", "skip"):
+        if getattr(options, flag) is not None:
+            raise UsageError(f"--{flag}: given, expected --count too, the number of experiments")
     if options.ladder is not None:
         _run_ladder(options, scenario, output)
         return
@@ -189,6 +210,89 @@ def _run_ladder(options: argparse.Namespace, scenario: Scenario, output: Output)
         output.result(*_ladder_result(made, folder, numbers))
 
 
+def _run_campaign(options: argparse.Namespace, scenario: Scenario, output: Output) -> None:
+    """One data set for each experiment, in a folder; what is there already is kept."""
+    from ptycho_fast.campaign import Campaign
+    from ptycho_fast.campaign_folder import CampaignFolder
+
+    if options.no_noise:
+        scenario = scenario.replace({"noise": False})
+    job = _job(options, scenario, Path(options.out or scenario.name))
+    with usage_errors():
+        for flag in ("preview", "ladder"):
+            if getattr(options, flag) is not None:
+                raise ValueError(f"--{flag}: given, expected nothing of that kind with --count")
+        numbers = _experiments(options)
+        campaign = Campaign(scenario)
+        folder = CampaignFolder(campaign, job.out, numbers, options=job.save, force=job.force)
+    jobs = {
+        k: dataclasses.replace(
+            job,
+            scenario=folder.scenarios[k],
+            out=folder.place / folder.file_name(k),
+            provenance={"campaign": campaign.record(k)},
+        )
+        for k in folder.missing
+    }
+    announcement = _refuse_before_campaign(jobs)
+    if announcement:
+        output.remark(announcement)
+    with watched(output.for_people) as clock:
+        if options.dry_run:
+            output.result(*_campaign_estimate(folder, jobs, clock))
+            return
+        folder.begin()
+        made = []
+        with folder.telling_what_is_there():
+            for number, (k, one) in enumerate(jobs.items(), 1):
+                there = dataclasses.replace(one, out=folder.path(k))
+                part = _PartClock(clock, f"{number} of {len(jobs)}: ")
+                with campaign.naming(k):
+                    made.append(_make(there, _prepare(there, part), part)[0])
+    output.result(*_campaign_result(folder, made))
+
+
+def _experiments(options: argparse.Namespace) -> list[int]:
+    """Numbers of the experiments that are asked for."""
+    from ptycho_fast import checks
+    from ptycho_fast.campaign import MOST_EXPERIMENTS
+
+    first = checks.integer(options.first or 0, "--first", 0, MOST_EXPERIMENTS - 1)
+    count = checks.integer(options.count, "--count", 1, MOST_EXPERIMENTS - first)
+    left_out = {int(number) for number in _numbers(options.skip, "--skip")} if options.skip else ()
+    numbers = [k for k in range(first, first + count) if k not in left_out]
+    if not numbers:
+        raise ValueError("--skip: all experiments given, expected at least one that is made")
+    return numbers
+
+
+def _refuse_before_campaign(jobs: dict[int, _Job]) -> str:
+    """As `_refuse_before_work`, for all files together."""
+    from ptycho_fast.estimate import Needs
+
+    needs = {k: Needs.of_scenario(job.scenario, job.out, job.save) for k, job in jobs.items()}
+    total = sum(need.file for need in needs.values())
+    for k, job in jobs.items():
+        dataclasses.replace(needs[k], file=total).require(job.out)
+    return _refuse_before_work(next(iter(jobs.values()))) if jobs else ""
+
+
+class _PartClock(StageClock):
+    """The clock of one of several runs, which says on the display which one it is."""
+
+    def __init__(self, whole: StageClock, label: str) -> None:
+        super().__init__()
+        self._whole, self._label = whole, label
+
+    @contextmanager
+    def stage(self, name: str, total: int = 0) -> Iterator[None]:
+        with self._whole.stage(f"{self._label}{name}", total), super().stage(name, total):
+            yield
+
+    def advance(self, steps: int) -> None:
+        self._whole.advance(steps)
+
+
 def _numbers(text: str, flag: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
@@ -256,6 +360,7 @@ def _make(job: _Job, simulator: "Simulator", clock: StageClock) -> _Result:
     from ptycho_fast.simulation import dataset_of
 
     dataset = dataset_of(simulator, clock)
+    dataset.provenance.update(job.provenance)
     with clock.stage("write"):
         dataset.save(job.out, force=job.force, **job.save)
     if job.preview:
@@ -343,6 +448,97 @@ def _ladder_result(made: list[dict[str, Any]], folder: Path, numbers: str) -> _R
             yield f"dose {one['dose']['requested']:.6g}", f"{measured}: {one['file']}"
         yield "time", _time_text(facts["seconds"], facts["seconds_by_stage"], 3)
         yield "folder", f"{folder}, {bytes_text(facts['file_bytes'])}"
+
+    return facts, lines()
+
+
+_GROWING = (*_OF_EACH, "preview")
+"""Stages whose time grows with the number of patterns."""
+
+
+def _campaign_estimate(
+    folder: "CampaignFolder", jobs: dict[int, _Job], clock: StageClock
+) -> _Result:
+    """What a campaign would take, measured on its first, middle and last experiment."""
+    from ptycho_fast.campaign_folder import table
+
+    numbers = list(jobs)
+    chosen = {numbers[i] for i in (0, len(numbers) // 2, -1)} if numbers else set()
+    estimates = []
+    for k in sorted(chosen):
+        part = _PartClock(clock, f"experiment {k}: ")
+        with folder.campaign.naming(k):
+            estimates.append(_estimate(jobs[k], _prepare(jobs[k], part), part)[0])
+    pixels = sum(e["patterns"] * e["N"] ** 2 for e in estimates)
+    all_pixels = sum((j.scenario.scan.n_patterns or 0) * j.scenario.N**2 for j in jobs.values())
+    seconds = 0.0
+    for estimate in estimates:
+        for name, value in estimate["seconds_by_stage"].items():
+            grows = all_pixels / pixels if name in _GROWING else len(jobs) / len(estimates)
+            seconds += value * grows
+    entries = [folder.entry(k) for k in folder.scenarios]
+    facts = _campaign_facts(folder) | {
+        "dry_run": True,
+        "seconds_estimated": seconds,
+        "memory_bytes": max((e["memory_bytes"] for e in estimates), default=0),
+        "file_bytes": sum(_file_bytes(job) for job in jobs.values()),
+        "experiments": entries,
+    }
+
+    def lines() -> Iterator[tuple[str, str]]:
+        name = facts["scenario"]["name"]
+        yield "scenario", f"{name} (dry run, nothing is written)"
+        yield from table(entries)
+        yield "experiments", f"{len(jobs)} to make, {len(folder.kept)} are there"
+        yield "patterns", f"{facts['patterns']} in all"
+        yield "time", f"about {seconds:.2g} s"
+        yield "memory", f"about {bytes_text(facts['memory_bytes'])}"
+        yield "folder", f"{folder.folder}, {bytes_text(facts['file_bytes'])} more"
+
+    return facts, lines()
+
+
+def _file_bytes(job: _Job) -> int:
+    from ptycho_fast.estimate import Needs
+
+    return Needs.of_scenario(job.scenario, job.out, job.save).file
+
+
+def _campaign_facts(folder: "CampaignFolder") -> dict[str, Any]:
+    return {
+        "scenario": folder.campaign.template.to_dict(),
+        "draws": folder.campaign.drawn,
+        "kept": len(folder.kept),
+        "patterns": sum(s.scan.n_patterns or 0 for s in folder.scenarios.values()),
+        "folder": str(folder.folder),
+        "index": str(folder.index),
+    }
+
+
+def _campaign_result(folder: "CampaignFolder", made: list[dict[str, Any]]) -> _Result:
+    by_stage: dict[str, float] = {}
+    for one in made:
+        for name, seconds in one["seconds_by_stage"].items():
+            by_stage[name] = by_stage.get(name, 0.0) + seconds
+    new_patterns = sum(one["patterns"] for one in made)
+    facts = _campaign_facts(folder) | {
+        "made": len(made),
+        "seconds": sum(by_stage.values()),
+        "seconds_by_stage": by_stage,
+        "file_bytes": sum(folder.path(k).stat().st_size for k in folder.scenarios),
+        "experiments": [folder.entry(k) for k in folder.scenarios],
+    }
+
+    def lines() -> Iterator[tuple[str, str]]:
+        yield "scenario", facts["scenario"]["name"]
+        yield "draws", ", ".join(facts["draws"]) or "none; each experiment has its own seeds"
+        yield "experiments", f"{len(made)} made, {len(folder.kept)} were there"
+        yield "patterns", f"{facts['patterns']} in all"
+        if made:
+            yield "backend", made[0]["backend"]
+            yield "time", _time_text(facts["seconds"], by_stage, 3)
+            yield "speed", f"{new_patterns / by_stage['patterns']:,.0f} patterns/s"
+        yield "folder", f"{folder.folder}, {bytes_text(facts['file_bytes'])}, {folder.index.name}"
 
     return facts, lines()
 

@@ -278,6 +278,28 @@ def read(
         )
 
 
+def metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a file says about itself, without its arrays.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    dict
+        The JSON of ``_metadata``; empty where there is none.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        There is no such file, or it is damaged.
+    """
+    with open_arrays(path) as file:
+        return _read_metadata(file)
+
+
 def _offset(given: float | Sequence[float]) -> tuple[float, float]:
     pair = given if isinstance(given, Sequence | np.ndarray) else (given, given)
     if isinstance(given, str) or len(pair) != 2:
