@@ -324,6 +324,7 @@ class Scenario(FixedTable):
     def _built(cls, flat: Mapping[str, Any]) -> Self:
         """Make the scenario of dotted keys of the present schema."""
         inside, known = places(cls), cls.known()
+        accepted = {name: place.table.accepted() for name, place in inside.items()}
         top: dict[str, Any] = {}
         tables: dict[str, dict[str, Any]] = {
             name: {} for name, place in inside.items() if not place.optional
@@ -339,7 +340,7 @@ class Scenario(FixedTable):
                 tables.setdefault(key, {})
             elif key in known:
                 top[key] = value
-            elif table in inside and name in inside[table].table.accepted():
+            elif table in inside and name in accepted[table]:
                 tables.setdefault(table, {})[name] = value
             else:
                 beside = offered(cls, table if table in inside else "")
