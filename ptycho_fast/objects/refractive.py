@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ptycho_fast import checks
 from ptycho_fast.formats.numpy_files import to_complex64
-from ptycho_fast.keys import Key
+from ptycho_fast.keys import Key, wrong
 from ptycho_fast.kinds import kind
 from ptycho_fast.optics import Geometry
 
@@ -68,7 +68,7 @@ def refractive(
     Raises
     ------
     ScenarioError
-        The wavelength or the thickness is not known.
+        The wavelength or the thickness is not known, or the radiation is of electrons.
     OSError, TypeError, ValueError
         As `thickness.thickness_of`, or an argument is out of range.
 
@@ -93,6 +93,8 @@ def refractive(
     absorption = checks.number(beta, "beta", least=0)
     parts = checks.count(slices, "slices")
     known = needed(geometry)
+    if known.radiation != "photon":
+        raise wrong("optics.radiation", known.radiation, f"'photon' for {whom}, or 'weak_phase'")
     wavelength = known.need("wavelength_m", whom)
     if index_energy_ev is not None:
         ratio = known.need("energy_ev", whom) / checks.positive(index_energy_ev, "index_energy_ev")

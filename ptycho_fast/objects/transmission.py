@@ -14,6 +14,7 @@ from ptycho_fast.keys import Key, wrong
 from .maps import Map, stretched
 
 _AMPLITUDE, _PHASE = (0.5, 1.0), (0.0, 1.0)  # of a structure map, where a range leaves them open
+_ROUNDING = 1e-5  # smaller differences of complex64 numbers are no contrast
 _LEAST_NEW = 1e-6  # share of a drawing that has to differ from another one
 
 Ends = tuple[float | None, float | None]
@@ -129,8 +130,7 @@ def _transmission(
     if correlation is None and amplitude == phase == (None, None):
         return to_complex64(drawn, "object")
     modulus, angle = np.abs(drawn), np.angle(drawn)
-    t = stretched(angle)
-    s = _base(modulus, angle)
+    s, t = _maps(drawn)
     size = modulus.astype(np.float32)
     if amplitude != (None, None):
         ends = _closed("amplitude", amplitude, (modulus.min(), modulus.max()))
@@ -141,14 +141,17 @@ def _transmission(
     ends = _closed("phase", phase, (angle.min(), angle.max()) if t.any() else _PHASE)
     _require_contrast("phase", ends, s)
     if correlation is not None:
-        t = _mixed(s, lambda: _base(np.abs(second := other()), np.angle(second)), correlation)
+        t = _mixed(s, lambda: _maps(other())[0], correlation)
     return _complex(size, *ends, t if t.any() else s)
 
 
-def _base(modulus: npt.NDArray[Any], angle: npt.NDArray[Any]) -> Map:
-    """The structure of a transmission: its amplitude, or its phase if that is all it has."""
-    s = stretched(modulus)
-    return s if s.any() else stretched(angle)
+def _maps(drawn: npt.NDArray[Any]) -> tuple[Map, Map]:
+    """Amplitude and phase as maps; of a phase without an amplitude, the phase for both."""
+    modulus, angle = np.abs(drawn), np.angle(drawn)
+    flat = np.zeros(drawn.shape, np.float32)
+    t = stretched(angle) if np.ptp(angle) > _ROUNDING else flat
+    s = stretched(modulus) if np.ptp(modulus) > _ROUNDING * modulus.max() else t
+    return s, t
 
 
 def _closed(name: str, ends: Ends, others: tuple[float, float]) -> tuple[float, float]:

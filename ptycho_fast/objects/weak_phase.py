@@ -27,7 +27,7 @@ def weak_phase(
     potential_v: Annotated[
         float,
         Key(
-            "mean inner potential of the specimen, volts: about 5 for ice, 9 for carbon, 25 gold",
+            "mean inner potential of the specimen, volts: about 9 carbon, 12 silicon, 25 gold",
             ge=-1000,
             le=1000,
         ),

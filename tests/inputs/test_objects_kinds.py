@@ -159,6 +159,16 @@ def test_lines_stay_as_they_are_without_a_range(made):
     np.testing.assert_allclose(np.angle(made("lines", phase_max=1.0)).max(), 1.0, rtol=1e-6)
 
 
+def test_a_phase_without_an_amplitude_has_one_map_for_both(made):
+    """Rounding makes the modulus of exp(i phase) differ from 1, which is no contrast."""
+    plain = made("weak_phase")
+    assert 0 < np.ptp(np.abs(plain)) < 1e-6
+    for correlation in (None, -1.0):
+        obj = made("weak_phase", amplitude_min=0.5, amplitude_max=0.9, correlation=correlation)
+        found = np.corrcoef(np.abs(obj).ravel(), np.angle(plain).ravel())[0, 1]
+        assert found == pytest.approx(1, abs=1e-6)
+
+
 def test_a_file_has_slices_and_ranges(tmp_path):
     stack = np.random.default_rng(0).uniform(0.2, 3, (2, 9, 10)) * np.exp(0.3j)
     np.savez(tmp_path / "o.npz", objectGuess=stack)
@@ -473,6 +483,7 @@ def test_a_weak_phase_object():
         ),
         ({"kind": "refractive", **GOLD, "map": "file", "thickness_file": "a"}, X_RAYS, "a: no"),
         ({"kind": "weak_phase"}, X_RAYS, "optics.radiation: 'photon' given, expected 'electron'"),
+        ({"kind": "refractive", **GOLD}, ELECTRONS, "optics.radiation: 'electron' given, expected"),
         ({"kind": "weak_phase"}, None, "optics.energy_ev: nothing given"),
         ({"kind": "weak_phase", "thickness_m": 20}, ELECTRONS, "thickness_m: 20 given"),
     ],
