@@ -95,6 +95,17 @@ def _transfer(case, turns):
     return np.exp(1j * phases).astype(np.complex64)
 
 
+def _spread(case, length):
+    """A kernel whose numbers sum to one."""
+    half = np.exp(-(np.arange(length) ** 2) / 3)
+    return {"spread": (half / (2 * half.sum() - half[0])).astype(np.float32)}
+
+
+def _bin(case):
+    """The smallest factor of the side, which leaves a detector of at least one pixel."""
+    return {"bin": next(q for q in range(2, case.N + 1) if case.N % q == 0)}
+
+
 EXPOSURES = {
     "vacuum": lambda case: {"boundary": "vacuum"},
     "edge": lambda case: {"boundary": "edge"},
@@ -103,7 +114,22 @@ EXPOSURES = {
     "fly and eigenprobes": lambda case: _fly(case) | _eigenprobes(case) | {"boundary": "edge"},
     "slices": _slices,
     "near": lambda case: {"near": _transfer(case, 1.3)},
+    "bin": _bin,
+    "spread": lambda case: _spread(case, 4),
+    "bin and spread": lambda case: (
+        {"bin": case.N // 4} | _spread(case, 2)
+        if case.N % 4 == 0
+        else _bin(case) | _spread(case, 1)
+    ),
+    "near, fly, bin": lambda case: _fly(case) | _bin(case) | {"near": _transfer(case, 0.5)},
     "slices, fly, near": lambda case: (
         _slices(case) | _fly(case) | {"near": _transfer(case, 0.3), "boundary": "vacuum"}
     ),
 }
+
+
+def arguments(case, name):
+    """Object, probe and positions, and the keywords, of one of EXPOSURES; "plain" has none."""
+    options = {} if name == "plain" else EXPOSURES[name](case)
+    own = dict(zip(("obj", "probe", "positions"), case.inputs(), strict=True))
+    return [options.pop(key, value) for key, value in own.items()], options

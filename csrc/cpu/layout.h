@@ -36,6 +36,8 @@ struct Setup {
   ProbePanels probe;
   int modes, sub_exposures;
   TransferPanels between, near;
+  int bin;
+  Optional<float, 1> spread;
 };
 
 // Working memory of one thread.
@@ -45,7 +47,8 @@ struct Scratch {
   float* sum;     // (padded / panel_row rounded up, padded, panel_row): intensity so far, for pairs of panels of rows
                   // (in the near field of columns); only with several modes or sub-exposures
   float* probe;   // (padded / lane_padding, n, panel_row): a weighted mode, only with weights
-  float* rate;    // (n, n): expected photons, only if they are not first written to the result
+  float* image;   // (n, n) and a lane: intensities before bin and spread; as many rows again for what is periodic
+  float* rate;    // (N, N): expected photons, only if they are not first written to the result
   float* window;  // a piece of the object with zeros around it, see open_window
   double* chirp_re;  // (2, chirp length, lane_padding), only if the axis needs it
   double* chirp_im;

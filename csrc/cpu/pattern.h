@@ -6,6 +6,7 @@
 //   near field psi = IFFT2(near FFT2(psi)), I = sum |psi|^2 / S         fft.h
 //   far field  F   = FFT2(psi)                                          fft.h
 //   intensity  I   = sum |F|^2 / (S N^2) over modes and sub-exposures, zero frequency at (N/2, N/2)    dose.h
+//   detector   bin, spread                                              image.h
 //   dose       lam = s^2 f I                                            dose.h
 //
 // A pattern is worked on in phases. All work of a phase is done before the next phase begins. Within a phase the items
@@ -17,6 +18,7 @@
 #include "../dose.h"
 #include "../exit_wave.h"
 #include "../fft.h"
+#include "image.h"
 #include "patch.h"
 
 namespace pf {
@@ -43,7 +45,7 @@ inline void transform_panel_back(const AxisPlan& axis, float* rows, const Scratc
                     Exchanged<Out>{out});
 }
 
-// Phase 0, item = a panel of columns: a mode with the weights of a pattern.
+// Before phase 1, for the same item: a mode with the weights of a pattern.
 template <int W>
 inline void weigh_probe(const ProbePanels& probe, const float* weights, int mode, int modes, Shape shape, int column,
                         float* out) {
@@ -177,7 +179,24 @@ inline void image_columns(int wave, int waves, Shape shape, const AxisPlan& axis
     }
 }
 
-// All phases of one pattern: (n, n) expected photons, or intensities if the dose factor is 1. `each` does the items of
+// The phases that make scratch.image (n, n) the result (N, N), item = a row. The field is no longer needed.
+template <int W, class Each>
+inline void detect(const Setup& setup, const Scratch& scratch, float dose, float* out, const Each& each) {
+  const int n = setup.shape.n, q = setup.bin, side = n / q, length = int(setup.spread.shape[0]);
+  const float* half = setup.spread.data;
+  float *image = scratch.image, *between = scratch.field, *line = scratch.line;
+  if (q > 1) {
+    each(1, 1, [&](int) { repeat_rows(image, n, n, q / 2); });
+    each(side, 1, [&](int r) { bin_rows<W>(image, n, q, r, between); });
+    if (!half) return each(side, 1, [&](int r) { bin_columns(between, n, q, r, line, dose, out); });
+    each(side, 1, [&](int r) { bin_columns(between, n, q, r, line, 1, image); });
+  }
+  each(1, 1, [&](int) { repeat_rows(image, side, side, length - 1); });
+  each(side, 1, [&](int r) { spread_rows<W>(image, side, half, length, r, between); });
+  each(side, 1, [&](int r) { spread_columns<W>(between, side, half, length, r, line, dose, out); });
+}
+
+// All phases of one pattern: (N, N) expected photons, or intensities if the dose factor is 1. `each` does the items of
 // a phase: each(last, step, work) calls work(item) for 0, step, 2 step ... below `last`.
 template <int W, class Each>
 inline void expose(const Setup& setup, const double* path, const float* weights, const Scratch& scratch, float dose,
@@ -186,18 +205,15 @@ inline void expose(const Setup& setup, const double* path, const float* weights,
   const AxisPlan& axis = *setup.axis;
   const Slice object = setup.object.slice(0);
   const int n = shape.n, waves = setup.modes * setup.sub_exposures;
-  const float mean = mean_factor(n, setup.sub_exposures, setup.near);
+  const bool direct = setup.bin == 1 && !setup.spread;
+  float* to = direct ? out : scratch.image;
+  const float mean = mean_factor(n, setup.sub_exposures, setup.near), factor = direct ? dose : 1;
   for (int wave = 0; wave < waves; ++wave) {
     const int mode = wave / setup.sub_exposures, part = wave % setup.sub_exposures;
-    const float* probe = setup.probe.data + 2 * ptrdiff_t(mode) * shape.padded * n;
-    if (weights) {
-      if (part == 0)
-        each(n, lane_padding,
-             [&](int c) { weigh_probe<W>(setup.probe, weights, mode, setup.modes, shape, c, scratch.probe); });
-      probe = scratch.probe;
-    }
+    const float* probe = weights ? scratch.probe : setup.probe.data + 2 * ptrdiff_t(mode) * shape.padded * n;
     const Placement at = place(path[2 * part], path[2 * part + 1], n, object.rows, object.columns);
     each(n, lane_padding, [&](int c) {
+      if (weights && part == 0) weigh_probe<W>(setup.probe, weights, mode, setup.modes, shape, c, scratch.probe);
       transform_columns<W>(object, setup.boundary, at, probe + 2 * ptrdiff_t(c) * n, shape, axis, c, scratch);
     });
     for (int64_t number = 1; number < setup.object.slices; ++number) {
@@ -209,12 +225,13 @@ inline void expose(const Setup& setup, const double* path, const float* weights,
     if (setup.near) {
       each(n, lane_padding, [&](int r) { propagate_rows<W>(setup.near, shape, axis, r, scratch); });
       each(n, lane_padding,
-           [&](int c) { image_columns<W>(wave, waves, shape, axis, c, scratch, mean, dose, out); });
+           [&](int c) { image_columns<W>(wave, waves, shape, axis, c, scratch, mean, factor, to); });
     } else {
       each(n, lane_padding,
-           [&](int r) { transform_rows<W>(wave, waves, shape, axis, r, scratch, mean, dose, out); });
+           [&](int r) { transform_rows<W>(wave, waves, shape, axis, r, scratch, mean, factor, to); });
     }
   }
+  if (!direct) detect<W>(setup, scratch, dose, out, each);
 }
 
 }  // namespace PF_ISA

@@ -22,7 +22,7 @@ Shape shape_of(int n) {
 struct Needs {
   const AxisPlan* axis = nullptr;  // of the transforms; none for patches
   int waves = 0;                   // whose intensities are added up
-  bool weights = false, rate = false;
+  bool weights = false, image = false, rate = false;
 };
 
 // The working memory of one thread, in one aligned piece.
@@ -34,6 +34,7 @@ class Workspace {
     const size_t field = line * (padded / panel);
     const size_t sum = needs.waves > 1 ? line * ((padded + panel_row - 1) / panel_row) : 0;
     const size_t probe = needs.weights ? field / padded * n : 0;
+    const size_t image = needs.image ? (2 * n * n + panel) * sizeof(float) : 0;
     const size_t rate = needs.rate ? n * n * sizeof(float) : 0;
     const size_t window = 2 * sizeof(float) * (needs.axis ? (n + 1) * (panel + 1) : (band + 1) * (padded + 1));
     const bool chirps = needs.axis && !needs.axis->mixed_radix;
@@ -50,6 +51,7 @@ class Workspace {
       scratch.line = static_cast<float*>(take(line));
       scratch.sum = static_cast<float*>(take(sum));
       scratch.probe = static_cast<float*>(take(probe));
+      scratch.image = static_cast<float*>(take(image)) + (needs.image ? n / 2 * n : 0);
       scratch.rate = static_cast<float*>(take(rate));
       scratch.window = static_cast<float*>(take(window));
       scratch.chirp_re = static_cast<double*>(take(chirp));
@@ -142,9 +144,10 @@ class SetupTables {
         between_(exposure.between, shape_, axis_.plan),
         near_(exposure.near, shape_, axis_.plan) {
     const int parts = int(exposure.positions.shape[1]);
-    setup = {exposure.object, exposure.boundary, shape_,           &axis_.plan,   probe_.panels,
-             exposure.modes,  parts,             between_.panels(), near_.panels()};
-    needs = {&axis_.plan, exposure.modes * parts, bool(exposure.weights), false};
+    setup = {exposure.object, exposure.boundary, shape_,           &axis_.plan,   probe_.panels,  exposure.modes,
+             parts,           between_.panels(), near_.panels(),   exposure.bin,  exposure.spread};
+    const bool image = exposure.bin > 1 || exposure.spread;
+    needs = {&axis_.plan, exposure.modes * parts, bool(exposure.weights), image, false};
   }
   Setup setup;
   Needs needs;

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast import checks
 from ptycho_fast.backend import reference
 from ptycho_fast.backend.protocol import Capabilities
 from ptycho_fast.backend.records import Boundary, Counting, Exposure, Sink
@@ -68,9 +67,6 @@ def patches(object: Array, positions: Array, boundary: Boundary, out: Array, thr
 
 def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`."""
-    if exposure.bin > 1 or exposure.spread is not None:
-        expected = "'reference' or 'numba', until the compiled kernels can do this, too"
-        raise ValueError(checks.wrong("backend", "'native'", expected))
 
     def count(to: Sink) -> None:
         core().frames(exposure, counting, to, threads, _isa())

@@ -276,11 +276,7 @@ def test_patches(headers, N):
 )  # fmt: skip
 def test_phases_in_any_order(headers, case, name):
     """Forward, in reverse and shuffled: the bits of the extension."""
-    obj, probe, positions = case.inputs()
-    options = {} if name == "plain" else cases.EXPOSURES[name](case)
-    obj, probe, positions = (options.pop(key, value) for key, value in zip(
-        ("obj", "probe", "positions"), (obj, probe, positions), strict=True
-    ))  # fmt: skip
+    (obj, probe, positions), options = cases.arguments(case, name)
     expected = ptycho_fast.diffract(obj, probe, positions, backend="native", **options)
     expected *= np.float32(3.5**2)
     boundary = BOUNDARIES.index(options.get("boundary", "zero"))

@@ -90,6 +90,93 @@ def test_instruction_sets(case, instruction_sets, monkeypatch):
     assert len(hashes) == 1
 
 
+def exposed(case, name, backend, threads=1, parts=1):
+    """Intensities and counts of one of `cases.EXPOSURES`, made in so many parts."""
+    arrays, options = cases.arguments(case, name)
+    obj, probe, positions = arrays
+    factors = np.linspace(0, 2, len(positions))
+    weights = options.pop("weights", None)
+    options |= {"backend": backend, "threads": threads}
+    done = []
+    for indices in np.array_split(np.arange(len(positions)), parts):
+        own = options | {} if weights is None else options | {"weights": weights[indices]}
+        at = obj, probe, positions[indices]
+        photons = {"scale": 3.5, "seed": 9, "index": int(indices[0]), "factors": factors[indices]}
+        done.append((ptycho_fast.diffract(*at, **own), ptycho_fast.observe(*at, **photons, **own)))
+    return digest(*(np.concatenate(stage) for stage in zip(*done, strict=True)))
+
+
+@pytest.mark.parametrize("name", cases.EXPOSURES)
+@pytest.mark.parametrize("case", [cases.Case(32, 2), cases.Case(33)], ids=str)
+def test_exposures(case, name, fast_backend, instruction_sets, monkeypatch):
+    """The same bits by every way: threads, batches, instruction sets."""
+    once = exposed(case, name, fast_backend)
+    assert exposed(case, name, fast_backend, threads=3) == once
+    assert exposed(case, name, fast_backend, threads=2, parts=7) == once
+    for isa in instruction_sets if fast_backend == "native" else ():
+        monkeypatch.setenv("PTYCHO_FAST_ISA", isa)
+        assert exposed(case, name, "native") == once, isa
+
+
+# As GOLDEN, for what is off by default.
+GOLDEN_EXPOSURES = {
+    "vacuum": "fe3f3de18451b84e",
+    "fly": "557e9ebc1acc2ac1",
+    "eigenprobes": "5533e7d9719aff72",
+    "slices": "02087f993d38ae6d",
+    "near": "93ec53de501cee9e",
+    "bin": "c87c5088dd8587c6",
+    "all": "da053105aa6d1891",
+}
+
+
+def golden_exposure(name, N):
+    """Inputs from the project's own generator, and no function but sums and products."""
+    planes = {"eigenprobes": 4, "all": 4}.get(name, 2)
+
+    def uniform(index, *shape):
+        at = np.arange(np.prod(shape)) + index * 2**32
+        return rng.uniforms(7, "groups", at).reshape(shape) - 0.5
+
+    def waves(index, *shape):
+        return (uniform(index, *shape) + 1j * uniform(index + 1, *shape)).astype(np.complex64)
+
+    between, near = 8 * waves(6, N, N), 4 * waves(8, N, N)
+    half = np.array([0.5, 0.25], np.float32)
+    weights = {"weights": uniform(10, 6, planes).astype(np.float32), "modes": 2}
+    boundary, q = {"boundary": "edge"}, {32: 2, 45: 3, 62: 31, 100: 4}[N]
+    options = {
+        "vacuum": {"boundary": "vacuum"},
+        "fly": boundary,
+        "eigenprobes": weights,
+        "slices": {"between": between},
+        "near": {"near": near},
+        "bin": {"bin": q, "spread": half[:1] * 2 if N == 62 else half},
+        "all": {"between": between, "near": near, "spread": half, **weights, **boundary},
+    }[name]
+    shape = (3,) if "between" in options else ()
+    positions = 35 + 90 * uniform(12, 6, 4, 2)
+    if name not in ("fly", "all"):
+        positions = positions[:, 0]
+    return (waves(0, *shape, 70, 80), waves(3, planes, N, N), positions), options
+
+
+@pytest.mark.parametrize("name", GOLDEN_EXPOSURES)
+def test_golden_hashes_of_exposures(name, instruction_sets, monkeypatch):
+    for isa in instruction_sets:
+        monkeypatch.setenv("PTYCHO_FAST_ISA", isa)
+        made = []
+        for N in (32, 45, 62, 100):
+            arrays, options = golden_exposure(name, N)
+            options["backend"] = "native"
+            factors = np.arange(6) / 4
+            made.append(ptycho_fast.diffract(*arrays, **options))
+            made.append(
+                ptycho_fast.observe(*arrays, scale=30.0, seed=2026, factors=factors, **options)
+            )
+        assert digest(*made)[:16] == GOLDEN_EXPOSURES[name], isa
+
+
 def test_counts_belong_to_seed_pattern_and_pixel(backend):
     rates = np.full((4, 16, 16), 50, np.float32)
     counts = ptycho_fast.sample_photons(rates, seed=1, backend=backend)

@@ -12,18 +12,10 @@ from ptycho_fast.optics import transfer_function
 SIZES = [cases.Case(8), cases.Case(33, 2), cases.Case(62), cases.Case(64, 3), cases.Case(96)]
 
 
-def arguments(case, name):
-    """Object, probe, positions and keywords of one of `cases.EXPOSURES`."""
-    options = cases.EXPOSURES[name](case)
-    names = ("obj", "probe", "positions")
-    own = dict(zip(names, case.inputs(), strict=True))
-    return [options.pop(key, own[key]) for key in names], options
-
-
 @pytest.mark.parametrize("name", cases.EXPOSURES)
 @pytest.mark.parametrize("case", SIZES, ids=str)
 def test_against_reference(fast_backend, case, name):
-    arrays, options = arguments(case, name)
+    arrays, options = cases.arguments(case, name)
     made = np.sqrt(diffract(*arrays, backend=fast_backend, **options).astype(np.float64))
     exact = np.sqrt(diffract(*arrays, backend="reference", **options).astype(np.float64))
     brightest = exact.max(axis=(1, 2))
@@ -305,3 +297,90 @@ def test_transfer_of_a_ramp_moves_the_image(backend):
     made = diffract(obj, probe, at, near=ramp, backend=backend)[0]
     expected = np.roll(still, (3, -5), (0, 1))
     np.testing.assert_allclose(made, expected, rtol=1e-4, atol=2e-6 * expected.max())
+
+
+# --- pixels of the detector ---
+
+
+def moments(image, center):
+    """Sum, and variance along rows and columns, around a pixel."""
+    r2 = (np.arange(len(image)) - center) ** 2
+    total = image.sum()
+    return total, (image.sum(axis=0) * r2).sum() / total, (image.sum(axis=1) * r2).sum() / total
+
+
+@settings(max_examples=20, deadline=None)
+@given(q=st.integers(1, 9), N=st.integers(1, 12), near=st.booleans(), seed=st.integers(0, 10**6))
+def test_bin_keeps_the_sum(backend, q, N, near, seed):
+    n = q * N
+    if n < 8:
+        return
+    rng = np.random.default_rng(seed)
+    probe, obj = probe_and_object(n, 2, rng)
+    options = {"near": np.ones((n, n)) if near else None, "backend": backend}
+    at = [[n // 2 + 2.5, n // 2 + 3.25]]
+    fine = diffract(obj, probe, at, **options)
+    made = diffract(obj, probe, at, bin=q, **options)
+    assert made.shape == (1, N, N)
+    total = fine.sum(dtype=np.float64)
+    assert made.sum(dtype=np.float64) == pytest.approx(total, rel=2e-6)
+    if q % 2:  # whole pixels, around the same centre
+        first = n // 2 - N // 2 * q - q // 2
+        blocks = np.roll(fine[0], (-first, -first), (0, 1)).reshape(N, q, N, q)
+        np.testing.assert_allclose(made[0], blocks.sum(axis=(1, 3)), rtol=1e-5, atol=1e-7 * total)
+
+
+@pytest.mark.parametrize("q", [2, 3, 4])
+def test_bin_is_a_larger_pixel_of_the_same_pattern(backend, q):
+    """The zero-padded probe has the same far field, finer; its centre stays on N//2."""
+    N = 48
+    n = q * N
+    wide = gaussian(N, 3)
+    padded = np.zeros((n, n), np.complex64)
+    begin = n // 2 - N // 2
+    padded[begin : begin + N, begin : begin + N] = wide
+    made = diffract(
+        np.ones((n, n)), padded, [[n // 2, n // 2]], bin=q, boundary="vacuum",
+        backend=backend,
+    )[0].astype(np.float64)  # fmt: skip
+    plain = diffract(np.ones((N, N)), wide, [[N // 2, N // 2]], boundary="vacuum", backend=backend)
+    sampled = plain[0].astype(np.float64)
+    assert made.sum() == pytest.approx(sampled.sum(), rel=1e-5)
+    assert np.unravel_index(made.argmax(), made.shape) == (N // 2, N // 2)
+    np.testing.assert_allclose(made, made.T, rtol=0, atol=1e-5 * made.max())
+    # The pixel's width adds its variance; fine pixels are 1 / q wide, for even q the outer halves.
+    width = (q * q - 1) / 12 if q % 2 else (q * q + 2) / 12
+    expected = moments(sampled, N // 2)[1] + width / q**2
+    for variance in moments(made, N // 2)[1:]:
+        assert variance == pytest.approx(expected, rel=1e-3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(N=st.integers(8, 40), length=st.integers(1, 4), seed=st.integers(0, 10**6))
+def test_spread_keeps_the_sum(backend, N, length, seed):
+    rng = np.random.default_rng(seed)
+    probe, obj = probe_and_object(N, 2, rng)
+    half = rng.uniform(0.1, 1, length)
+    half /= 2 * half.sum() - half[0]
+    at = [[N // 2 + 2.5, N // 2 + 3.25]]
+    sharp = diffract(obj, probe, at, backend=backend)
+    made = diffract(obj, probe, at, spread=half, backend=backend)
+    assert made.sum(dtype=np.float64) == pytest.approx(sharp.sum(dtype=np.float64), rel=3e-6)
+    if length == 1:
+        np.testing.assert_allclose(made, sharp, rtol=1e-5)
+
+
+def test_spread_adds_its_variance(backend):
+    """To a spot in the near field, off the centre so that rows and columns are told apart."""
+    half = np.array([0.4, 0.2, 0.07, 0.03])
+    variance = 2 * (half * np.arange(4) ** 2).sum()
+    rows, columns = (gaussian(64, waist)[32].real for waist in (4, 6))
+    spot = np.outer(rows, columns)
+    options = {"near": np.ones((64, 64)), "boundary": "vacuum", "backend": backend}
+    sharp = diffract(np.ones((64, 64)), spot, [[32, 32]], **options)[0].astype(np.float64)
+    made = diffract(np.ones((64, 64)), spot, [[32, 32]], spread=half, **options)[0]
+    _, across, along = moments(sharp, 32)
+    total, wide, high = moments(made.astype(np.float64), 32)
+    assert total == pytest.approx(sharp.sum(), rel=1e-6)
+    assert wide == pytest.approx(across + variance, rel=1e-5)
+    assert high == pytest.approx(along + variance, rel=1e-5)

@@ -1,0 +1,76 @@
+// Bin and spread on a CPU (../image.h), a row at a time. Planes are (rows, columns) without gaps; a whole lane may be
+// read beyond the end of a row, so planes have room for one lane behind them.
+#pragma once
+#include "../image.h"
+#include "../lane_shuffle.h"
+#include "layout.h"
+
+namespace pf {
+inline namespace PF_ISA {
+
+// Repeats the last `beyond` rows of a plane before the first one, and the first ones behind the last: it is periodic.
+inline void repeat_rows(float* image, int rows, int columns, int beyond) {
+  const ptrdiff_t all = ptrdiff_t(rows) * columns, repeated = ptrdiff_t(beyond) * columns;
+  memcpy(image - repeated, image + all - repeated, sizeof(float) * size_t(repeated));
+  memcpy(image + all, image, sizeof(float) * size_t(repeated));
+}
+
+// A row; at(c) is a lane of it from column c on.
+template <int W, class At>
+inline void write_row(int columns, float* out, const At& at) {
+  for (int c = 0; c < columns; c += W) store_first<W>(out + c, at(c), columns - c);
+}
+
+// (n, n), with repeated rows, -> (N, n).
+template <int W>
+inline void bin_rows(const float* image, int n, int q, int row, float* out) {
+  const float* from = image + ptrdiff_t(first_binned(n, q) + row * q) * n;
+  write_row<W>(n, out + ptrdiff_t(row) * n, [&](int c) {
+    return binned(q, [&](int t) { return load<float, W>(from + ptrdiff_t(t) * n + c); });
+  });
+}
+
+// (N, n) -> (N, N), times a factor.
+template <class Bin>
+inline void bin_columns(const float* image, int n, Bin q, int row, float* line, float factor, float* out) {
+  const int first = wrapped(first_binned(n, q), n), side = n / q;
+  const float* from = image + ptrdiff_t(row) * n;
+  memcpy(line, from + first, sizeof(float) * size_t(n - first));
+  memcpy(line + n - first, from, sizeof(float) * size_t(first));
+  line[n] = line[0];
+  for (int c = 0; c < side; ++c)
+    out[ptrdiff_t(row) * side + c] = binned(q, [&](int t) { return line[c * q + t]; }) * factor;
+}
+inline void bin_columns(const float* image, int n, int q, int row, float* line, float factor, float* out) {
+  switch (q) {
+    case 2: return bin_columns(image, n, Known<2>(), row, line, factor, out);
+    case 3: return bin_columns(image, n, Known<3>(), row, line, factor, out);
+    case 4: return bin_columns(image, n, Known<4>(), row, line, factor, out);
+  }
+  bin_columns<int>(image, n, q, row, line, factor, out);
+}
+
+// (n, n), with repeated rows, -> (n, n).
+template <int W>
+inline void spread_rows(const float* image, int n, const float* half, int length, int row, float* out) {
+  const float* from = image + ptrdiff_t(row) * n;
+  write_row<W>(n, out + ptrdiff_t(row) * n, [&](int c) {
+    return blurred(half, length, [&](int t) { return load<float, W>(from + ptrdiff_t(t) * n + c); });
+  });
+}
+
+// The same along the column index, times a factor.
+template <int W>
+inline void spread_columns(const float* image, int n, const float* half, int length, int row, float* line, float factor,
+                           float* out) {
+  const int beyond = length - 1;
+  memcpy(line + beyond, image + ptrdiff_t(row) * n, sizeof(float) * size_t(n));
+  memcpy(line, line + n, sizeof(float) * size_t(beyond));
+  memcpy(line + beyond + n, line + beyond, sizeof(float) * size_t(beyond));
+  write_row<W>(n, out + ptrdiff_t(row) * n, [&](int c) {
+    return blurred(half, length, [&](int t) { return load<float, W>(line + beyond + c + t); }) * factor;
+  });
+}
+
+}  // namespace PF_ISA
+}  // namespace pf
