@@ -70,7 +70,11 @@ class Needs:
         """The same when object and positions are made."""
         e = experiment
         drawn = _DRAWN_PIXEL if hasattr(e.scenario.object, "size") else 0
-        return cls._of(e.n_patterns, e.N, e.object.shape, drawn, out, save)
+        arrays = [e.mask, e.path, e.dose_factors]
+        if len(e.probe) == 1 or save["modes"] == "all":
+            arrays += [e.weights, e.eigenprobes, e.probe if len(e.probe) > 1 else None]
+        others = sum(array.nbytes for array in arrays if array is not None)
+        return cls._of(e.n_patterns, e.N, e.object.shape, drawn, out, save, others)
 
     @classmethod
     def _of(
@@ -81,11 +85,17 @@ class Needs:
         drawn: int,
         out: Path,
         save: dict[str, Any],
+        others: int = 0,
     ) -> Self:
         (H, W), patches, stored = shape[-2:], save["patches"], math.prod(shape)
-        file = format_of(out).file_size(n_patterns, N, stored, alias=save["alias"], patches=patches)
+        if stored > H * W:  # the slices, and their product
+            stored += H * W
+        alias = save["alias"]
+        file = format_of(out).file_size(
+            n_patterns, N, stored, alias=alias, patches=patches, others=others
+        )
         # Counts and amplitudes of 4 bytes each; patches are complex64.
-        pixels = 8 * stored + n_patterns * N**2 * (4 + 4 + (8 if patches else 0))
+        pixels = 8 * stored + others + n_patterns * N**2 * (4 + 4 + (8 if patches else 0))
         preparing = max(drawn * H * W + 8 * stored, _ENERGY_PIXEL * (H + N) * (W + N))
         return cls(max(pixels, preparing) + n_patterns * _PER_POSITION + _FIXED, file)
 
@@ -143,7 +153,7 @@ def remaining_seconds(
         Stages as `StageClock` names them.
     """
     B, N = simulator.n_patterns, simulator.N
-    few = max(1, min(B, 2**16 // N**2))
+    few = max(1, min(B, 2**16 // simulator.work))
     compiles = choose(simulator.backend)[1].first_call()
     first, again = (_making(simulator, few, run) for _ in range(2))
     if compiles and not choose(simulator.backend)[1].first_call():

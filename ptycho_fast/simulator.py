@@ -74,6 +74,8 @@ class Simulator:
         "normalized_intensity" (intensity before dose, float32).
     dtype : dtype
         Type of the frames.
+    work : int
+        Pixels of all transforms of a pattern: the time that it takes grows with it.
     response : Response or None
         What the detector makes of the photons that are counted; None if that changes nothing.
 
@@ -146,7 +148,7 @@ class Simulator:
         self._paths = every.positions
         arrays = (*experiment.still.values(), self._paths, experiment.weights)
         self._inputs = tuple(array for array in arrays if isinstance(array, np.ndarray))
-        self._work = every.n_pixels // experiment.n_patterns
+        self.work = every.n_pixels // experiment.n_patterns
         self._resident: dict[str, Array] = {}
 
     def __len__(self) -> int:
@@ -172,7 +174,7 @@ class Simulator:
     @property
     def chunk(self) -> int:
         """Patterns that are worth a call of their own in a run that is made in pieces."""
-        return max(1, self._backend.capabilities.chunk_pixels // self._work)
+        return max(1, self._backend.capabilities.chunk_pixels // self.work)
 
     # --- frames ---
 

@@ -162,3 +162,18 @@ def test_time_of_real_runs(flags):
         if 1 / 1.5 < ratios[-1] < 1.5:
             return
     pytest.fail(f"estimated / real: {ratios}")
+
+
+FEATURES = [
+    "object.slices=2", "optics.slice_distance_m=1e-6", "optics.wavelength_m=1e-10",
+    "optics.object_pixel_m=5e-8", "probe.modes=2", "probe.mode_kind=hermite_gauss",
+    "probe.variation_modes=1", "probe.variation=0.1", "scan.fly_points=3",
+    "detector.beam_stop_radius=2",
+]  # fmt: skip
+
+
+def test_what_more_there_is_counts(run, capsys):
+    flags = [part for text in FEATURES for part in ("--set", text)]
+    flags += ["--modes", "all", "--backend", "numba"]
+    estimate = facts(run, capsys, *SMALL, *flags, "--dry-run")
+    assert abs(facts(run, capsys, *SMALL, *flags)["file_bytes"] - estimate["file_bytes"]) < 10_000
