@@ -544,12 +544,24 @@ def _campaign_result(folder: "CampaignFolder", made: list[dict[str, Any]]) -> _R
 
 
 def _common_facts(job: _Job, simulator: "Simulator") -> dict[str, Any]:
+    from ptycho_fast.probes.modes import mode_fractions
+
+    e = simulator.experiment
+    good = 1.0 if e.mask is None else float(e.mask.mean())
+    geometry = dataclasses.asdict(e.geometry) if e.geometry else {}
     return {
         "scenario": simulator.scenario.to_dict(),
         "patterns": simulator.n_patterns,
         "N": simulator.N,
         "backend": _backend_text(job.run["backend"], simulator.backend),
-        "intensity_scale": simulator.experiment.intensity_scale,
+        "intensity_scale": e.intensity_scale,
+        "geometry": {name: value for name, value in geometry.items() if value is not None},
+        "slices": len(e.slices),
+        "mode_fractions": mode_fractions(e.probe).tolist(),
+        "eigenprobes": 0 if e.eigenprobes is None else len(e.eigenprobes),
+        "sub_exposures": e.paths.shape[1],
+        "good_pixels": good,
+        "domain": simulator.domain,
         "file": str(job.out),
     }
 
@@ -575,6 +587,7 @@ def _estimate_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "scenario", f"{facts['scenario']['name']} (dry run, nothing is written)"
     yield "patterns", f"{facts['patterns']} of {facts['N']} x {facts['N']} pixels"
     yield "backend", f"{facts['backend']}, {facts['threads']} threads"
+    yield from _truth_lines(facts)
     yield from _dose_lines(facts["dose"])
     yield "dose expected", _spread_text(facts["dose"]["expected"])
     yield "intensity scale s", f"{facts['intensity_scale']!r}"
@@ -588,9 +601,11 @@ def _summary_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "scenario", facts["scenario"]["name"]
     yield "patterns", f"{facts['patterns']} of {facts['N']} x {facts['N']} pixels"
     yield "backend", facts["backend"]
+    yield from _truth_lines(facts)
     yield from _dose_lines(dose)
     measured = "dose measured" if facts["noise"] else "dose expected"
-    yield measured, _spread_text(dose["measured"])
+    seen = "" if facts["good_pixels"] == 1 else ", on good pixels"
+    yield measured, _spread_text(dose["measured"]) + seen
     yield "intensity scale s", f"{facts['intensity_scale']!r}"
     yield "normalise gain g", "none, there is no light" if gain is None else f"{gain!r}"
     yield "time", _time_text(facts["seconds"], facts["seconds_by_stage"], 3)
@@ -598,6 +613,36 @@ def _summary_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "file", f"{facts['file']}, {bytes_text(facts['file_bytes'])}"
     if "preview" in facts:
         yield "preview", facts["preview"]
+
+
+_LENGTHS = {
+    "energy_ev": "energy {:.6g} eV",
+    "object_pixel_m": "object pixel {:.4g} m",
+    "detector_pixel_m": "detector pixel {:.4g} m",
+    "detector_distance_m": "detector at {:.4g} m",
+    "slice_distance_m": "{:.4g} m from slice to slice",
+}
+
+
+def _truth_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is out of the ordinary in an experiment."""
+    geometry = facts["geometry"]
+    known = [text.format(geometry[name]) for name, text in _LENGTHS.items() if name in geometry]
+    if known:
+        yield "geometry", ", ".join([f"{geometry['radiation']}s", *known])
+    if facts["slices"] > 1:
+        yield "object", f"{facts['slices']} slices"
+    shares, added = facts["mode_fractions"], facts["eigenprobes"]
+    if len(shares) > 1 or added:
+        text = ", ".join(f"{share:.2%}" for share in shares)
+        more = f", {added} eigenprobes" if added else ""
+        yield "probe modes", f"{len(shares)}: {text} of the power{more}"
+    if facts["sub_exposures"] > 1:
+        yield "fly scan", f"{facts['sub_exposures']} sub-exposures in a pattern"
+    if facts["domain"] == "detector_signal":
+        yield "detector", "stores signals, not counts"
+    if facts["good_pixels"] < 1:
+        yield "mask", f"{1 - facts['good_pixels']:.2%} of the pixels are bad"
 
 
 def _dose_lines(dose: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -145,3 +145,28 @@ def test_help_lists_every_key(run, capsys):
     text = capsys.readouterr().out
     for key in ptycho_fast.scenario.known_keys():
         assert key in text
+
+
+def test_the_summary_says_what_is_out_of_the_ordinary(run, capsys):
+    flags = [
+        "optics.energy_ev=8e3", "optics.detector_distance_m=2", "optics.detector_pixel_m=75e-6",
+        "probe.modes=2", "probe.mode_kind=hermite_gauss", "detector.beam_stop_radius=2",
+        "scan.kind=raster", "scan.step=4", "scan.fly_points=2", "dose.mode=incident",
+        "detector.quantum_efficiency=0.5", "detector.gain=2",
+    ]  # fmt: skip
+    arguments = [*SMALL, "--modes", "all", *(part for f in flags for part in ("--set", f))]
+    for more in ([], ["--dry-run", "--force"]):
+        assert run(*arguments, *more) == 0
+        text = capsys.readouterr().out
+        for line in (
+            "geometry           photons, energy 8000 eV, object pixel 6.458e-08 m",
+            "probe modes        2: 66.67%, 33.33% of the power",
+            "fly scan           2 sub-exposures in a pattern",
+            "detector           stores signals, not counts",
+            "mask               0.22% of the pixels are bad",
+            "dose requested     1e+09 photons in the probe",
+            "of which the detector takes 0.5",
+        ):
+            assert line in text
+    assert run(*SMALL, "--out", "plain.npz") == 0
+    assert "geometry" not in capsys.readouterr().out
