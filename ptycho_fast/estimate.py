@@ -70,7 +70,7 @@ class Needs:
         """The same when object and positions are made."""
         e = experiment
         drawn = _DRAWN_PIXEL if hasattr(e.scenario.object, "size") else 0
-        arrays = [e.mask, e.path, e.dose_factors]
+        arrays: list[Any] = [e.mask, e.path, e.dose_factors]
         if len(e.probe) == 1 or save["modes"] == "all":
             arrays += [e.weights, e.eigenprobes, e.probe if len(e.probe) > 1 else None]
         others = sum(array.nbytes for array in arrays if array is not None)
