@@ -174,6 +174,6 @@ FEATURES = [
 
 def test_what_more_there_is_counts(run, capsys):
     flags = [part for text in FEATURES for part in ("--set", text)]
-    flags += ["--modes", "all", "--backend", "numba"]
+    flags += ["--modes", "all"]
     estimate = facts(run, capsys, *SMALL, *flags, "--dry-run")
     assert abs(facts(run, capsys, *SMALL, *flags)["file_bytes"] - estimate["file_bytes"]) < 10_000

@@ -57,7 +57,7 @@ def measured(data, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_closure(mode):
-    data = quietly(simulate, at(mode), backend="numba")
+    data = quietly(simulate, at(mode))
     wanted = 80.0 if mode == "per_pixel_mean" else 2e4
     found, counted = measured(data, mode)
     assert abs(found / wanted - 1) < 5 / math.sqrt(counted)
@@ -71,9 +71,7 @@ def test_closure(mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_twice_the_dose_is_twice_the_mean(mode):
-    one, two = (
-        quietly(simulate, at(mode, times=t), noise=False, backend="numba").photons() for t in (1, 2)
-    )
+    one, two = (quietly(simulate, at(mode, times=t), noise=False).photons() for t in (1, 2))
     np.testing.assert_allclose(two, 2 * one, rtol=1e-6)
 
 
@@ -89,7 +87,7 @@ def test_incident_is_the_power_of_the_probe():
 
 def test_per_pattern_is_equal_and_says_so():
     with pytest.warns(DataWarning, match="'per_pattern' gives every pattern the same number"):
-        sim = Simulator(at("per_pattern"), backend="numba")
+        sim = Simulator(at("per_pattern"))
     sums = sim.expected(0, 30).sum(axis=(1, 2), dtype=np.float64)
     np.testing.assert_allclose(sums, 2e4, rtol=1e-6)
     assert sim.experiment.dose_factors.std() > 0.02

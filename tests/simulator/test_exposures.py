@@ -39,7 +39,6 @@ FEATURES = {
     },
 }  # fmt: skip
 CASES = pytest.mark.parametrize("changes", FEATURES.values(), ids=FEATURES)
-BACKENDS = ["numba", "reference"]
 
 
 def stages(e, some):
@@ -65,23 +64,22 @@ def stages(e, some):
 
 
 @CASES
-@pytest.mark.parametrize("name", BACKENDS)
-def test_frames_are_the_stages(name, changes):
-    sim, some = Simulator(SMALL.replace(changes), backend=name), [7, 2, 11]
+def test_frames_are_the_stages(backend, changes):
+    sim, some = Simulator(SMALL.replace(changes), backend=backend), [7, 2, 11]
     e = sim.experiment
     arguments, options = stages(e, some)
-    intensity = ptycho_fast.diffract(*arguments, **options, backend=name)
+    intensity = ptycho_fast.diffract(*arguments, **options, backend=backend)
     expected = np.float32(e.intensity_scale**2) * intensity
     np.testing.assert_array_equal(sim.expected(some), expected)
     counts = ptycho_fast.observe(
-        *arguments, **options, scale=e.intensity_scale, seed=42, index=some, backend=name
+        *arguments, **options, scale=e.intensity_scale, seed=42, index=some, backend=backend
     )
     np.testing.assert_array_equal(sim.frames(some), counts)
 
 
 @CASES
 def test_energies_are_those_of_the_patterns(changes):
-    sim = Simulator(SMALL.replace(changes), noise=False, backend="numba")
+    sim = Simulator(SMALL.replace(changes), noise=False)
     made = sim.frames(0, 12).sum(axis=(1, 2), dtype=np.float64)
     np.testing.assert_allclose(sim.experiment.energies, made, rtol=1e-6)
     assert sim.expected(0, 12).sum(dtype=np.float64) / 12 == pytest.approx(1e5, rel=1e-6)
@@ -90,7 +88,7 @@ def test_energies_are_those_of_the_patterns(changes):
 @CASES
 def test_files_hold_the_truth(changes, tmp_path):
     scenario = SMALL.replace(changes)
-    data = simulate(scenario, backend="numba")
+    data = simulate(scenario)
     data.save(tmp_path / "a.npz", modes="all")
     back = Dataset.load(tmp_path / "a.npz")
     names = (
@@ -108,7 +106,7 @@ def test_files_hold_the_truth(changes, tmp_path):
     np.testing.assert_array_equal(back.amplitude(), data.amplitude())
     back.save(tmp_path / "b.npz", modes="all")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    again = simulate(back.scenario, backend="numba")
+    again = simulate(back.scenario)
     np.testing.assert_array_equal(again.diffraction, data.diffraction)
 
 
@@ -124,17 +122,15 @@ def test_vacuum_gives_the_diffraction_of_the_probe():
     probe = make_experiment(SMALL).probe
     far = np.abs(np.fft.fftshift(np.fft.fft2(probe[0], norm="ortho"))) ** 2
     given = {"object": np.ones((40, 40)), "positions": [[20.0, 20.0], [20.5, 19.25], [99.0, -7.0]]}
-    data = simulate(
-        SMALL.replace({"scan.boundary": "vacuum"}), noise=False, backend="numba", **given
-    )
+    data = simulate(SMALL.replace({"scan.boundary": "vacuum"}), noise=False, **given)
     for pattern in data.diffraction:
         np.testing.assert_allclose(pattern, far, rtol=1e-5, atol=1e-6 * far.max())
 
 
 def test_a_larger_detector_pixel_keeps_the_light():
     """Twice the points, then four of them in a pixel: the same photons, less of the detail."""
-    fine = Simulator(SMALL.replace(FEATURES["oversampled"]), noise=False, backend="numba")
-    plain = Simulator(SMALL, noise=False, backend="numba")
+    fine = Simulator(SMALL.replace(FEATURES["oversampled"]), noise=False)
+    plain = Simulator(SMALL, noise=False)
     np.testing.assert_allclose(
         fine.frames(0, 12).sum(axis=(1, 2)), plain.frames(0, 12).sum(axis=(1, 2)), rtol=1e-5
     )
@@ -175,18 +171,17 @@ DETECTED = SMALL.replace(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BACKENDS)
-def test_signals_are_the_stages(name):
-    sim, some = Simulator(DETECTED, backend=name), [3, 0]
+def test_signals_are_the_stages(backend):
+    sim, some = Simulator(DETECTED, backend=backend), [3, 0]
     e = sim.experiment
     response = detector.response(DETECTED.detector, 16, e.geometry, DETECTED.seeds.detector)
     arguments, options = stages(e, some)
     options |= {"scale": e.intensity_scale, "seed": 42, "index": some, "detector": response}
-    signals = ptycho_fast.observe(*arguments, **options, output="signal", backend=name)
+    signals = ptycho_fast.observe(*arguments, **options, output="signal", backend=backend)
     assert sim.domain == "detector_signal"
     assert sim.frames(some).dtype == sim.dtype == np.float32
     np.testing.assert_array_equal(sim.frames(some), signals)
-    amplitudes = ptycho_fast.observe(*arguments, **options, output="amplitude", backend=name)
+    amplitudes = ptycho_fast.observe(*arguments, **options, output="amplitude", backend=backend)
     np.testing.assert_array_equal(sim.amplitudes(some), amplitudes)
 
 
