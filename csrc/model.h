@@ -85,12 +85,47 @@ struct Exposure {
   }
 };
 
+// What a detector makes of the photons; see detect.h. A gain of 0: there is none.
+struct Response {
+  uint64_t seed;     // of its noise
+  double dead_time;  // over the exposure time; 0: off
+  bool paralysable;
+  int dark_least;                // dark counts of every pixel
+  Optional<uint32_t, 1> dark;    // (K,), ascending: one dark count more for each that the pixel's word reaches
+  double gain, readout, offset;  // signal of a count, of the noise (standard deviation), of no count
+  double ceiling;                // largest signal; 0: none
+  bool wrap;                     // whether a larger one begins again at 0
+  double step;                   // signals are multiples of it; 0: not rounded
+  Optional<uint8_t, 2> pixels;   // (rows, columns): 0 good, 1 dead, 2 hot, 3 masked
+  double hot, masked;            // signals of such pixels
+  explicit operator bool() const { return gain > 0; }
+
+  template <class Field>
+  void fields(Field field) {
+    field("seed", seed);
+    field("dead_time", dead_time);
+    field("paralysable", paralysable);
+    field("dark_least", dark_least);
+    field("dark", dark);
+    field("gain", gain);
+    field("readout", readout);
+    field("offset", offset);
+    field("ceiling", ceiling);
+    field("wrap", wrap);
+    field("step", step);
+    field("pixels", pixels);
+    field("hot", hot);
+    field("masked", masked);
+  }
+};
+
 // How photons are counted.
 struct Counting {
   double scale;                 // s: expected photons are s^2 times the intensity
   uint64_t seed;                // of the noise
   Array<uint64_t, 1> indices;   // (B,), the number of each pattern in the whole data set
   Optional<double, 1> factors;  // (B,): dose of each pattern, in units of the common one
+  Response detector;            // of signals, and of amplitudes
 
   template <class Field>
   void fields(Field field) {
@@ -98,6 +133,7 @@ struct Counting {
     field("seed", seed);
     field("indices", indices);
     field("factors", factors);
+    field("detector", detector);
   }
 };
 
@@ -108,11 +144,16 @@ enum class Result : int {
   counts,         // uint32
   narrow_counts,  // uint16: counts above 65535 become 65535
   amplitude,      // float32: sqrt(counts) / s
+  signal,         // uint32: of a detector
+  signed_signal,  // int32
+  float_signal,   // float32
 };
 #if !defined(__CUDACC__)
-constexpr const char* result_names[] = {"intensity", "expected", "counts", "narrow_counts", "amplitude"};
+constexpr const char* result_names[] = {"intensity", "expected", "counts",        "narrow_counts",
+                                        "amplitude", "signal",   "signed_signal", "float_signal"};
 #endif
 
+PF_HD constexpr bool is_signal(Result result) { return result >= Result::signal; }
 PF_HD constexpr bool is_counted(Result result) { return result != Result::intensity && result != Result::expected; }
 
 // Where it is written: (B, rows, columns) of the type that the result has.

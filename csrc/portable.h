@@ -127,6 +127,21 @@ PF_HD lane<To, W> convert(lane<From, W> x) {
     return __builtin_convertvector(x, lane<To, W>);
 #endif
 }
+#if defined(__AVX2__) && !defined(__CUDACC__)  // GCC takes several instructions for these
+template <>
+inline __attribute__((always_inline)) lane<double, 4> convert<double, float, 4>(lane<float, 4> x) {
+  return _mm256_cvtps_pd(x);
+}
+template <>
+inline __attribute__((always_inline)) lane<uint64_t, 4> convert<uint64_t, uint32_t, 4>(lane<uint32_t, 4> x) {
+  return (lane<uint64_t, 4>)_mm256_cvtepu32_epi64((__m128i)x);
+}
+template <>
+inline __attribute__((always_inline)) lane<uint32_t, 4> convert<uint32_t, uint64_t, 4>(lane<uint64_t, 4> x) {
+  const __m256i order = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+  return (lane<uint32_t, 4>)_mm256_castsi256_si128(_mm256_permutevar8x32_epi32((__m256i)x, order));
+}
+#endif
 
 }  // namespace PF_ISA
 }  // namespace pf

@@ -30,7 +30,7 @@ STREAMS = {
     "probe_weights": 17,
     "probe_intensity": 18,
     "probe_aberrations": 19,
-    "detector_dead_time": 32,
+    "detector_counts": 32,
     "detector_dark_counts": 33,
     "detector_readout_noise": 34,
     "detector_defects": 35,
@@ -205,8 +205,8 @@ def photon_uniforms(seed: int, pattern: int, n_pixels: int) -> npt.NDArray[np.fl
 def pixel_words(seed: int, stream: str, pattern: int, n_pixels: int) -> npt.NDArray[np.uint32]:
     """Random words of 32 bits, one for each pixel of a pattern, for the parts of a detector.
 
-    Pixel ``p`` takes word ``(p // 8) % 4`` of counter ``((p // 32) * 8 + p % 8, STREAMS[stream],
-    pattern)``: 8 blocks in a row serve 32 pixels.
+    Pixel ``p`` takes word ``(p // 16) % 4`` of counter ``((p // 64) * 16 + p % 16, STREAMS[stream],
+    pattern)``: 16 blocks in a row serve 64 pixels.
 
     Parameters
     ----------
@@ -234,11 +234,11 @@ def pixel_words(seed: int, stream: str, pattern: int, n_pixels: int) -> npt.NDAr
     True
     """
     checks.choice(stream, "stream", [name for name in STREAMS if name.startswith("detector")])
-    n_blocks = -(-n_pixels // 32) * 8
+    n_blocks = -(-n_pixels // 64) * 16
     counter = np.empty((n_blocks, 4), dtype=np.uint64)
     counter[:, 0] = np.arange(n_blocks)
     counter[:, 1:] = STREAMS[stream], pattern & 0xFFFFFFFF, pattern >> 32
-    words = philox4x32(counter, _key(seed)).reshape(-1, 8, 4)  # 32 pixels, block, word
+    words = philox4x32(counter, _key(seed)).reshape(-1, 16, 4)  # 64 pixels, block, word
     return words.transpose(0, 2, 1).reshape(-1)[:n_pixels]
 
 

@@ -1,6 +1,7 @@
 // The kernels for the instruction set that this file is compiled for; it is compiled once for each.
 #include "kernels.h"
 
+#include "detect.h"
 #include "pattern.h"
 #include "photons.h"
 
@@ -43,14 +44,9 @@ static void narrow_kernel(const uint32_t* counts, int64_t n_pixels, uint16_t* ou
 }
 
 extern const Kernels kernels;
-const Kernels kernels = {PF_STRING(PF_ISA),
-                         W,
-                         patch_kernel,
-                         expose_kernel,
-                         count_photons<float, W>,
-                         count_photons<double, W>,
-                         amplitude_kernel,
-                         narrow_kernel};
+const Kernels kernels = {
+    PF_STRING(PF_ISA), W,          patch_kernel, expose_kernel, count_photons<float, W>, count_photons<double, W>,
+    amplitude_kernel,  respond<W>, narrow_kernel};
 
 }  // namespace PF_ISA
 }  // namespace pf

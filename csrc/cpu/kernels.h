@@ -16,6 +16,8 @@ struct Kernels {
   void (*count)(const float* rate, uint32_t* counts, uint32_t n_pixels, uint64_t seed, uint64_t pattern);
   void (*count_double)(const double* rate, uint32_t* counts, uint32_t n_pixels, uint64_t seed, uint64_t pattern);
   void (*amplitude)(const uint32_t* counts, int64_t n_pixels, double scale, float* out);
+  void (*respond)(uint32_t* counts, uint32_t n_pixels, const Response&, double scale, uint64_t pattern, Result result,
+                  void* out);
   void (*narrow)(const uint32_t* counts, int64_t n_pixels, uint16_t* out);
 };
 

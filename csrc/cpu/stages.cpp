@@ -179,7 +179,10 @@ void count_into(const Kernels& kernels, const T* rate, const Counting& counting,
     kernels.count(rate, made, uint32_t(n_pixels), counting.seed, number);
   else
     kernels.count_double(rate, made, uint32_t(n_pixels), counting.seed, number);
-  if (sink.result == Result::amplitude)
+  if (counting.detector && (is_signal(sink.result) || sink.result == Result::amplitude))
+    kernels.respond(made, uint32_t(n_pixels), counting.detector, counting.scale, number, sink.result,
+                    at<uint32_t>(sink, b));
+  else if (sink.result == Result::amplitude)
     kernels.amplitude(made, n_pixels, counting.scale, at<float>(sink, b));
   else if (sink.result == Result::narrow_counts)
     kernels.narrow(made, n_pixels, at<uint16_t>(sink, b));

@@ -162,6 +162,14 @@ inline void read(const py::handle& value, const char* name, double& field) {
     throw py::value_error(std::string(name) + ": " + text_of(py::repr(value)) + " given, expected a finite number");
 }
 
+inline void read(const py::handle& value, const char* name, bool& field) {
+  try {
+    field = py::cast<bool>(value);
+  } catch (const py::cast_error&) {
+    throw py::type_error(std::string(name) + ": " + text_of(py::repr(value)) + " given, expected true or false");
+  }
+}
+
 inline void read(const py::handle& value, const char* name, uint64_t& field) {
   try {
     field = py::cast<uint64_t>(value);
@@ -177,6 +185,12 @@ Record record(const py::handle& given) {
   Record result{};
   result.fields([&](const char* name, auto& field) { read(given.attr(name), name, field); });
   return result;
+}
+
+inline void read(const py::handle& value, const char*, Response& response) {
+  response = value.is_none() ? Response{} : record<Response>(value);
+  if (!value.is_none() && !(response.gain > 0))
+    throw py::value_error("gain: " + text_of(py::repr(value.attr("gain"))) + " given, expected a number > 0");
 }
 
 inline void check_length(const char* name, int64_t length, int64_t expected) {
@@ -233,10 +247,23 @@ inline Sink sink_of(const py::handle& given, int64_t patterns, int64_t rows, int
   if (kind == "counts")
     return py::isinstance<py::array_t<uint16_t>>(array) ? to(Result::narrow_counts, uint16_t())
                                                         : to(Result::counts, uint32_t());
+  if (kind == "signal") {
+    if (py::isinstance<py::array_t<float>>(array)) return to(Result::float_signal, float());
+    return py::isinstance<py::array_t<int32_t>>(array) ? to(Result::signed_signal, int32_t())
+                                                       : to(Result::signal, uint32_t());
+  }
   for (const Result result : {Result::intensity, Result::expected, Result::amplitude})
     if (kind == result_names[int(result)]) return to(result, float());
   throw py::value_error("kind: " + text_of(py::repr(py::str(kind))) +
-                        " given, expected intensity, expected, counts or amplitude");
+                        " given, expected intensity, expected, counts, amplitude or signal");
+}
+
+// A detector must have the pixels of the sink, and there must be one for its signals.
+inline void check_detector(const Response& detector, const Sink& sink) {
+  if (is_signal(sink.result) && !detector) throw py::value_error("detector: None given, expected one for its signals");
+  if (!detector.pixels) return;
+  check_range("pixels: rows", detector.pixels.shape[0], sink.rows, sink.rows);
+  check_range("pixels: columns", detector.pixels.shape[1], sink.columns, sink.columns);
 }
 
 }  // namespace pf

@@ -46,6 +46,7 @@ void frames(const py::object& exposure, const py::object& counting, const py::ob
   if (counting.is_none() && to.result != pf::Result::intensity)
     throw py::value_error("counting: None given, expected a scale, a seed and indices, unless intensities are made");
   const pf::Counting how = counting.is_none() ? pf::Counting{} : pf::counting_of(counting, patterns);
+  pf::check_detector(how.detector, to);
   py::gil_scoped_release release;
   pf::frames(kernels, from, how, to, threads);
 }
@@ -61,8 +62,9 @@ void photons_of(const pf::Kernels& kernels, const py::array& rates, const py::ob
   const pf::Sink to = pf::sink_of(sink, patterns, rows, columns);
   if (!pf::is_counted(to.result))
     throw py::value_error(std::string("kind: '") + pf::result_names[int(to.result)] +
-                          "' given, expected counts or amplitude");
+                          "' given, expected counts, amplitude or signal");
   const pf::Counting how = pf::counting_of(counting, patterns);
+  pf::check_detector(how.detector, to);
   py::gil_scoped_release release;
   pf::photons<T>(kernels, rate, how, to, threads);
 }

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast.backend import reference
 from ptycho_fast.backend.protocol import Capabilities
 from ptycho_fast.backend.records import Boundary, Counting, Exposure, Sink
 from ptycho_fast.version import __version__
@@ -67,17 +66,9 @@ def patches(object: Array, positions: Array, boundary: Boundary, out: Array, thr
 
 def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`."""
-
-    def count(to: Sink) -> None:
-        core().frames(exposure, counting, to, threads, _isa())
-
-    reference.through_detector(count, counting, sink)
+    core().frames(exposure, counting, sink, threads, _isa())
 
 
 def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`."""
-
-    def count(to: Sink) -> None:
-        core().photons(rates, counting, to, threads, _isa())
-
-    reference.through_detector(count, counting, sink)
+    core().photons(rates, counting, sink, threads, _isa())

@@ -1,5 +1,6 @@
 """Detector model: keys, presets, masks, and the physics of each part against theory."""
 
+import hashlib
 import re
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import ptycho_fast
-from ptycho_fast import detector
+from ptycho_fast import detector, rng
 from ptycho_fast.detector import Response, presets
 from ptycho_fast.detector.dark_counts import thresholds
 from ptycho_fast.detector.efficiency import absorbed
@@ -17,11 +18,11 @@ from ptycho_fast.errors import ScenarioError
 from ptycho_fast.optics import Geometry
 from ptycho_fast.scenario import DetectorSpec
 
-N, B = 64, 32
+N, B = 64, 64
 PIXELS = B * N * N
 
 
-def sampled(rate, response, backend="reference", B=B, **options):
+def sampled(rate, response, backend="auto", B=B, **options):
     rates = np.full((B, N, N), rate, np.float64)
     options = {"seed": 3, "backend": backend, **options}
     return ptycho_fast.sample_photons(rates, detector=response, **options)
@@ -461,3 +462,127 @@ def test_without_noise_saturation_and_masks_act():
     stop = detector.response(DetectorSpec(beam_stop_radius=1.0), 2)
     np.testing.assert_array_equal(detector.without_noise(photons, stop), [[[1, 49.5], [50, 0]]])
     assert detector.without_noise(photons, Response(gain=2.0)) is photons
+
+
+# --- the same on every backend ---
+
+
+def chains():
+    """Responses that use every part, and the rates they are for."""
+    pixels = np.zeros((N, N), np.uint8)
+    pixels[5, :4], pixels[30:34, 30:34] = (0, 1, 2, 3), 3
+    least, words = thresholds(3.3)
+    common = {"dark": words, "dark_least": least, "pixels": pixels, "hot": 3e4, "seed": 2**63 + 9}
+    return {
+        "counting": Response(dead_time=1e-4, ceiling=2e5, **common),
+        "paralysed": Response(dead_time=1e-3, paralysable=True, masked=7.0, **common),
+        "wrapping": Response(dead_time=1e-4, ceiling=255.0, wrap=True, **common),
+        "integrating": Response(
+            gain=1.5, readout=2.0, offset=10.0, ceiling=6e4, step=1.0, **common
+        ),
+        "wrapping converter": Response(
+            gain=2.5, readout=9.0, offset=-3.0, ceiling=996.0, step=4.0, wrap=True, **common
+        ),
+        "analogue": Response(gain=0.37, readout=0.5, offset=-0.25, dead_time=1e-5, **common),
+    }
+
+
+def speckled():
+    """Rates of a speckled pattern: dark, dim, bright and very bright ones; from no library."""
+    u = rng.uniforms(5, "detector_defects", np.arange(5 * N * N)).reshape(5, N, N)
+    rates = 100 * u / (1.05 - u) * np.array([1, 50, 0.002, 1e-9, 1e4])[:, None, None]
+    return rates.astype(np.float32)
+
+
+def made(name, backend, first=0, last=5, **options):
+    return ptycho_fast.sample_photons(
+        speckled()[first:last],
+        seed=2,
+        index=2**32 - 2 + first,
+        detector=chains()[name],
+        backend=backend,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("name", chains())
+def test_backends_follow_the_definition(name, fast_backend):
+    """Noise in single precision: a signal may fall on the other side of a rounding now and then."""
+    exact, seen = (
+        made(name, backend).astype(np.float64) for backend in ("reference", fast_backend)
+    )
+    response = chains()[name]
+    near = 1e-6 * abs(exact) + 1e-5 * response.readout if response.dtype == np.float32 else 0
+    off = abs(seen - exact) > near
+    assert off.mean() < 1e-3
+    step = (response.step or 1) * response.gain
+    if not response.wrap:
+        assert abs(seen - exact).max() <= 2 * step + 1e-5 * abs(exact).max()
+
+
+# Kept since version 0.1.0: a change here changes every user's data, and belongs in the change log.
+GOLDEN = {
+    "counting": "d4b14c31e4a0fdf7",
+    "paralysed": "5360e5177103506c",
+    "wrapping": "48a10016fe1d0765",
+    "integrating": "caa068838638e16a",
+    "wrapping converter": "6fafc464d04c45b4",
+    "analogue": "7ea42aca6c6cc5b6",
+}
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_hashes(name, instruction_sets, monkeypatch):
+    """Whatever the instruction set, the threads and the batches."""
+    found = set()
+    for isa in instruction_sets:
+        monkeypatch.setenv("PTYCHO_FAST_ISA", isa)
+        whole = made(name, "native", threads=1)
+        pieces = [made(name, "native", b, b + 1, threads=1 + b) for b in range(5)]
+        for signals in (whole, np.concatenate(pieces), made(name, "native", threads=3)):
+            found.add(hashlib.sha256(signals.tobytes()).hexdigest()[:16])
+    assert found == {GOLDEN[name]}
+
+
+@pytest.mark.native
+def test_a_pattern_of_any_size():
+    """Pixels are numbered in C order; the last ones of a pattern are like the others."""
+    response = Response(dead_time=1e-3, readout=1.0, step=1.0)
+    rates = np.full((2, 13, 13), 50.0)
+    seen = ptycho_fast.sample_photons(rates, seed=1, detector=response, backend="native")
+    exact = ptycho_fast.sample_photons(rates, seed=1, detector=response, backend="reference")
+    assert (seen != exact).mean() < 0.01
+    wide = np.full((2, 26, 26), 50.0)
+    more = ptycho_fast.sample_photons(wide, seed=1, detector=response, backend="native")
+    np.testing.assert_array_equal(seen.reshape(2, -1), more.reshape(2, -1)[:, :169])
+
+
+@pytest.mark.native
+def test_observe_is_the_chain_of_the_stages():
+    generator = np.random.default_rng(3)
+    obj = np.exp(1j * generator.uniform(-1, 1, (90, 90)))
+    probe, at = generator.normal(size=(N, N)), generator.uniform(30, 60, (4, 2))
+    for name, response in chains().items():
+        options = {"seed": 2, "detector": response, "backend": "native"}
+        fused = ptycho_fast.observe(obj, probe, at, scale=3.0, output="signal", **options)
+        expected = np.float32(9) * ptycho_fast.diffract(obj, probe, at, backend="native")
+        np.testing.assert_array_equal(
+            fused, ptycho_fast.sample_photons(expected, **options), err_msg=name
+        )
+
+
+@pytest.mark.native
+def test_types_of_the_result():
+    """A signal is rounded and stays in the range of its type."""
+    response = Response(readout=10.0, offset=-2.0)
+    for backend in ("native", "reference"):
+        exact = sampled(3, response, backend, B=2)
+        for dtype in (np.int32, np.uint32):
+            limits = np.iinfo(dtype)
+            seen = sampled(3, response, backend, B=2, dtype=dtype)
+            off = seen - np.rint(exact).clip(limits.min, limits.max)
+            assert (off != 0).mean() < 1e-3
+    large = Response(gain=1e5, offset=-5e11)
+    assert (sampled(1e6, large, "native", B=1, dtype=np.int32) == -(2**31)).all()
+    assert (sampled(1e7, large, "native", B=1, dtype=np.uint32) == 2**32 - 1).all()

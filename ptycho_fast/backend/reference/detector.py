@@ -12,8 +12,9 @@ from ptycho_fast.rng import pixel_words
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
-_SCATTER = 0x9E3779B1  # odd: words times it, modulo 2**32, are all words again
+_SCATTER = 0x9E3779B1  # odd: numbers of 16 bits times it, modulo 2**16, are all of them again
 _ROUNDING = 1 / 6  # variance that rounding up or down by chance adds to a number of any fraction
+_BYTES = 10922.5**-0.5  # 1 over the deviation of a sum of two bytes
 _MOST = 2.0**31 - 128  # counts that take part in dead time
 
 
@@ -33,7 +34,9 @@ def counted_in_dead_time(counts: Array, response: Response, words: Array) -> Flo
     With a steady beam, and x = (k - 1) tau / T for k photons, the mean is ``k / (1 + x)``, and
     ``k exp(-x)`` if the pixel is paralysable: averaged over a Poisson distribution of k these are
     the known laws of the rate. The variance for a given k is what the known total variance leaves.
-    The number is the mean plus normal noise, rounded up or down by chance, between 0 and k.
+    The number is the mean plus noise, rounded up or down by chance, and lies between 0 and k. The
+    noise and the chance are made from the lower 16 bits of the words: a sum of two bytes, whose
+    distribution is a triangle, and a multiple.
     """
     k = np.minimum(counts.astype(np.float64), _MOST)
     x = np.maximum(k - 1, 0) * response.dead_time
@@ -44,11 +47,13 @@ def counted_in_dead_time(counts: Array, response: Response, words: Array) -> Flo
         seen = 1 / (1 + x)
         lost = k * x * seen
         variance = lost * seen**3
-    noise = np.sqrt(np.maximum(variance - _ROUNDING, 0)) * normals(words)
-    scattered = (words.astype(np.uint64) * np.uint64(_SCATTER)) & np.uint64(0xFFFFFFFF)
-    chance = ((scattered >> np.uint64(9)).astype(np.float64) + 0.5) * 2.0**-23
+    half = words & np.uint32(0xFFFF)
+    near_normal = ((half & 0xFF) + (half >> 8) - 255.0) * _BYTES
+    noise = np.sqrt(np.maximum(variance - _ROUNDING, 0)) * near_normal
+    scattered = (half * np.uint64(_SCATTER)) & np.uint64(0xFFFF)
+    chance = (scattered + 0.5) * 2.0**-16
     change = np.floor(noise - lost + chance)
-    return counts + np.clip(change, -k, 0)
+    return np.clip(k + change, 0, k)
 
 
 def signal(counts: Array, response: Response, pattern: int) -> Floats:
@@ -75,10 +80,12 @@ def signal(counts: Array, response: Response, pattern: int) -> Floats:
 
     x = counts.astype(np.float64)
     if response.dead_time:
-        x = counted_in_dead_time(counts, response, words("dead_time"))
+        x = counted_in_dead_time(counts, response, words("counts"))
     x = x + response.dark_least
     if response.dark is not None:
-        x = x + np.searchsorted(response.dark, words("dark_counts"), side="right")
+        high, low = np.uint32(0xFFFF0000), np.uint32(0xFFFF)
+        dark = (words("counts") & high) | (words("dark_counts") & low)
+        x = x + np.searchsorted(response.dark, dark, side="right")
     x = x * response.gain
     if response.readout:
         x = x + response.readout * normals(words("readout_noise"))
@@ -91,7 +98,7 @@ def signal(counts: Array, response: Response, pattern: int) -> Floats:
         else:
             x = np.minimum(x, response.ceiling)
     if response.step:
-        x = np.rint(x / response.step) * response.step
+        x = np.rint(x * (1 / response.step)) * response.step
     if response.pixels is not None:
         states = ((DEAD, 0.0), (HOT, response.hot), (MASKED, response.masked))
         for state, value in states:
