@@ -217,7 +217,7 @@ def test_counting_is_missing():
         (unaligned(np.ones((1, 4, 4))), np.ones((1, 4, 4), "u4"), "counts", ValueError,
          "rates: data at an unaligned address"),
         (np.ones((1, 4, 4), "f4"), np.ones((1, 4, 4), "f4"), "expected", ValueError,
-         "kind: 'expected' given, expected counts or amplitude"),
+         "kind: 'expected' given, expected counts, amplitude or signal"),
         (np.ones((1, 4, 4), "f4"), np.ones((1, 4, 5), "u4"), "counts", ValueError, "array: shape"),
     ],
 )  # fmt: skip
@@ -389,6 +389,7 @@ def test_launch_shapes():
         assert threads <= 1024
         assert side % shapes["panel"] == 0
     kinds = ["intensity", "expected", "counts", "narrow_counts", "amplitude"]
+    kinds += ["signal", "signed_signal", "float_signal"]
     assert shapes["results"] == {name: number for number, name in enumerate(kinds)}
 
 

@@ -514,7 +514,7 @@ def test_backends_follow_the_definition(name, fast_backend):
     response = chains()[name]
     near = 1e-6 * abs(exact) + 1e-5 * response.readout if response.dtype == np.float32 else 0
     off = abs(seen - exact) > near
-    assert off.mean() < 1e-3
+    assert off.mean() < 3e-3
     step = (response.step or 1) * response.gain
     if not response.wrap:
         assert abs(seen - exact).max() <= 2 * step + 1e-5 * abs(exact).max()
