@@ -24,7 +24,7 @@ from ptycho_fast.command import (
     usage_errors,
 )
 from ptycho_fast.progress import StageClock
-from ptycho_fast.scenario import GRAMMAR, Scenario, known_keys, presets
+from ptycho_fast.scenario import GRAMMAR, Scenario, campaigns, known_keys, presets
 from ptycho_fast.terminal import Output, bytes_text, watched
 
 if TYPE_CHECKING:
@@ -62,7 +62,11 @@ def _parser() -> argparse.ArgumentParser:
         + f"\n\n{GRAMMAR}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("scenario", help=f"{', '.join(presets())}, or a TOML file")
+    parser.add_argument(
+        "scenario",
+        help=f"{', '.join(presets())}, or a TOML file; with --count also "
+        f"{' or '.join(campaigns())}, which draw each experiment",
+    )
     add_scenario_flags(parser)
     run = parser.add_argument_group("how to run")
     run.add_argument("--backend", default="auto", help="auto, native, numba, reference or cuda")

@@ -24,7 +24,7 @@ from .specs import (
     SeedSpec,
     SplitSpec,
 )
-from .toml import parse_assignment, presets
+from .toml import campaigns, parse_assignment, presets
 from .tree import Scenario
 from .values import GRAMMAR, Choice, Normal, Range
 
@@ -45,6 +45,7 @@ __all__ = [
     "ScenarioError",
     "SeedSpec",
     "SplitSpec",
+    "campaigns",
     "known_keys",
     "parse_assignment",
     "presets",

@@ -78,7 +78,7 @@ def resolve(
         There is no such preset or file, a file cannot be read, or a value is not allowed.
     """
     name = os.fspath(preset_or_path)
-    if name in toml.presets():
+    if name in toml.presets() or name in toml.campaigns():
         scenario = Scenario.preset(name)
     elif os.path.exists(name):
         scenario = Scenario.load(name)
@@ -86,7 +86,7 @@ def resolve(
         scenario = Scenario.preset(name)
     else:
         raise unknown_preset(
-            name, f"a preset ({', '.join(toml.presets())}) or the path of a TOML file that exists"
+            name, f"a preset ({toml.listed()}) or the path of a TOML file that exists"
         )
     if config is not None:
         with toml.naming(config):

@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.keys import Declared, wrong
 
-from .toml import presets
+from .toml import campaigns, presets
 
 
 def unknown_preset(name: object, expected: str) -> ScenarioError:
     """The error about a preset that does not exist."""
-    nearest = difflib.get_close_matches(str(name).casefold(), presets(), n=1)
+    known = (*presets(), *campaigns())
+    nearest = difflib.get_close_matches(str(name).casefold(), known, n=1)
     return wrong("preset", name, f"{expected}{_meant(nearest)}")
 
 

@@ -13,7 +13,7 @@ from ptycho_fast.errors import ScenarioError
 
 
 def presets() -> tuple[str, ...]:
-    """Name the scenarios that come with the package.
+    """Name the scenarios that come with the package and describe one experiment each.
 
     Returns
     -------
@@ -25,24 +25,51 @@ def presets() -> tuple[str, ...]:
     >>> "gs2_ideal" in presets()
     True
     """
-    files = (Path(entry.name) for entry in _preset_folder().iterdir())
-    return tuple(sorted(file.stem for file in files if file.suffix == ".toml"))
+    return _names_in("presets")
+
+
+def campaigns() -> tuple[str, ...]:
+    """Name the scenarios that come with the package and describe many experiments each.
+
+    Returns
+    -------
+    tuple of str
+        Names, sorted.
+
+    Examples
+    --------
+    >>> campaigns()
+    ('electron_zoo', 'xray_zoo')
+    """
+    return _names_in("campaigns")
+
+
+def listed() -> str:
+    """The names of `presets` and `campaigns`, for messages."""
+    return f"{', '.join(presets())}, or of the campaigns {', '.join(campaigns())}"
 
 
 def preset_named(name: object) -> str | None:
-    """The preset of that name, whatever its case, or None."""
+    """The preset or campaign of that name, whatever its case, or None."""
     if not isinstance(name, str):
         return None
-    return next((known for known in presets() if known.casefold() == name.casefold()), None)
+    names = (*presets(), *campaigns())
+    return next((known for known in names if known.casefold() == name.casefold()), None)
 
 
 def preset_text(name: str) -> str:
-    """The TOML text of a preset."""
-    return _preset_folder().joinpath(f"{name}.toml").read_text("utf-8")
+    """The TOML text of a preset or campaign."""
+    folder = "presets" if name in presets() else "campaigns"
+    return _folder(folder).joinpath(f"{name}.toml").read_text("utf-8")
 
 
-def _preset_folder() -> Traversable:
-    return resources.files("ptycho_fast.scenario").joinpath("presets")
+def _names_in(folder: str) -> tuple[str, ...]:
+    files = (Path(entry.name) for entry in _folder(folder).iterdir())
+    return tuple(sorted(file.stem for file in files if file.suffix == ".toml"))
+
+
+def _folder(name: str) -> Traversable:
+    return resources.files("ptycho_fast.scenario").joinpath(name)
 
 
 def parse_assignment(assignment: str) -> tuple[str, Any]:

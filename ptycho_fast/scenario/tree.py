@@ -97,7 +97,7 @@ class Scenario(FixedTable):
         Parameters
         ----------
         name : str
-            One of `presets`, in upper or lower case.
+            One of `presets` or `campaigns`, in upper or lower case.
 
         Returns
         -------
@@ -111,7 +111,7 @@ class Scenario(FixedTable):
         """
         known = toml.preset_named(name)
         if known is None:
-            raise unknown_preset(name, f"one of {', '.join(toml.presets())}")
+            raise unknown_preset(name, f"one of {toml.listed()}")
         return cls.from_toml(toml.preset_text(known))
 
     @classmethod

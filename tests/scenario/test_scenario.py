@@ -22,6 +22,7 @@ from ptycho_fast.scenario import (
     ScanSpec,
     Scenario,
     SeedSpec,
+    campaigns,
     known_keys,
     presets,
     resolve,
@@ -98,6 +99,8 @@ PUBLISHED = {
 def test_presets_are_the_published_ones():
     assert set(presets()) == set(PUBLISHED)
     assert presets() == tuple(sorted(presets()))
+    assert campaigns() == ("electron_zoo", "xray_zoo")
+    assert not set(campaigns()) & set(presets())
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -144,8 +147,8 @@ def test_unknown_preset_lists_the_names_and_the_nearest(name):
         Scenario.preset(name)
     assert caught.value.key == "preset"
     assert str(caught.value) == (
-        f"preset: {name!r} given, expected one of gs1_custom, gs1_ideal, gs2_custom, gs2_ideal; "
-        "did you mean gs2_ideal?"
+        f"preset: {name!r} given, expected one of gs1_custom, gs1_ideal, gs2_custom, gs2_ideal, "
+        "or of the campaigns electron_zoo, xray_zoo; did you mean gs2_ideal?"
     )
 
 

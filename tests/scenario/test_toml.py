@@ -181,7 +181,8 @@ def test_resolve_of_nothing_lists_the_presets_and_the_nearest(name):
         resolve(name)
     assert str(caught.value) == (
         f"preset: {name!r} given, expected a preset (gs1_custom, gs1_ideal, gs2_custom, "
-        "gs2_ideal) or the path of a TOML file that exists; did you mean gs2_ideal?"
+        "gs2_ideal, or of the campaigns electron_zoo, xray_zoo) or the path of a TOML file that "
+        "exists; did you mean gs2_ideal?"
     )
     assert caught.value.key == "preset"
 
