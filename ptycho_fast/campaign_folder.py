@@ -36,7 +36,7 @@ class CampaignFolder:
     numbers : iterable of int
         Numbers k of the experiments to make.
     options : mapping
-        What else the bytes of a file depend on, plain JSON types.
+        Those of `Dataset.save`, which the bytes of a file depend on too.
     force : bool
         Whether files of another campaign may be replaced.
 
@@ -78,7 +78,7 @@ class CampaignFolder:
             raise NotADirectoryError(f"{folder}: is a file, expected a folder for the experiments")
         if not folder.exists() and not folder.parent.is_dir():
             raise FileNotFoundError(f"{folder}: the folder {folder.parent} does not exist")
-        self._before = self._read_index()
+        self._read_index()
         self.kept = {k for k in self.scenarios if not force and self._is_there(k)}
 
     @property
@@ -104,10 +104,10 @@ class CampaignFolder:
         """The file of an experiment."""
         return self.folder / self.file_name(k)
 
-    def begin(self) -> None:
-        """Make the folder and its index."""
+    def write_index(self) -> None:
+        """Make the folder and its index, or add to the index that is there."""
         self.folder.mkdir(exist_ok=True)
-        entries = self._before | {k: self.entry(k) for k in self.scenarios}
+        entries = self._read_index() | {k: self.entry(k) for k in self.scenarios}
         text = json.dumps(
             {**self._head, "experiments": [entries[k] for k in sorted(entries)]}, indent=1
         )
@@ -151,6 +151,8 @@ class CampaignFolder:
                 raise ValueError(f"more than {_LONGEST_INDEX} bytes")
             there = json.loads(self.index.read_text("utf-8"))
             head = {name: there[name] for name in self._head}
+            if head["options"]["modes"] is None:  # it had no effect on the files that are there
+                head["options"]["modes"] = self._head["options"]["modes"]
             entries = {int(entry["k"]): dict(entry) for entry in there["experiments"]}
         except (ValueError, KeyError, TypeError, RecursionError):
             if self.force:

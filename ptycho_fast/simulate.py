@@ -245,7 +245,7 @@ def _run_campaign(options: argparse.Namespace, scenario: Scenario, output: Outpu
         if options.dry_run:
             output.result(*_campaign_estimate(folder, jobs, clock))
             return
-        folder.begin()
+        folder.write_index()
         made = []
         with folder.telling_what_is_there():
             for number, (k, one) in enumerate(jobs.items(), 1):
@@ -253,6 +253,7 @@ def _run_campaign(options: argparse.Namespace, scenario: Scenario, output: Outpu
                 part = _PartClock(clock, f"{number} of {len(jobs)}: ")
                 with campaign.naming(k):
                     made.append(_make(there, _prepare(there, part), part)[0])
+        folder.write_index()  # again: another run may have added to it meanwhile
     output.result(*_campaign_result(folder, made))
 
 
@@ -263,7 +264,7 @@ def _experiments(options: argparse.Namespace) -> list[int]:
 
     first = checks.integer(options.first or 0, "--first", 0, MOST_EXPERIMENTS - 1)
     count = checks.integer(options.count, "--count", 1, MOST_EXPERIMENTS - first)
-    left_out = {int(number) for number in _numbers(options.skip, "--skip")} if options.skip else ()
+    left_out = _whole_numbers(options.skip, "--skip") if options.skip else []
     numbers = [k for k in range(first, first + count) if k not in left_out]
     if not numbers:
         raise ValueError("--skip: all experiments given, expected at least one that is made")
@@ -279,6 +280,13 @@ def _refuse_before_campaign(jobs: dict[int, _Job]) -> str:
     for k, job in jobs.items():
         dataclasses.replace(needs[k], file=total).require(job.out)
     return _refuse_before_work(next(iter(jobs.values()))) if jobs else ""
+
+
+def _whole_numbers(text: str, flag: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{flag}: {text!r} given, expected numbers such as 17,203") from None
 
 
 class _PartClock(StageClock):
@@ -495,7 +503,7 @@ def _campaign_estimate(
         yield from table(entries)
         yield "experiments", f"{len(jobs)} to make, {len(folder.kept)} are there"
         yield "patterns", f"{facts['patterns']} in all"
-        yield "time", f"about {seconds:.2g} s"
+        yield "time", f"about {float(f'{seconds:.2g}'):g} s"
         yield "memory", f"about {bytes_text(facts['memory_bytes'])}"
         yield "folder", f"{folder.folder}, {bytes_text(facts['file_bytes'])} more"
 

@@ -132,6 +132,21 @@ def test_pieces_are_the_whole(run):
     }
 
 
+def test_two_runs_share_an_index(run):
+    """The one that ends last has the entries of both."""
+    from ptycho_fast.campaign_folder import CampaignFolder
+
+    options = {"alias": False, "modes": None, "patches": False}
+    one, two = (
+        CampaignFolder(Campaign("zoo.toml"), Path("zoo"), [k], options=options) for k in (0, 1)
+    )
+    one.write_index()
+    two.write_index()
+    one.write_index()
+    assert [entry["k"] for entry in index()["experiments"]] == [0, 1]
+    assert run("zoo.toml", "--count", 1, "--out", "zoo", "--modes", "all", "--quiet") == 0
+
+
 INTERRUPTED = """
 from ptycho_fast.simulator import Simulator
 frames, calls = Simulator.frames, []
@@ -248,7 +263,8 @@ def test_an_experiment_that_fails_names_itself(run, capsys):
         (["zoo.toml", "--count", "many"], "--count"),
         (["zoo.toml", "--count", 1, "--first", -1], "--first: -1 given, expected 0 to"),
         (["zoo.toml", "--count", 1, "--skip", "0"], "--skip: all experiments given"),
-        (["zoo.toml", "--count", 1, "--skip", "x"], "--skip: 'x' given, expected"),
+        (["zoo.toml", "--count", 1, "--skip", "x"], "--skip: 'x' given, expected numbers such as"),
+        (["zoo.toml", "--count", 9, "--skip", "1.5"], "--skip: '1.5' given, expected numbers"),
         (["zoo.toml", "--count", 1, "--preview", "a.png"], "--preview: given, expected nothing"),
         (["zoo.toml", "--count", 1, "--ladder", "1,2"], "--ladder: given, expected nothing"),
         (["zoo.toml", "--count", 1, "--out", "zoo.toml"], "zoo.toml: is a file, expected a folder"),

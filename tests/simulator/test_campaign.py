@@ -353,6 +353,15 @@ def test_frames_of_different_shapes_do_not_mix(key, what):
     assert len(campaign.simulator(1).frames(0, 2)) == 2
 
 
+def test_a_scan_of_unknown_length_has_no_index(tmp_path):
+    np.savetxt(tmp_path / "xy.csv", np.full((3, 2), 40.0), delimiter=",")
+    campaign = Campaign(SMALL.replace({"scan": {"kind": "file", "file": str(tmp_path / "xy.csv")}}))
+    assert campaign.n_patterns(0) is None
+    assert len(campaign.dataset(1).counts) == 3
+    with pytest.raises(ScenarioError, match=r"scan.n_patterns: nothing given, .* across experi"):
+        campaign.frames(0, 2)
+
+
 # --- what cannot be ---
 
 
