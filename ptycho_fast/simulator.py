@@ -13,6 +13,7 @@ from ptycho_fast.ahead import made_ahead
 from ptycho_fast.backend import choose, gpu_arrays, host_arrays, require_device
 from ptycho_fast.backend.protocol import Gate
 from ptycho_fast.backend.records import Array, Counting, Exposure, Sink, SinkKind
+from ptycho_fast.dose.modes import given_dose
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.experiment import Experiment, described_by, make_experiment
 from ptycho_fast.limits import (
@@ -131,7 +132,7 @@ class Simulator:
         self.scenario = experiment.scenario
         every = experiment.exposure()
         n, shape = every.probe.shape[-1], every.object.shape[1:]
-        warn_of_positions(every.positions.reshape(-1, 2), shape, n, every.boundary)
+        warn_of_positions(experiment.positions, shape, n, every.boundary)
         self.noise = self.scenario.noise
         bound = intensity_bound(every, checks.largest_part(experiment.object))
         self._suspects = self._bright_patterns(bound) if self.noise else None
@@ -348,9 +349,8 @@ class Simulator:
             try:
                 check_rates(self._backend, exposure, counting, n_threads, suspects)
             except ValueError as error:
-                nphotons = self.scenario.dose.nphotons
-                message = f"dose.nphotons: {nphotons} given: {error}"
-                raise ScenarioError(message, key="dose.nphotons") from None
+                key, given = given_dose(self.scenario.dose)
+                raise ScenarioError(f"{key}: {given} given: {error}", key=key) from None
 
     def _exposure(self, indices: npt.NDArray[np.int64]) -> Exposure:
         """The exposure at some positions; object and probe stay where the backend reads them."""

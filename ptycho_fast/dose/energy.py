@@ -32,6 +32,9 @@ _PAIRS = {
 }
 
 
+_PATCH_PIXELS = 2**19  # of patches at a time
+
+
 def pattern_energies(
     obj: npt.ArrayLike,
     probe: npt.ArrayLike,
@@ -46,7 +49,8 @@ def pattern_energies(
     This is the sum over all pixels of the intensities before the dose, for bilinear sub-pixel
     interpolation and an object of one slice, behind any propagation that keeps the energy.  Exact
     to about 1e-15 of the largest energy the object can give; the cost is that of a dozen
-    transforms of the object, and with weights of half a dozen more for each pair of planes.
+    transforms of the object; where the probe varies, of five for each pair of planes, or of all
+    patches, whichever is less.
 
     Parameters
     ----------
@@ -97,7 +101,10 @@ def pattern_energies(
         field, corner = _padded(field, corner, N, boundary)
     powers = _power_maps(planes, weights, modes, len(at))
     energies = np.zeros(len(at))
-    found = _energies(field, [power for _, power in powers], corner)
+    maps = np.stack([power for _, power in powers])
+    # One map costs five transforms of the object; patches cost the same for any number of maps.
+    many = len(maps) > 1 and 5 * len(maps) * field.size > len(corner) * N * N
+    found = (_energies_of_patches if many else _energies)(field, maps, corner)
     for (share, _), of_power in zip(powers, found, strict=True):
         energies += share * of_power.reshape(len(at), -1).mean(axis=1)
     return np.maximum(energies, 0)  # rounding may leave a dark pattern just below zero
@@ -189,15 +196,42 @@ def _padded(
     return np.pad(field, widths, mode="edge"), corner + before
 
 
+def _energies_of_patches(
+    field: npt.NDArray[np.complex128],
+    powers: npt.NDArray[np.float64],
+    corner: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """(maps, positions) energies of power maps (maps, N, N), from all patches of the object."""
+    maps, N, _ = powers.shape
+    H, W = field.shape
+    energies = np.empty((maps, len(corner)))
+    corner = np.clip(corner, -N - 2, [W + 1, H + 1])
+    base = np.floor(corner)
+    for first in range(0, len(corner), step := max(1, _PATCH_PIXELS // N**2)):
+        part = slice(first, first + step)
+        taps = base[part].astype(np.int64)[:, :, np.newaxis] + np.arange(N + 1)
+        columns, rows = taps[:, 0], taps[:, 1]
+        around = field[rows.clip(0, H - 1)[:, :, None], columns.clip(0, W - 1)[:, None]]
+        around *= ((rows >= 0) & (rows < H))[:, :, None]
+        around *= ((columns >= 0) & (columns < W))[:, None]
+        u, v = (corner[part] - base[part]).T[:, :, None, None]
+        along = (1 - v) * around[:, :-1] + v * around[:, 1:]
+        patch = (1 - u) * along[:, :, :-1] + u * along[:, :, 1:]
+        seen = (patch.real**2 + patch.imag**2).reshape(len(patch), -1)
+        # Not by BLAS, whose sums depend on the number of its threads.
+        energies[:, part] = np.einsum("mp,bp->mb", powers.reshape(maps, -1), seen)
+    return energies
+
+
 def _energies(
     field: npt.NDArray[np.complex128],
-    powers: list[npt.NDArray[np.float64]],
+    powers: npt.NDArray[np.float64],
     corner: npt.NDArray[np.float64],
-) -> list[npt.NDArray[np.float64]]:
-    """For each power map (N, N): its energy at every position, (positions,)."""
+) -> npt.NDArray[np.float64]:
+    """The same from correlations of the object with the maps."""
     from scipy import fft
 
-    N = len(powers[0])
+    N = powers.shape[-1]
     H, W = field.shape
     base = np.floor(corner)
     fraction = corner - base
@@ -215,7 +249,7 @@ def _energies(
     canvas = [fft.next_fast_len(side, real=True) for side in full]
     spectra = [fft.rfft2(power[::-1, ::-1], canvas) for power in powers]
     correlation = np.zeros((full[0] + 4, full[1] + 4))
-    energies = [np.zeros(len(corner)) for _ in powers]
+    energies = np.zeros((len(powers), len(corner)))
     for lag, pairs in _PAIRS.items():
         product = fft.rfft2(_lagged_product(field, *lag), canvas)
         for spectrum, energy in zip(spectra, energies, strict=True):

@@ -124,9 +124,8 @@ def make_dose(
         scale = scaling.dataset_intensity_scale(photons * efficiency, light)
     else:
         scale = scaling.dataset_intensity_scale(spec.nphotons, mean)
-        if spec.mode == "per_pattern":
-            lit = energies > 0
-            factors = np.divide(mean, energies, out=np.zeros_like(energies), where=lit)
+    if spec.mode == "per_pattern":
+        factors = np.divide(mean, energies, out=np.zeros_like(energies), where=energies > 0)
     return Dose(
         scale=scale,
         factors=factors,
@@ -151,6 +150,23 @@ def requested_number(spec: DoseSpec) -> float | None:
     return _number(spec.fluence_per_angstrom2) / _ANGSTROM2
 
 
+def given_dose(spec: DoseSpec) -> tuple[str, object]:
+    """The key that decides how large a dose is, and its value; of mode "none" that is the mode.
+
+    Examples
+    --------
+    >>> given_dose(DoseSpec(nphotons=1e5))
+    ('dose.nphotons', 100000.0)
+    """
+    name = "nphotons"
+    if spec.mode == "none":
+        name = "mode"
+    elif spec.mode == "per_area":
+        metres = spec.fluence_per_angstrom2 is None
+        name = "fluence_per_m2" if metres else "fluence_per_angstrom2"
+    return f"dose.{name}", getattr(spec, name)
+
+
 def key_of_number(spec: DoseSpec) -> str:
     """The key that holds the number of a dose.
 
@@ -164,13 +180,10 @@ def key_of_number(spec: DoseSpec) -> str:
     >>> key_of_number(DoseSpec())
     'dose.nphotons'
     """
-    if spec.mode == "none":
-        expected = "a mode with a number, to make several doses"
-        raise wrong("dose.mode", spec.mode, expected)
-    if spec.mode != "per_area":
-        return "dose.nphotons"
-    metres = spec.fluence_per_angstrom2 is None
-    return "dose.fluence_per_m2" if metres else "dose.fluence_per_angstrom2"
+    key, given = given_dose(spec)
+    if key == "dose.mode":
+        raise wrong(key, given, "a mode with a number, to make several doses")
+    return key
 
 
 def step_area(positions: npt.NDArray[np.float64]) -> float:
