@@ -1,7 +1,7 @@
 """A data set: patterns, object, probe, positions, the scenario behind them, and provenance."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -157,29 +157,39 @@ class Dataset:
 
         Only good pixels count. Of signals these are ``(signal - offset) / gain``.
         """
-        if self.domain == "detector_signal":
-            return self._sums(self._unclipped)
-        if self.domain == "count_intensity":
-            return self._sums(lambda counts: counts)
-        photons = self._scale() ** 2 * self.energies()
-        counted = self.domain == "normalized_amplitude" and self.provenance.get("noise", True)
-        return photons if counted or self.dose_factors is None else photons * self.dose_factors
+        return self._sums() * self._in_unit()
+
+    def peak(self) -> float:
+        """Photons in the brightest good pixel of all patterns."""
+        brightest = np.array([pixels.max(initial=0) for pixels in self._good()], np.float64)
+        return float((brightest * self._in_unit()).max())
 
     def energies(self) -> npt.NDArray[np.float64]:
         """(B,) float64 sums of each pattern's intensity before dose, over its good pixels."""
-        if self.domain in ("count_intensity", "detector_signal"):
-            return self.photons() / self._scale() ** 2
-        if self.domain == "normalized_intensity":
-            return self._sums(lambda intensity: intensity)
-        return self._sums(lambda amplitude: np.square(amplitude, dtype=np.float64))
+        counted = self.domain in ("count_intensity", "detector_signal")
+        return self._sums() / self._scale() ** 2 if counted else self._sums()
 
-    def _sums(self, of: Callable[[npt.NDArray[Any]], Any]) -> npt.NDArray[np.float64]:
-        """(B,) float64 sums over the good pixels of what `of` makes of each pattern."""
-        good, whole = self.mask, self.diffraction
-        dtype = np.uint64 if whole.dtype.kind == "u" and self.domain == "count_intensity" else float
-        patterns = (of(pattern) for pattern in whole)
-        kept = (p if good is None else p[good] for p in patterns)
-        return np.array([p.sum(dtype=dtype) for p in kept], np.float64)
+    def _good(self) -> Iterator[npt.NDArray[Any]]:
+        """The good pixels of each pattern: counts, photons of signals, else intensities."""
+        for pattern in self.diffraction:
+            pixels = pattern if self.mask is None else pattern[self.mask]
+            if self.domain == "detector_signal":
+                pixels = self._unclipped(pixels)
+            elif self.domain == "normalized_amplitude":
+                pixels = np.square(pixels, dtype=np.float64)
+            yield pixels
+
+    def _sums(self) -> npt.NDArray[np.float64]:
+        dtype = np.uint64 if self.domain == "count_intensity" else np.float64
+        return np.array([pixels.sum(dtype=dtype) for pixels in self._good()], np.float64)
+
+    def _in_unit(self) -> Any:
+        """Photons for each unit of what `_good` gives; one number, or one for each pattern."""
+        if self.domain in ("count_intensity", "detector_signal"):
+            return 1.0
+        counted = self.domain == "normalized_amplitude" and self.provenance.get("noise", True)
+        factors = None if counted else self.dose_factors
+        return self._scale() ** 2 * (1.0 if factors is None else factors)
 
     def _in_photons(self, pattern: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Photons of a pattern of counts or signals, none of them negative; or its intensity."""
@@ -458,13 +468,16 @@ def dose_statistics(dataset: Dataset) -> dict[str, Any]:
     -------
     dict
         ``measured``, ``measured_train``, ``measured_test``, each with ``mean``, ``min``, ``max``.
-        A side of the split without patterns is left out.
+        A side of the split without patterns is left out. ``measured_pixel`` has the ``mean`` and
+        the ``max`` of a pixel. Bad pixels count nowhere.
     """
     photons = dataset.photons()
+    good = dataset.N**2 if dataset.mask is None else int(dataset.mask.sum())
+    pixel = {"mean": float(photons.mean()) / max(good, 1), "max": dataset.peak()}
     train, test = dataset.split()
     parts = {"measured": photons, "measured_train": photons[train], "measured_test": photons[test]}
     return {
         name: {"mean": float(p.mean()), "min": float(p.min()), "max": float(p.max())}
         for name, p in parts.items()
         if p.size
-    }
+    } | {"measured_pixel": pixel}

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptycho_fast import DataWarning, Scenario, ScenarioError, Simulator, simulate
+from ptycho_fast import DataWarning, Dataset, Scenario, ScenarioError, Simulator, simulate
+from ptycho_fast.data.source import Source
 from ptycho_fast.dose.modes import step_area
 from ptycho_fast.experiment import make_experiment
 
@@ -66,6 +67,9 @@ def test_closure(mode):
     assert dose["requested"] == (FLUENCE if mode == "per_area" else wanted)
     expected = dose["expected"]
     assert expected["mean"] == pytest.approx(data.photons().mean(), abs=5 * math.sqrt(2e4))
+    pixel = dose["measured_pixel"]
+    assert pixel["max"] == data.counts.max()
+    assert pixel["mean"] == pytest.approx(data.counts.mean())
     assert expected["per_m2"] == pytest.approx(expected["incident"] / 2e4 * FLUENCE)
 
 
@@ -93,6 +97,18 @@ def test_per_pattern_is_equal_and_says_so():
     assert sim.experiment.dose_factors.std() > 0.02
     plain = Simulator(at("detected_mean")).expected(0, 30).sum(axis=(1, 2), dtype=np.float64)
     assert plain.std() / 2e4 > 0.02
+
+
+def test_fresh_photons_of_a_file_at_that_dose(tmp_path):
+    """What a file holds is enough to expose it again, pattern by pattern at its own dose."""
+    data = quietly(simulate, at("per_pattern"))
+    data.save(tmp_path / "a.npz")
+    back = Dataset.load(tmp_path / "a.npz")
+    np.testing.assert_allclose(back.photons(), data.photons(), rtol=1e-6)
+    again = quietly(lambda: Source(given=back).simulator)
+    np.testing.assert_array_equal(again.frames(0, 30), data.counts)
+    free = quietly(simulate, at("per_pattern"), noise=False)
+    np.testing.assert_allclose(free.photons(), 2e4, rtol=1e-6)
 
 
 def test_max_pattern():
@@ -162,12 +178,19 @@ def test_step_area_of_random_positions():
             {"dose.mode": "per_area", "dose.fluence_per_m2": 1e3, "scan.n_patterns": 1},
             "dose.mode", "at least two different positions",
         ),
+        (
+            {
+                "dose.mode": "per_area", "dose.fluence_per_angstrom2": 1e20,
+                "optics.object_pixel_m": 1e-8, "optics.energy_ev": None,
+            },
+            "dose.fluence_per_angstrom2", "1e\\+20 given: .* lower the dose",
+        ),
         ({"dose.mode": "per_electron"}, "dose.mode", "expected one of detected_mean, incident"),
     ],
 )  # fmt: skip
 def test_contradictions_are_named(changes, key, message):
     with pytest.raises(ScenarioError, match=message) as error:
-        make_experiment(SMALL.replace(changes))
+        Simulator(SMALL.replace(changes)).check_dose()
     assert error.value.key == key
 
 
