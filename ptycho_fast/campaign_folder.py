@@ -67,7 +67,7 @@ class CampaignFolder:
         self.campaign = campaign
         self.folder = folder
         self.force = force
-        self._head = {
+        self._head: dict[str, Any] = {
             "program": "ptycho_fast",
             "version": __version__,
             "scenario": campaign.template.to_dict(),
