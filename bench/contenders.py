@@ -10,6 +10,7 @@ import ptycho_fast
 from bench import library_pipelines
 from bench.numpy_pipeline import NumpyPipeline, TunedNumpyPipeline
 from bench.pipeline import Array, Pipeline
+from bench.serial_loop import SerialLoopPipeline
 from bench.translation import TranslationPipeline
 
 DOSES = (1e3, 1e6, 1e9)  # mean photons per pattern
@@ -93,6 +94,7 @@ def make_contenders(case: Case, threads: int) -> tuple[dict[str, Pipeline], dict
     there["numpy"] = NumpyPipeline(*arrays)
     there["numpy, tuned"] = TunedNumpyPipeline(*arrays)
     there["translate"] = TranslationPipeline(*arrays)
+    there["ptychodus loop"] = SerialLoopPipeline(*arrays)
     return there, missing
 
 
@@ -129,14 +131,18 @@ def check(case: Case, contenders: dict[str, Pipeline], buffers: Buffers) -> None
 
     The first 21 patterns are compared, which end within a chunk. Counts of four patterns are judged
     by their sum, and by the mean square of (count - rate) / sqrt(rate) where rates are at least 5,
-    within six deviations.
+    within six deviations. Whoever interpolates otherwise is judged at whole pixels.
     """
-    positions = case.positions[:21]
-    n = len(positions)
     reference = contenders["reference"]
-    patches = reference.extract_patches(positions, np.empty_like(buffers.patches[:n]))
-    truth = reference.diffract(positions, np.empty_like(buffers.intensity[:n]))
+    truths = {}
+    for whole in (False, True):
+        positions = np.round(case.positions[:21]) if whole else case.positions[:21]
+        n = len(positions)
+        patches = reference.extract_patches(positions, np.empty_like(buffers.patches[:n]))
+        truth = reference.diffract(positions, np.empty_like(buffers.intensity[:n]))
+        truths[whole] = positions, patches, truth
     for name, contender in contenders.items():
+        positions, patches, truth = truths[contender.whole_pixels]
         n = 2 if contender.slow else len(positions)
         mine = contender.extract_patches(positions[:n], buffers.patches[:n])
         assert np.abs(mine - patches[:n]).max() < TOLERANCE, f"{name}: wrong patches"
@@ -146,7 +152,7 @@ def check(case: Case, contenders: dict[str, Pipeline], buffers: Buffers) -> None
         few = min(n, 4)
         for dose, scale in case.scales.items():
             rates = np.float32(scale**2) * truth[:few]
-            observed = contender.observe(case.positions[:few], scale, buffers.counts[:few])
+            observed = contender.observe(positions[:few], scale, buffers.counts[:few])
             check_counts(f"{name}, observe at {dose:g}", observed, rates)
             sampled = contender.sample_photons(rates, buffers.counts[:few])
             check_counts(f"{name}, sample_photons at {dose:g}", sampled, rates)

@@ -25,7 +25,8 @@ class Pipeline(ABC):
         Threads that it may use.
     """
 
-    kind = ""  # "numpy", "library", "translate" or "ptycho_fast"
+    kind = ""  # "numpy", "library", "translate", "loop" or "ptycho_fast"
+    whole_pixels = False  # whether its answer is the others' only there
     slow = False  # by orders of magnitude: timed on few patterns, in few rounds
 
     def __init__(self, obj: Array, probe: Array, threads: int = 1) -> None:

@@ -108,6 +108,23 @@ def objects(console: Console, rows: list[Row]) -> None:
     console.print(table)
 
 
+def physics(console: Console, rows: list[Row]) -> None:
+    """Microseconds per pattern of each part, and its speed per transform over the plain one's."""
+    sides = list(dict.fromkeys(row["N"] for row in rows))
+    table = _table(
+        "Parts of the physics, one thread: us per pattern, speed per transform of the plain one",
+        "", "transforms", *(f"N = {N}" for N in sides),
+    )  # fmt: skip
+    for name in dict.fromkeys(row["part"] for row in rows):
+        cells = []
+        for N in sides:
+            (mine,), (plain,) = find(rows, N=N, part=name), find(rows, N=N, part="plain")
+            speed = mine["transforms"] / ratio(mine, plain)
+            cells.append(f"{_number(mine['us_per_pattern']):>6} {speed:5.0%}")
+        table.add_row(name, str(mine["transforms"]), *cells)
+    console.print(table)
+
+
 def targets(console: Console, verdicts: list[Row]) -> None:
     """Target, measured, met or not."""
     if not verdicts:

@@ -22,6 +22,17 @@ AGAINST_GENERATOR = {0.01: (6, None)} | {mean: (12, 20) for mean in (1.0, 10.0, 
 # Share of the kinds of objects that are made in the time of a thousand patterns
 QUICK_KINDS = 0.5, None
 
+# Of the plain kernel's speed per transform, by part of the physics
+PER_TRANSFORM = {
+    "modes, M = 4": (0.6, None),
+    "fly scan, S = 4": (0.6, None),
+    "near field": (0.5, None),
+    "multislice, L = 3": (0.5, None),
+}
+DETECTOR = (0.6, None)  # of the plain kernel's speed, noisy
+DETECTOR_ADDS = (1.0, None)  # photon stages over what all parts add to one
+AGAINST_LOOP = {N: (15, None) for N in (64, 128, 256)}
+
 
 def find(rows: list[Row], **wanted: Any) -> list[Row]:
     """Rows that say so."""
@@ -38,18 +49,20 @@ def _at_dose(dose: float | None) -> str:
     return f", {dose:.0e} photons" if dose else ""
 
 
+def verdict(what: str, at: str, target: tuple[float, float | None], measured: float) -> Row:
+    """A target beside what was measured."""
+    required, hoped = target
+    return {
+        "target": what, "at": at, "required": required, "hoped": hoped,
+        "measured": measured, "met": measured >= required,
+    }  # fmt: skip
+
+
 def judge(
     rows: list[Row], scaling: list[Row], poisson: list[Row], kinds: list[Row]
 ) -> list[dict[str, Any]]:
     """Every target that this run measured."""
     mine = baseline()
-
-    def verdict(what: str, at: str, target: tuple[float, float | None], measured: float) -> Row:
-        required, hoped = target
-        return {
-            "target": what, "at": at, "required": required, "hoped": hoped,
-            "measured": measured, "met": measured >= required,
-        }  # fmt: skip
 
     def by_stage(what: str, targets: dict[int, Any], stages: Any, pair: Any) -> Iterator[Row]:
         for N, target in targets.items():
@@ -77,6 +90,9 @@ def judge(
     def fallback(here: list[Row]) -> Any:
         return named(here, "numpy"), named(here, "numba")
 
+    def loop(here: list[Row]) -> Any:
+        return named(here, "ptychodus loop"), named(here, mine)
+
     verdicts = [
         *by_stage("noise-free, times NumPy", AGAINST_NUMPY, [NOISE_FREE], numpy),
         *by_stage("noisy, times NumPy", AGAINST_NUMPY_NOISY, NOISY, numpy),
@@ -84,6 +100,8 @@ def judge(
         *by_stage("noisy, times tuned NumPy", AGAINST_NUMPY_NOISY, NOISY, tuned),
         *by_stage("noise-free, times best library", AGAINST_LIBRARY, [NOISE_FREE], library),
         *by_stage("noisy, times best library", AGAINST_LIBRARY_NOISY, NOISY, library),
+        *by_stage("noise-free, times the loop of ptychodus", AGAINST_LOOP, [NOISE_FREE], loop),
+        *by_stage("noisy, times the loop of ptychodus", AGAINST_LOOP, NOISY, loop),
         *by_stage("numba noisy, times NumPy", NUMBA_AGAINST_NUMPY_NOISY, NOISY, fallback),
     ]
     for mean, target in AGAINST_GENERATOR.items():
@@ -100,9 +118,33 @@ def judge(
                 at = f"N = {N}, {many['threads']} threads{_at_dose(dose)}"
                 measured = ratio(one, many) / many["threads"]
                 verdicts.append(verdict("all threads, of linear", at, target, measured))
+    return [*verdicts, judge_kinds(kinds)]
+
+
+def judge_kinds(kinds: list[Row]) -> Row:
+    """Whether enough kinds of objects are made within the time of the patterns."""
     made = [row for row in kinds if row["kind"] != PATTERNS_NAME]
     slower = [row["kind"] for row in made if row["of_patterns"] > 1]
     at = f"slower: {', '.join(slower) or 'none'}"
     share = 1 - len(slower) / len(made)
-    verdicts.append(verdict(f"objects within {PATTERNS_NAME}", at, QUICK_KINDS, share))
-    return verdicts
+    return verdict(f"objects within {PATTERNS_NAME}", at, QUICK_KINDS, share)
+
+
+def judge_physics(rows: list[Row]) -> Iterator[Row]:
+    """Every target of `bench.physics` but for objects."""
+    for N in dict.fromkeys(row["N"] for row in rows):
+        here = {row["part"]: row for row in find(rows, N=N)}
+        at, noisy = f"N = {N}", f"N = {N}{_at_dose(1e6)}"
+        for name, target in PER_TRANSFORM.items():
+            speed = here[name]["transforms"] / ratio(here[name], here["plain"])
+            yield verdict(f"{name}, of plain per transform", at, target, speed)
+        speed = 1 / ratio(here["observe, detector"], here["observe"])
+        yield verdict("detector, of plain", noisy, DETECTOR, speed)
+        added = ratio(here["photons, detector"], here["photons"]) - 1
+        yield verdict("photon stages to what the detector adds", at, DETECTOR_ADDS, 1 / added)
+        for what, at_dose, slower, faster in (
+            ("noise-free, times the loop of ptychodus", at, "loop", "plain"),
+            ("noisy, times the loop of ptychodus", noisy, "loop, noisy", "observe"),
+        ):
+            times = ratio(here[slower], here[faster])
+            yield verdict(what, at_dose, AGAINST_LOOP.get(N, (15, None)), times)

@@ -49,7 +49,15 @@ def figures(tmp_path_factory):
 
 
 def test_every_contender_is_measured(figures):
-    wanted = {"reference", "numba", "numba + SciPy", "numpy", "translate", figures["baseline"]}
+    wanted = {
+        "reference",
+        "numba",
+        "numba + SciPy",
+        "numpy",
+        "translate",
+        "ptychodus loop",
+        figures["baseline"],
+    }
     for stage in ("extract_patches", "diffract", "sample_photons", "observe"):
         rows = [row for row in figures["rows"] if row["stage"] == stage]
         assert {row["contender"] for row in rows} >= wanted
@@ -89,3 +97,18 @@ def test_the_machine_is_described(figures):
 
 def test_a_wrong_contender_is_an_error(figures):
     assert figures["stdout"].rstrip().endswith("numpy: wrong intensities")
+
+
+@pytest.mark.native
+def test_physics_is_measured_against_the_plain_kernel(tmp_path):
+    path = tmp_path / "physics.json"
+    command = [sys.executable, "-m", "bench.physics", "--quick", "--sizes", "32"]
+    done = subprocess.run(
+        [*command, "--json", str(path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(path.read_text())
+    parts = {row["part"] for row in figures["physics"]}
+    assert {"plain", "modes, M = 4", "near field", "observe, detector", "loop, noisy"} <= parts
+    assert all(row["us_per_pattern"] > 0 for row in figures["physics"])
+    assert len(figures["targets"]) == 9
