@@ -25,6 +25,8 @@ NOT_RUN = {
     ("README.md", "pytest"): "is this test suite",
     ("README.md", "import cupy"): "needs a GPU",
     ("docs/training.md", "pip install"): ENVIRONMENT,
+    ("docs/gallery.md", "from "): "tests/report/test_gallery.py runs it",
+    ("docs/gallery.md", "import "): "tests/report/test_gallery.py runs it",
     ("docs/ptychopinn.md", "from ptycho import params"): "needs PtychoPINN",
     ("docs/ptychopinn.md", "from ptycho import loader"): "needs PtychoPINN",
     ("CONTRIBUTING.md", "python -m venv"): ENVIRONMENT,

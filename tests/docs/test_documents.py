@@ -102,7 +102,7 @@ def test_the_lists_name_what_is_there(page, how):
 
 @pytest.fixture(scope="module")
 def help_texts():
-    commands = ("simulate", "train")
+    commands = ("simulate", "train", "gallery")
     return "".join(run(f"python -m ptycho_fast.{c} --help", os.getcwd()) for c in commands)
 
 
