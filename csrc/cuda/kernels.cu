@@ -78,14 +78,23 @@ struct Tables {
   }
 };
 
-// Working memory of the chirps: an element of a line for all threads of the grid, then the next element.
-struct Workspace {
-  double *re, *im;
-  ptrdiff_t step;
-};
 PF_DEVICE Workspace workspace(double* memory, int chirp_length, int64_t thread_of_grid) {
   const ptrdiff_t step = ptrdiff_t(gridDim.x) * item_threads;
   return {memory + thread_of_grid, memory + 2 * chirp_length * step + thread_of_grid, step};
+}
+
+// Calls f(pattern, line, its plane's first pixel, working memory) for the lines of all patterns. `axis` is shared by
+// the threads of a block. `memory` has 4 * chirp_length doubles for each thread of the grid.
+template <class F>
+PF_DEVICE void for_lines(const Tables& tables, AxisPlan& axis, double* memory, const F& f) {
+  Block<NoRegisters, item_threads> block;
+  block.phase([&](int thread, NoRegisters&) {
+    if (thread == 0) tables.make(axis);
+  });
+  const int n = tables.n;
+  for_items(n, [&](int64_t pattern, int line) {
+    f(pattern, line, pattern * n * n, workspace(memory, tables.chirp_length, pattern * n + line));
+  });
 }
 
 }  // namespace PF_ISA
@@ -99,12 +108,12 @@ using namespace pf;
   PF_KERNEL(threads, blocks_at_once)                                                                               \
   fused_##side(const float* object, int64_t rows, int64_t columns, const double* positions, const Pair* probe,     \
                int modes, const Pair* twiddle, const int* pixel_of_position, int result, void* out, double scale,  \
-               uint64_t seed, const uint64_t* indices) {                                                           \
+               uint64_t seed, const uint64_t* indices, const double* factors) {                                    \
     PF_DYNAMIC_SHARED(shared);                                                                                     \
     using Line = Lines<side, side, threads>;                                                                       \
     Block<Sums<Line>, threads> block;                                                                              \
     fused<Line>(block, {{object, rows, columns}, positions}, blockIdx.x, probe, modes, twiddle, pixel_of_position, \
-                {Result(result), out, scale, seed, indices}, shared);                                              \
+                {Result(result), out, scale, seed, indices, factors}, shared);                                     \
   }
 
 PF_FOR_FUSED(PF_FUSED)
@@ -125,66 +134,127 @@ PF_FOR_FUSED(PF_FUSED)
   }                                                                                                                   \
   PF_KERNEL(threads, blocks_at_once)                                                                                  \
   rows_##side(const Pair* field, int modes, const Pair* twiddle, const int* pixel_of_position, int result, void* out, \
-              double scale, uint64_t seed, const uint64_t* indices) {                                                 \
+              double scale, uint64_t seed, const uint64_t* indices, const double* factors) {                          \
     PF_DYNAMIC_SHARED(shared);                                                                                        \
     using Line = Lines<side, panel_lines, threads>;                                                                   \
     constexpr unsigned panels = side / panel_lines;                                                                   \
     Block<Sums<Line>, threads> block;                                                                                 \
     split_rows<Line>(block, blockIdx.x / panels, int(blockIdx.x % panels) * panel_lines, modes, twiddle,              \
-                     pixel_of_position, field, {Result(result), out, scale, seed, indices}, shared);                  \
+                     pixel_of_position, field, {Result(result), out, scale, seed, indices, factors}, shared);         \
   }
 
 PF_FOR_SPLIT(PF_SPLIT)
 
-// --- any: grid = patterns * blocks for the lines of a pattern, or for its pairs of pixels; one mode at a time ---
+// --- any: grid = patterns * blocks for the lines of a pattern, its pixels, or its pairs of pixels ---
+// All planes are (patterns, n, n); one wave of each pattern at a time.
 
-// The planes are (patterns, n, n); `memory` has 4 * chirp_length doubles for each thread of the grid.
 PF_KERNEL(item_threads, 2)
-any_columns(const float* object, int64_t rows, int64_t columns, const double* positions, const Pair* probe, int n,
-            int chirp_length, const int* passes, const void* twiddle, const int* at, const double* chirp,
-            const double* filter, float* re, float* im, float* turned_re, float* turned_im, double* memory) {
+any_columns(const float* object, int64_t rows, int64_t columns, const double* positions, int boundary, int parts,
+            int part, const Pair* probe, int planes, int modes, int mode, const float* weights, int n, int chirp_length,
+            const int* passes, const void* twiddle, const int* at, const double* chirp, const double* filter, float* re,
+            float* im, float* turned_re, float* turned_im, double* memory) {
   PF_SHARED_BY_BLOCK AxisPlan axis;
-  Block<NoRegisters, item_threads> block;
-  block.phase([&](int thread, NoRegisters&) {
-    if (thread == 0) Tables{n, chirp_length, passes, twiddle, at, chirp, filter}.make(axis);
-  });
-  for_items(n, [&](int64_t pattern, int column) {
-    const Workspace work = workspace(memory, chirp_length, pattern * n + column);
-    const int64_t plane = pattern * n * n;
-    any_column({{object, rows, columns}, positions}, pattern, probe, column, axis, re + plane, im + plane,
-               turned_re + plane, turned_im + plane, work.re, work.im, work.step);
-  });
+  const Scan scan = {{object, rows, columns}, positions, Boundary(boundary), parts, part};
+  for_lines({n, chirp_length, passes, twiddle, at, chirp, filter}, axis, memory,
+            [&](int64_t pattern, int column, int64_t plane, const Workspace& work) {
+              const AnyProbe own = {probe, planes, modes, weights ? weights + pattern * planes : nullptr};
+              any_column(scan, pattern, own, mode, column, axis, AnyPlane{re, im}.from(plane),
+                         AnyPlane{turned_re, turned_im}.from(plane), work);
+            });
 }
 
 PF_KERNEL(item_threads, 2)
 any_rows(int n, int chirp_length, const int* passes, const void* twiddle, const int* at, const double* chirp,
-         const double* filter, float* turned_re, float* turned_im, double* memory, float* sum, int mode) {
+         const double* filter, float* turned_re, float* turned_im, double* memory, float* sum, int first) {
   PF_SHARED_BY_BLOCK AxisPlan axis;
-  Block<NoRegisters, item_threads> block;
-  block.phase([&](int thread, NoRegisters&) {
-    if (thread == 0) Tables{n, chirp_length, passes, twiddle, at, chirp, filter}.make(axis);
+  for_lines({n, chirp_length, passes, twiddle, at, chirp, filter}, axis, memory,
+            [&](int64_t, int row, int64_t plane, const Workspace& work) {
+              any_row(row, axis, AnyPlane{turned_re, turned_im}.from(plane), work, sum + plane, first != 0);
+            });
+}
+
+PF_KERNEL(item_threads, 2)
+any_rows_through(int n, int chirp_length, const int* passes, const void* twiddle, const int* at, const double* chirp,
+                 const double* filter, const float* transfer, float* turned_re, float* turned_im, float* re, float* im,
+                 double* memory) {
+  PF_SHARED_BY_BLOCK AxisPlan axis;
+  for_lines({n, chirp_length, passes, twiddle, at, chirp, filter}, axis, memory,
+            [&](int64_t, int row, int64_t plane, const Workspace& work) {
+              any_row_through(row, axis, transfer, AnyPlane{turned_re, turned_im}.from(plane),
+                              AnyPlane{re, im}.from(plane), work);
+            });
+}
+
+PF_KERNEL(item_threads, 2)
+any_image_columns(int n, int chirp_length, const int* passes, const void* twiddle, const int* at, const double* chirp,
+                  const double* filter, float* re, float* im, double* memory, float* sum, int first) {
+  PF_SHARED_BY_BLOCK AxisPlan axis;
+  for_lines({n, chirp_length, passes, twiddle, at, chirp, filter}, axis, memory,
+            [&](int64_t, int column, int64_t plane, const Workspace& work) {
+              any_image_column(column, axis, AnyPlane{re, im}.from(plane), work, sum + plane, first != 0);
+            });
+}
+
+// The mean over `parts` sub-exposures, in the order of the detector: what bin and spread begin with.
+PF_KERNEL(item_threads, 4)
+any_means(int n, const int* position_of_pixel, int parts, int near, const float* sum, float* image) {
+  for_items(n * n, [&](int64_t pattern, int pixel) {
+    const AnySums sums = {sum + pattern * n * n, position_of_pixel, n};
+    image[pattern * n * n + pixel] = expected_photons(sums(pixel), mean_factor(n, parts, near != 0), 1.0f);
   });
-  for_items(n, [&](int64_t pattern, int row) {
-    const Workspace work = workspace(memory, chirp_length, pattern * n + row);
-    const int64_t plane = pattern * n * n;
-    any_row(row, axis, turned_re + plane, turned_im + plane, work.re, work.im, work.step, sum + plane, mode == 0);
+}
+
+// (n, n) -> (N, n), then (N, N).
+PF_KERNEL(item_threads, 4)
+any_bin_rows(int n, int q, const float* image, float* out) {
+  for_items(n / q * n, [&](int64_t pattern, int pixel) {
+    const int first = first_binned(n, q) + pixel / n * q;
+    const float* from = image + pattern * n * n + pixel % n;
+    out[pattern * (n / q * n) + pixel] = binned(q, [&](int t) { return from[wrapped(first + t, n) * n]; });
   });
 }
 
 PF_KERNEL(item_threads, 4)
-any_pixels(int n, const int* position_of_pixel, const float* sum, int result, void* out, double scale, uint64_t seed,
-           const uint64_t* indices) {
+any_bin_columns(int n, int q, const float* image, float* out) {
+  const int side = n / q;
+  for_items(side * side, [&](int64_t pattern, int pixel) {
+    const int first = first_binned(n, q) + pixel % side * q;
+    const float* from = image + (pattern * side + pixel / side) * n;
+    out[pattern * side * side + pixel] = binned(q, [&](int t) { return from[wrapped(first + t, n)]; });
+  });
+}
+
+PF_KERNEL(item_threads, 4)
+any_spread_rows(int n, const float* half, int length, const float* image, float* out) {
+  for_items(n * n, [&](int64_t pattern, int pixel) {
+    const float* from = image + pattern * n * n + pixel % n;
+    out[pattern * n * n + pixel] =
+        blurred(half, length, [&](int t) { return from[wrapped(pixel / n + t, n) * n]; });
+  });
+}
+
+PF_KERNEL(item_threads, 4)
+any_spread_columns(int n, const float* half, int length, const float* image, float* out) {
+  for_items(n * n, [&](int64_t pattern, int pixel) {
+    const float* from = image + (pattern * n + pixel / n) * n;
+    out[pattern * n * n + pixel] = blurred(half, length, [&](int t) { return from[wrapped(pixel % n + t, n)]; });
+  });
+}
+
+PF_KERNEL(item_threads, 4)
+any_pixels(int n, const int* position_of_pixel, int parts, int near, const float* sum, int result, void* out,
+           double scale, uint64_t seed, const uint64_t* indices, const double* factors) {
   for_items(pairs_of(n * n), [&](int64_t pattern, int pair) {
-    any_detect(n, pair_pixel(pair), position_of_pixel, sum + pattern * n * n,
-               {Result(result), out, scale, seed, indices}, pattern);
+    any_detect({sum + pattern * n * n, position_of_pixel, n}, pair_pixel(pair), mean_factor(n, parts, near != 0),
+               {Result(result), out, scale, seed, indices, factors}, pattern);
   });
 }
 
 // --- single stages: grid = patterns * blocks for the pixels, or the pairs of pixels, of a pattern ---
 
 PF_KERNEL(item_threads, 4)
-patches(const float* object, int64_t rows, int64_t columns, const double* positions, int n, Pair* out) {
-  const Scan scan = {{object, rows, columns}, positions};
+patches(const float* object, int64_t rows, int64_t columns, const double* positions, int boundary, int n, Pair* out) {
+  const Scan scan = {{object, rows, columns}, positions, Boundary(boundary)};
   for_items(n * n, [&](int64_t pattern, int pixel) {
     out[pattern * n * n + pixel] = pair_of(scan.any(scan.placement(pattern, n))(pixel / n, pixel % n));
   });
@@ -198,7 +268,7 @@ patches(const float* object, int64_t rows, int64_t columns, const double* positi
       const int pixel = pair_pixel(pair);                                                                      \
       const type* at = rate + pattern * n_pixels + pixel;                                                      \
       const type here = pixel < n_pixels ? at[0] : type(0), beyond = pixel + 16 < n_pixels ? at[16] : type(0); \
-      count_two({Result(result), out, scale, seed, indices}, pattern, n_pixels, pixel, here, beyond);          \
+      count_two({Result(result), out, scale, seed, indices, nullptr}, pattern, n_pixels, pixel, here, beyond); \
     });                                                                                                        \
   }
 

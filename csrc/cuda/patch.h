@@ -8,13 +8,17 @@
 namespace pf {
 inline namespace PF_ISA {
 
-// Taps by patch row and column, zero outside the object.
+// Taps by patch row and column; outside the object there is what the boundary says.
 struct AnyTaps {
   const Pair* object;
   int64_t rows, columns, top, left;
+  Boundary boundary;
+  PF_HD static int64_t nearest(int64_t i, int64_t length) { return i < 0 ? 0 : i < length ? i : length - 1; }
   PF_HD Pair operator()(int r, int c) const {
     const int64_t row = top + r, column = left + c;
-    return row >= 0 && row < rows && column >= 0 && column < columns ? object[row * columns + column] : Pair{0, 0};
+    if (row >= 0 && row < rows && column >= 0 && column < columns) return object[row * columns + column];
+    if (boundary == Boundary::edge) return object[nearest(row, rows) * columns + nearest(column, columns)];
+    return {boundary == Boundary::vacuum ? 1.0f : 0.0f, 0};
   }
 };
 
@@ -43,13 +47,16 @@ struct Patch {
   }
 };
 
-// The patches of a scan.
+// The patches of a scan, or of one of its sub-exposures.
 struct Scan {
   Slice object;
-  const double* positions;  // (patterns, 2)
+  const double* positions;  // (patterns, parts, 2)
+  Boundary boundary = Boundary::zero;
+  int parts = 1, part = 0;
 
   PF_HD Placement placement(int64_t pattern, int n) const {
-    return place(positions[2 * pattern], positions[2 * pattern + 1], n, object.rows, object.columns);
+    const double* at = positions + 2 * (pattern * parts + part);
+    return place(at[0], at[1], n, object.rows, object.columns);
   }
   PF_HD bool has_inner(const Placement& at, int n) const {
     return at.row >= 0 && at.row + n < object.rows && at.column >= 0 && at.column + n < object.columns &&
@@ -62,7 +69,8 @@ struct Scan {
     return {taps, at.left, at.right, at.upper, at.lower};
   }
   PF_HD Patch<AnyTaps> any(const Placement& at) const {
-    const AnyTaps taps = {reinterpret_cast<const Pair*>(object.data), object.rows, object.columns, at.row, at.column};
+    const AnyTaps taps = {
+        reinterpret_cast<const Pair*>(object.data), object.rows, object.columns, at.row, at.column, boundary};
     return {taps, at.left, at.right, at.upper, at.lower};
   }
 };

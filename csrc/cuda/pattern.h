@@ -2,10 +2,11 @@
 //
 //   fused   a block has a pattern, whose plane is in shared memory
 //   split   a block has a panel of columns, another one later a panel of rows; the field between is in global memory
-//   any     a thread has a line, in global memory: for all other sides
+//   any     a thread has a line, in global memory: for all other sides, and for exposures that are not plain
 //
 // Phases are explained in block_fft.h.
 #pragma once
+#include "../image.h"
 #include "patch.h"
 #include "photons.h"
 
@@ -69,50 +70,115 @@ PF_DEVICE void split_rows(B& block, int64_t pattern, int first_row, int modes, c
 }
 
 // --- any: planes (n, n) of a pattern; a thread has a line, whose elements are n apart ---
+// Waves are in re, im by (row, column), and after the transform along the row index in turned_re, turned_im by (column,
+// position of the row's frequency).
+
+// A complex plane.
+struct AnyPlane {
+  float *re, *im;
+  PF_HD AnyPlane from(ptrdiff_t first) const { return {re + first, im + first}; }
+};
 
 struct ToTransposed {
-  float *re, *im;  // one row of the target
+  AnyPlane line;  // one row of the target
   int n;
   PF_HD void operator()(ptrdiff_t at, Complex<float> x) const {
-    re[at / n] = x.re;
-    im[at / n] = x.im;
+    line.re[at / n] = x.re;
+    line.im[at / n] = x.im;
   }
 };
 
+// Working memory of the chirps: an element of a line for all threads of the grid, then the next element.
+struct Workspace {
+  double *re, *im;
+  ptrdiff_t step;
+};
+
 template <class Out>
-PF_HD void transform_any(const AxisPlan& axis, float* re, float* im, double* work_re, double* work_im, ptrdiff_t step,
-                         const Out& out) {
+PF_HD void transform_any(const AxisPlan& axis, const AnyPlane& line, const Workspace& work, const Out& out) {
   if (axis.mixed_radix)
-    fft_line<float, 1, 1>(axis.fft, re, im, axis.n, out);
+    fft_line<float, 1, 1>(axis.fft, line.re, line.im, axis.n, out);
   else
-    chirp_line<1>(axis.chirp, axis.n, re, im, 0, axis.n, work_re, work_im, step, out);
+    chirp_line<1>(axis.chirp, axis.n, line.re, line.im, 0, axis.n, work.re, work.im, work.step, out);
 }
 
-PF_DEVICE void any_column(const Scan& scan, int64_t pattern, const Pair* probe, int column, const AxisPlan& axis,
-                          float* re, float* im, float* turned_re, float* turned_im, double* work_re, double* work_im,
-                          ptrdiff_t step) {
-  const int n = axis.n;
-  const FromExitWave<AnyTaps> wave{scan.any(scan.placement(pattern, n)), probe, n, column};
-  for (int r = 0; r < n; ++r) {
-    const Complex<float> x = wave(r, 0);
-    re[r * n + column] = x.re;
-    im[r * n + column] = x.im;
+template <class Out>
+PF_HD void transform_any_back(const AxisPlan& axis, const AnyPlane& line, const Workspace& work, const Out& out) {
+  if (axis.mixed_radix)
+    fft_line_back<float, 1, 1>(axis.fft, line.re, line.im, axis.n, out);
+  else
+    chirp_line<1>(axis.chirp, axis.n, line.im, line.re, 0, axis.n, work.re, work.im, work.step, Exchanged<Out>{out});
+}
+
+// The planes of a probe, with the weights of one pattern or null.
+struct AnyProbe {
+  const Pair* data;
+  int planes, modes;
+  const float* weights;
+  PF_HD Complex<float> operator()(int mode, ptrdiff_t n_pixels, ptrdiff_t pixel) const {
+    const auto plane = [&](int p) { return data[p * n_pixels + pixel]; };
+    if (!weights) return complex_of(plane(mode));
+    return {weighted(weights, mode, modes, planes, [&](int p) { return plane(p).re; }),
+            weighted(weights, mode, modes, planes, [&](int p) { return plane(p).im; })};
   }
-  transform_any(axis, re + column, im + column, work_re, work_im, step,
-                ToTransposed{turned_re + column * n, turned_im + column * n, n});
+};
+
+// The exit wave of a mode behind a slice, and its transform; without a probe the wave has come from the slice before,
+// and first goes back.
+PF_DEVICE void any_column(const Scan& scan, int64_t pattern, const AnyProbe& probe, int mode, int column,
+                          const AxisPlan& axis, const AnyPlane& waves, const AnyPlane& turned, const Workspace& work) {
+  const int n = axis.n;
+  const AnyPlane line = waves.from(column);
+  if (!probe.data) transform_any_back(axis, line, work, Keep<float, 1>{line.re, line.im});
+  const Patch<AnyTaps> patch = scan.any(scan.placement(pattern, n));
+  for (int r = 0; r < n; ++r) {
+    const ptrdiff_t at = ptrdiff_t(r) * n;
+    const Complex<float> wave =
+        probe.data ? probe(mode, ptrdiff_t(n) * n, at + column) : Complex<float>{line.re[at], line.im[at]};
+    const Complex<float> x = exit_wave(patch(r, column), wave.re, wave.im);
+    line.re[at] = x.re;
+    line.im[at] = x.im;
+  }
+  transform_any(axis, line, work, ToTransposed{turned.from(ptrdiff_t(column) * n), n});
 }
 
-PF_DEVICE void any_row(int row, const AxisPlan& axis, float* turned_re, float* turned_im, double* work_re,
-                       double* work_im, ptrdiff_t step, float* sum, bool first) {
-  transform_any(axis, turned_re + row, turned_im + row, work_re, work_im, step, AddIntensity<1>{sum + row, first});
+PF_DEVICE void any_row(int row, const AxisPlan& axis, const AnyPlane& turned, const Workspace& work, float* sum,
+                       bool first) {
+  transform_any(axis, turned.from(row), work, AddIntensity<1>{sum + row, first});
 }
 
-PF_DEVICE void any_detect(int n, int pixel, const int* position_of_pixel, const float* sum, const Detector& detector,
-                          int64_t pattern) {
-  const int n_pixels = n * n;
-  const auto rate = [&](int p) {
-    return p < n_pixels ? detector.rate(sum[position_of_pixel[p % n] * n + position_of_pixel[p / n]], n) : 0.0f;
-  };
+// To another plane: along the column index, times the transfer function, and back. `transfer` has real and imaginary
+// parts as planes, by the positions of the frequencies along (column, row), divided by n^2.
+PF_DEVICE void any_row_through(int row, const AxisPlan& axis, const float* transfer, const AnyPlane& turned,
+                               const AnyPlane& waves, const Workspace& work) {
+  const ptrdiff_t n = axis.n;
+  const AnyPlane line = turned.from(row);
+  transform_any(axis, line, work, KeepTimes<float, 1>{line.re, line.im, transfer + row, transfer + n * n + row});
+  transform_any_back(axis, line, work, ToTransposed{waves.from(row * n), int(n)});
+}
+
+// In the near field, behind any_row_through.
+PF_DEVICE void any_image_column(int column, const AxisPlan& axis, const AnyPlane& waves, const Workspace& work,
+                                float* sum, bool first) {
+  transform_any_back(axis, waves.from(column), work, AddIntensity<1>{sum + column, first});
+}
+
+// Sums of intensities of one pattern, in the order of the detector: by (position of the column, position of the row),
+// or without positions already by (row, column).
+struct AnySums {
+  const float* sum;
+  const int* position_of_pixel;
+  int n;
+  PF_HD float operator()(int pixel) const {
+    if (!position_of_pixel) return sum[pixel];
+    return sum[position_of_pixel[pixel % n] * n + position_of_pixel[pixel / n]];
+  }
+};
+
+PF_DEVICE void any_detect(const AnySums& sums, int pixel, float mean, const Detector& detector, int64_t pattern) {
+  const int n_pixels = sums.n * sums.n;
+  const float dose = detector.dose(pattern);
+  const auto rate = [&](int p) { return p < n_pixels ? expected_photons(sums(p), mean, dose) : 0.0f; };
   const float here = rate(pixel), beyond = rate(pixel + 16);
   detect_two(detector, pattern, n_pixels, pixel, here, beyond);
 }

@@ -16,10 +16,9 @@ struct Detector {
   double scale;  // s
   uint64_t seed;
   const uint64_t* indices;  // (patterns,)
+  const double* factors;    // (patterns,) of the dose, or null
 
-  PF_HD float rate(float sum, int n) const {
-    return expected_photons(sum, mean_factor(n, 1, false), dose_factor(result, scale, 1));
-  }
+  PF_HD float dose(int64_t pattern) const { return dose_factor(result, scale, factors ? factors[pattern] : 1); }
   PF_HD void put_rate(int64_t at, float rate) const { static_cast<float*>(out)[at] = rate; }
   PF_HD void put_count(int64_t at, uint32_t count) const {
     if (result == Result::counts)
@@ -85,6 +84,7 @@ PF_DEVICE void detect(B& block, const int* pixel_of_position, int first_row, con
   constexpr int pitch = n + 8;  // so that rows do not share banks
   constexpr bool direct = Line::lines == n;
   block.phase([&](int thread, auto& mine) {
+    const float mean = mean_factor(n, 1, false), dose = detector.dose(pattern);
     PF_UNROLL
     for (int i = 0; i < Line::items(last); ++i) {
       const int item = i * Line::threads + thread, line = item / butterflies;
@@ -92,7 +92,7 @@ PF_DEVICE void detect(B& block, const int* pixel_of_position, int first_row, con
       int column = pixel_of_position[item % butterflies * radix];  // of the first; the next is butterflies further on
       PF_UNROLL
       for (int q = 0; q < radix; ++q) {
-        const float rate = detector.rate(mine.sum[i * radix + q], n);
+        const float rate = expected_photons(mine.sum[i * radix + q], mean, dose);
         if (direct && !is_counted(detector.result))
           detector.put_rate(pattern * (n * n) + row * n + column, rate);
         else

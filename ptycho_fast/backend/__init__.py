@@ -49,10 +49,21 @@ _ON_GPU = "cuda"
 
 @dataclass(frozen=True, slots=True)
 class BackendStatus:
-    """Whether a backend can be used; if not, why, and what would help."""
+    """Whether a backend can be used; if not, why, and what would help.
+
+    Attributes
+    ----------
+    available : bool
+        Whether it can be used here.
+    reason : str
+        Empty if it can; else why not, and the remedy.
+    lacks : tuple of str
+        What its kernels do not have, and what is done about it. All backends make all exposures.
+    """
 
     available: bool
     reason: str
+    lacks: tuple[str, ...] = ()
 
 
 def names() -> tuple[str, ...]:
@@ -69,8 +80,11 @@ def backends() -> dict[str, BackendStatus]:
         Those on the CPU, the best first: ``backend="auto"`` takes the first that is available. Then
         "cuda", on GPUs, which "auto" takes for arrays that are on one.
     """
-    reasons = {name: load().why_not() for name, load in _LOADERS.items()}
-    return {name: BackendStatus(not reason, reason) for name, reason in reasons.items()}
+    found = {name: load() for name, load in _LOADERS.items()}
+    return {
+        name: BackendStatus(not (reason := one.why_not()), reason, one.capabilities.lacks)
+        for name, one in found.items()
+    }
 
 
 def passed_over(chosen: str) -> dict[str, str]:

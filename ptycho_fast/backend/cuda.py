@@ -7,8 +7,9 @@ the first call of a kernel or of a size.
 
 For the sides 32, 64, 96 and 128 one block of threads makes a whole pattern in shared memory, and a
 batch takes one launch. The sides 192, 256, 384 and 512 (also 96 and 128 on GPUs with less shared
-memory) take two launches, with the field between them in the L2 cache. All other sides take more
-launches, and each thread transforms one line. The operations and their order are always the same.
+memory) take two launches, with the field between them in the L2 cache. All other sides, and all
+exposures that are not plain, take more launches, and each thread transforms one line. The
+operations and their order are always the same.
 """
 
 import functools
@@ -16,6 +17,7 @@ import importlib
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -26,11 +28,20 @@ from ptycho_fast import checks
 from ptycho_fast.backend import native, reference
 from ptycho_fast.backend.cuda_build import binary, fits_binary, nvrtc_options, source
 from ptycho_fast.backend.protocol import Capabilities
-from ptycho_fast.backend.records import Boundary, Counting, Exposure, Sink
+from ptycho_fast.backend.records import BOUNDARIES, Boundary, Counting, Exposure, Sink
 
 Array = Any  # a CuPy or NumPy array
 
-capabilities = Capabilities(on_gpu=True, narrow=True, chunk_pixels=2**24)
+capabilities = Capabilities(
+    on_gpu=True,
+    narrow=True,
+    chunk_pixels=2**24,
+    lacks=(
+        "quick kernels for slices, near field, sub-exposures, weights, boundaries, bin and spread: "
+        "those for any size make them",
+        "the response of a detector: the CPU makes it from the counts",
+    ),
+)
 
 _SHARED_BY_DEFAULT = 48 * 1024
 _FIELD_OF_L2 = 0.5  # of the cache, for the field between two launches
@@ -246,7 +257,8 @@ def patches(object: Array, positions: Array, boundary: Boundary, out: Array, thr
     obj, positions = to_gpu(object), to_gpu(positions)
 
     def make(first: int, last: int, to: Any) -> None:
-        args = (*_object(obj), positions[first:last], np.int32(N), to)
+        where = positions[first:last], np.int32(BOUNDARIES.index(boundary))
+        args = (*_object(obj), *where, np.int32(N), to)
         _launch_items("patches", last - first, N * N, args)
 
     _fill(out, make)
@@ -254,34 +266,41 @@ def patches(object: Array, positions: Array, boundary: Boundary, out: Array, thr
 
 def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`; counts in uint16 stop at 65535."""
-    if not exposure.plain or exposure.boundary != "zero":
-        expected = "'native': on a GPU there are plain exposures only"
-        raise ValueError(checks.wrong("backend", "'cuda'", expected))
     if reference.behind_detector(counting, sink):
         # The response of a detector is made on the host, by its definition.
         return reference.through_detector(
             lambda to: frames(exposure, counting, to, threads), counting, sink
         )
-    obj, probe = to_gpu(exposure.object), to_gpu(exposure.probe)
-    positions = to_gpu(exposure.positions)
-    detector = _detector(counting, sink)
-    N, device = probe.shape[-1], cupy().cuda.Device().id
-    plane = 8 * N * N  # bytes of one complex plane
-    if N in _shapes()["fused"] and plane <= _attribute(device, "MaxSharedMemoryPerBlockOptin"):
+    exposure, detector = _moved(exposure), _detector(counting, sink)
+    factors = None if counting is None else counting.factors
+    factors = None if factors is None else to_gpu(factors)
+    n, device = exposure.probe.shape[-1], cupy().cuda.Device().id
+    plane = 8 * n * n  # bytes of one complex plane
+    plain = exposure.plain and exposure.boundary == "zero"
+    room = _attribute(device, "MaxSharedMemoryPerBlockOptin")
+    if plain and n in _shapes()["fused"] and plane <= room:
         method, size = _fused, len(sink.array)
-    elif N in _shapes()["split"]:
+    elif plain and n in _shapes()["split"]:
         cache = int(_FIELD_OF_L2 * _attribute(device, "L2CacheSize"))
-        method, size = _split, cache // (len(probe) * plane)
+        method, size = _split, cache // (len(exposure.probe) * plane)
     else:
-        method, size = _any, _SCRATCH_BYTES // _scratch_of_any(_tables(device, N), N)
+        method, size = _any, _SCRATCH_BYTES // _scratch_of_any(_tables(device, n), n)
 
     def make(first: int, last: int, to: Any) -> None:
         for begin in range(first, last, max(1, size)):
             end = min(begin + max(1, size), last)
             part = detector(begin, end, to[begin - first : end - first])
-            method(obj, probe, positions[begin:end], _tables(device, N), part)
+            doses = _NULL if factors is None else factors[begin:end]
+            method(exposure.part(slice(begin, end)), _tables(device, n), (*part, doses))
 
     _fill(sink.array, make)
+
+
+def _moved(exposure: Exposure) -> Exposure:
+    """The exposure with all arrays on the GPU."""
+    names = ("object", "probe", "positions", "weights", "between", "near", "spread")
+    there = {name: array for name in names if (array := getattr(exposure, name)) is not None}
+    return replace(exposure, **{name: to_gpu(array) for name, array in there.items()})
 
 
 def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
@@ -325,38 +344,97 @@ def _object(obj: Any) -> tuple[Any, ...]:
     return obj, np.int64(obj.shape[-2]), np.int64(obj.shape[-1])
 
 
-def _fused(obj: Any, probe: Any, positions: Any, tables: dict[str, Any], detector: Any) -> None:
+def _fused(exposure: Exposure, tables: dict[str, Any], detector: Any) -> None:
+    probe, positions = exposure.probe, exposure.positions
     N, modes = probe.shape[-1], np.int32(len(probe))
     axis = tables["twiddle"], tables["pixel_of_position"]
-    args = (*_object(obj), positions, probe, modes, *axis, *detector)
+    args = (*_object(exposure.object), positions, probe, modes, *axis, *detector)
     _launch(f"fused_{N}", len(positions), _shapes()["fused"][N], args, 8 * N * N)
 
 
-def _split(obj: Any, probe: Any, positions: Any, tables: dict[str, Any], detector: Any) -> None:
+def _split(exposure: Exposure, tables: dict[str, Any], detector: Any) -> None:
+    probe, positions = exposure.probe, exposure.positions
     M, N, _ = probe.shape
     twiddle, pixels, modes = tables["twiddle"], tables["pixel_of_position"], np.int32(M)
     panel, threads = _shapes()["panel"], _shapes()["split"][N]
     blocks, shared = len(positions) * (N // panel), 8 * N * panel
     field = empty((len(positions), M, N, N), np.complex64)
-    args = (*_object(obj), positions, probe, modes, twiddle, field)
+    args = (*_object(exposure.object), positions, probe, modes, twiddle, field)
     _launch(f"columns_{N}", M * blocks, threads, args, shared)
     _launch(f"rows_{N}", blocks, threads, (field, modes, twiddle, pixels, *detector), shared)
 
 
-def _any(obj: Any, probe: Any, positions: Any, tables: dict[str, Any], detector: Any) -> None:
-    M, N, _ = probe.shape
-    B, length = len(positions), _chirp_length(tables)
+def _any(exposure: Exposure, tables: dict[str, Any], detector: Any) -> None:
+    """Any exposure; ``csrc/cpu/pattern.h`` has the same phases."""
+    B, S, _ = exposure.positions.shape
+    planes, n, _ = exposure.probe.shape
+    length = _chirp_length(tables)
     names = ("passes", "twiddle", "at", "chirp", "filter")
-    axis = (np.int32(N), np.int32(length), *(tables.get(name, _NULL) for name in names))
-    re, im, turned_re, turned_im, total = (empty((B, N, N), np.float32) for _ in range(5))
-    workspace = empty((B, _lines(N), 4 * length), np.float64) if length else _NULL
-    for mode in range(M):
-        planes = re, im, turned_re, turned_im, workspace
-        _launch_items("any_columns", B, N, (*_object(obj), positions, probe[mode], *axis, *planes))
-        rest = turned_re, turned_im, workspace, total, np.int32(mode)
-        _launch_items("any_rows", B, N, (*axis, *rest))
-    args = (np.int32(N), tables["position_of_pixel"], total, *detector)
-    _launch_items("any_pixels", B, _pairs(N * N), args)
+    axis = (np.int32(n), np.int32(length), *(tables.get(name, _NULL) for name in names))
+    re, im, turned_re, turned_im, total = (empty((B, n, n), np.float32) for _ in range(5))
+    workspace = empty((B, _lines(n), 4 * length), np.float64) if length else _NULL
+    between, near = (_transfer(one, tables) for one in (exposure.between, exposure.near))
+    weights = _NULL if exposure.weights is None else exposure.weights
+    modes = np.int32(exposure.n_modes)
+
+    def columns(number: int, part: int, mode: int) -> None:
+        illumination = (exposure.probe, weights) if number == 0 else (_NULL, _NULL)
+        positions, boundary = exposure.positions, np.int32(BOUNDARIES.index(exposure.boundary))
+        where = positions, boundary, np.int32(S), np.int32(part)
+        wave = illumination[0], np.int32(planes), modes, np.int32(mode), illumination[1]
+        args = (*_object(exposure.object[number]), *where, *wave, *axis)
+        to = re, im, turned_re, turned_im, workspace
+        _launch_items("any_columns", B, n, (*args, *to))
+
+    def through(transfer: Any) -> None:
+        args = (*axis, transfer, turned_re, turned_im, re, im, workspace)
+        _launch_items("any_rows_through", B, n, args)
+
+    for mode in range(exposure.n_modes):
+        for part in range(S):
+            columns(0, part, mode)
+            for number in range(1, len(exposure.object)):
+                through(between)
+                columns(number, part, mode)
+            rest = workspace, total, np.int32(mode == part == 0)
+            if near is None:
+                _launch_items("any_rows", B, n, (*axis, turned_re, turned_im, *rest))
+            else:
+                through(near)
+                _launch_items("any_image_columns", B, n, (*axis, re, im, *rest))
+    order = tables["position_of_pixel"] if near is None else _NULL
+    sums = order, np.int32(S), np.int32(near is not None), total
+    N = n // exposure.bin
+    if exposure.bin > 1 or exposure.spread is not None:
+        _launch_items("any_means", B, n * n, (np.int32(n), *sums, re))
+        _image(exposure, re, im)
+        sums = _NULL, np.int32(1), np.int32(1), re  # they are means, in the detector's order
+    _launch_items("any_pixels", B, _pairs(N * N), (np.int32(N), *sums, *detector))
+
+
+def _image(exposure: Exposure, image: Any, other: Any) -> None:
+    """Bin and spread in `image`; `other` has room for as much."""
+    B, n, q = len(image), image.shape[-1], exposure.bin
+    N = n // q
+    if q > 1:
+        sizes = np.int32(n), np.int32(q)
+        _launch_items("any_bin_rows", B, N * n, (*sizes, image, other))
+        _launch_items("any_bin_columns", B, N * N, (*sizes, other, image))
+    if exposure.spread is not None:
+        how = np.int32(N), exposure.spread, np.int32(len(exposure.spread))
+        _launch_items("any_spread_rows", B, N * N, (*how, image, other))
+        _launch_items("any_spread_columns", B, N * N, (*how, other, image))
+
+
+def _transfer(transfer: Any, tables: dict[str, Any]) -> Any:
+    """Real and imaginary parts by the positions of the frequencies (column, row), over n**2."""
+    if transfer is None:
+        return None
+    n = len(transfer)
+    frequency = (tables["pixel_of_position"] - n // 2) % n
+    parts = transfer.view(np.float32).reshape(n, n, 2).transpose(2, 1, 0)
+    scaled = parts[:, frequency][:, :, frequency].astype(np.float64) / n**2
+    return scaled.astype(np.float32, order="C")
 
 
 def _chirp_length(tables: dict[str, Any]) -> int:

@@ -21,11 +21,14 @@ class Capabilities:
         Whether it writes counts as uint16, with 65535 for larger ones.
     chunk_pixels : int
         Pixels of patterns that are worth a call of their own, in a run that is made in pieces.
+    lacks : tuple of str
+        What its kernels do not have, in words for a user, and what is done about it.
     """
 
     on_gpu: bool = False
     narrow: bool = False
     chunk_pixels: int = 2**20
+    lacks: tuple[str, ...] = ()
 
 
 class Backend(Protocol):

@@ -116,6 +116,73 @@ def test_records(gpu, N, shared_limit, order):
             assert made.tobytes() == expected.tobytes(), kind
 
 
+@pytest.mark.parametrize("name", cases.EXPOSURES)
+@pytest.mark.parametrize(
+    ("case", "order"),
+    [(cases.Case(16, 2), "forward"), (cases.Case(45), "reverse"), (cases.Case(34), "shuffled")],
+    ids=str,
+)
+def test_exposures(gpu, case, order, name):
+    """All that is off by default, in the general kernels; sides of every kind, a chirp too."""
+    gpu.order = order
+    arrays, options = cases.arguments(case, name)
+    some = slice(4, 12)  # at the edges, beyond and inside
+    arrays[2] = np.ascontiguousarray(arrays[2][some])
+    if "weights" in options:
+        options["weights"] = np.ascontiguousarray(options["weights"][some])
+    factors = np.linspace(0, 2, len(arrays[2]))
+    there = [gpu.asarray(array) for array in arrays]
+    moved = {
+        key: gpu.asarray(value) if isinstance(value, np.ndarray) else value
+        for key, value in options.items()
+    }
+    for backend in ("native", "cuda"):
+        own = (arrays, options) if backend == "native" else (there, moved)
+        made = ptycho_fast.diffract(*own[0], **own[1], backend=backend)
+        photons = {"scale": 3.5, "seed": 5, "factors": factors, "backend": backend}
+        counts = ptycho_fast.observe(*own[0], **own[1], **photons)
+        if backend == "native":
+            expected = made, counts
+        else:
+            assert made.tobytes() == expected[0].tobytes()
+            assert counts.tobytes() == expected[1].tobytes()
+    assert "any_columns" in gpu.launches
+
+
+def test_exposures_from_numpy(gpu):
+    """With the arrays on the host, in pieces, as everything else."""
+    arrays, options = cases.arguments(cases.Case(16, 2), "slices, fly, near")
+    expected = ptycho_fast.diffract(*arrays, **options, backend="native")
+    made = ptycho_fast.diffract(*arrays, **options, backend="cuda")
+    assert made.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("boundary", ["vacuum", "edge"])
+def test_patches_beyond_the_edge(gpu, boundary):
+    obj, _, positions = cases.Case(33).inputs()
+    expected = ptycho_fast.extract_patches(obj, positions, 33, boundary=boundary, backend="native")
+    there = gpu.asarray(obj), gpu.asarray(positions)
+    assert (
+        ptycho_fast.extract_patches(*there, 33, boundary=boundary).tobytes() == expected.tobytes()
+    )
+
+
+@pytest.mark.parametrize(
+    ("N", "shared_limit"), [(64, 227 * 1024), (96, 64 * 1024), (45, 227 * 1024)]
+)
+def test_factors(gpu, N, shared_limit):
+    """Of the dose, in each kind of kernel."""
+    gpu.shared_limit = shared_limit
+    arrays = cases.Case(N, 2).inputs()
+    factors = np.linspace(0, 3, len(arrays[2]))
+    for output in ("counts", "amplitude"):
+        how = {"scale": 30.5, "seed": 4, "output": output}
+        expected = ptycho_fast.observe(*arrays, factors=factors, backend="native", **how)
+        for given in (factors, gpu.asarray(factors)):
+            made = ptycho_fast.observe(*map(gpu.asarray, arrays), factors=given, **how)
+            assert made.tobytes() == expected.tobytes()
+
+
 def test_numpy_in_numpy_out(gpu, monkeypatch):
     """Moved there and back, in pieces."""
     monkeypatch.setattr(cuda, "_PIECE_BYTES", 3 * 32**2 * 4)
