@@ -21,8 +21,6 @@ inline namespace PF_ISA {
 // upper half is that of the word for dark counts, whose lower half is in kDarkStream and rarely needed.
 constexpr uint32_t kCountsStream = 32, kDarkStream = 33, kReadoutStream = 34;
 
-constexpr uint32_t kScatter = 0x9e3779b1;      // odd: numbers of 16 bits times it, modulo 2^16, are all of them again
-constexpr float kRoundingVariance = 1.0f / 6;  // of rounding up or down by chance, on average
 constexpr float kByteSumInverse = 0x1.39897ep-7f;  // 1 over the deviation of a sum of two bytes, sqrt(10922.5)
 constexpr uint32_t kMostInDeadTime = 2147483520;   // 2^31 - 128, a float
 
@@ -100,34 +98,28 @@ PF_HD void quick_normals(const uint32_t* word, float* normal) {
   }
 }
 
-// Halves of words that tell little of the ones they are made from: products modulo 2^16.
-template <int W>
-PF_HD lane<uint32_t, W> scattered(lane<uint32_t, W> half) {
-  if constexpr (W == 1) return (half * kScatter) & 0xffffu;
-#if !defined(__CUDACC__)
-  else
-    return same_bits<lane<uint32_t, W>>(same_bits<lane<uint16_t, 2 * W>>(half) * uint16_t(kScatter));
-#endif
-}
-
-// W * K counts of pixels that miss photons while they are dead. Where most photons
-// are missed, the count is made from its mean, elsewhere from the mean loss: single precision is enough for either.
+// W * K counts of pixels that miss photons while they are dead. Where most photons are missed, the count is made from
+// its mean, elsewhere from the mean loss: single precision is enough for either. A number that hardly varies is rounded
+// up or down by chance; others are rounded to the nearest integer.
 template <bool paralysable, int W, int K>
-PF_HD void miss_photons(float dead_time, const uint32_t* word, uint32_t* count) {
+PF_HD void miss_photons(double dead_time, const uint32_t* word, uint32_t* count) {
   using V = lane<float, W>;
   using I = lane<int32_t, W>;
   using B = lane<uint32_t, W>;
+  const float tau = float(dead_time), root_tau = float(root(dead_time));
   I most[K];
-  V x[K], seen[K], change[K], variance[K];
+  V others[K], x[K], seen[K];
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
     most[v] = (I)smaller(load<uint32_t, W>(count + v * W), splat<uint32_t, W>(kMostInDeadTime));
-    x[v] = larger(convert<float, int32_t, W>(most[v]) - 1.0f, V{}) * dead_time;
+    others[v] = larger(convert<float, int32_t, W>(most[v]) - 1.0f, V{});
+    x[v] = others[v] * tau;
   }
-  if (paralysable) {
+  if constexpr (paralysable) {
+    V limited[K];
     PF_UNROLL
-    for (int v = 0; v < K; ++v) change[v] = smaller(x[v], splat<float, W>(80));
-    quick_exp_minus<W, K>(change, seen);
+    for (int v = 0; v < K; ++v) limited[v] = smaller(x[v], splat<float, W>(80));
+    quick_exp_minus<W, K>(limited, seen);
   } else {
     PF_UNROLL
     for (int v = 0; v < K; ++v) seen[v] = 1.0f / (1.0f + x[v]);
@@ -135,20 +127,22 @@ PF_HD void miss_photons(float dead_time, const uint32_t* word, uint32_t* count) 
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
     const V k = convert<float, int32_t, W>(most[v]), mean = k * seen[v];
-    const V lost = paralysable ? k * (1.0f - seen[v]) : x[v] * mean;
-    change[v] = x[v] > 1.0f ? mean : -lost;
-    variance[v] = paralysable ? mean * (1.0f - (1.0f + x[v] * x[v]) * seen[v]) : lost * (seen[v] * seen[v] * seen[v]);
-  }
-  PF_UNROLL
-  for (int v = 0; v < K; ++v) {
+    V lost, deviation;
+    if constexpr (paralysable) {
+      lost = k * (1.0f - seen[v]);
+      deviation = root(larger(mean * (1.0f - (1.0f + x[v] * x[v]) * seen[v]), V{}));
+    } else {
+      lost = x[v] * mean;
+      deviation = others[v] * root_tau * (seen[v] * seen[v]);
+    }
     const B half = load<uint32_t, W>(word + v * W) & 0xffffu;
     const V near_normal = convert<float, int32_t, W>((I)((half & 0xffu) + (half >> 8)) - 255) * kByteSumInverse;
-    const V chance = (convert<float, int32_t, W>((I)scattered<W>(half)) + 0.5f) * 0x1p-16f;
-    const V noise = root(larger(variance[v] - kRoundingVariance, V{})) * near_normal, z = noise + change[v] + chance;
+    const V chance = (convert<float, int32_t, W>((I)half) + 0.5f) * 0x1p-16f;
+    const V z = (x[v] > 1.0f ? mean : -lost) + (deviation < 0.5f ? chance : deviation * near_normal + 0.5f);
     const I cut = convert<int32_t, float, W>(larger(z, splat<float, W>(-float(kMostInDeadTime))));
     const I whole = convert<float, int32_t, W>(cut) > z ? cut - 1 : cut;
-    const I seen_of_most = (x[v] > 1.0f ? I{} : most[v]) + whole;
-    store<uint32_t, W>(count + v * W, (B)smaller(larger(seen_of_most, I{}), most[v]));
+    const I after = (x[v] > 1.0f ? I{} : most[v]) + whole;
+    store<uint32_t, W>(count + v * W, (B)smaller(larger(after, I{}), most[v]));
   }
 }
 

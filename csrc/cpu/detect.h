@@ -49,9 +49,9 @@ struct PatternResponse {
     if (most < 2) return;  // a single photon is never missed
     for (int i = 0; i < pixels; i += W * K)
       if (response.paralysable)
-        miss_photons<true, W, K>(float(response.dead_time), words + i, count + i);
+        miss_photons<true, W, K>(response.dead_time, words + i, count + i);
       else
-        miss_photons<false, W, K>(float(response.dead_time), words + i, count + i);
+        miss_photons<false, W, K>(response.dead_time, words + i, count + i);
   }
 
   void add_dark(uint32_t first, uint32_t* count) const {
@@ -95,11 +95,11 @@ struct PatternResponse {
   template <class As>
   void mark_bad(uint32_t first, int here, const As& as, typename As::type* to) const {
     const uint8_t* states = response.pixels.data + first;
-    for (int i = 0; i < here; i += 8) {
-      uint64_t eight = 0;
-      memcpy(&eight, states + i, size_t(smaller(here - i, 8)));
-      for (int k = i; eight; eight >>= 8, ++k)
-        if (const int state = eight & 0xff) as.template store<1>(to + k, signal_of_bad(response, state));
+    for (int i = 0; i < here;) {
+      uint64_t eight = 1;
+      if (i + 8 <= here) memcpy(&eight, states + i, sizeof eight);
+      if (eight != 0 && states[i]) as.template store<1>(to + i, signal_of_bad(response, states[i]));
+      i += eight != 0 ? 1 : 8;
     }
   }
 

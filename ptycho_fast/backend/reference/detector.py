@@ -12,8 +12,6 @@ from ptycho_fast.rng import pixel_words
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
-_SCATTER = 0x9E3779B1  # odd: numbers of 16 bits times it, modulo 2**16, are all of them again
-_ROUNDING = 1 / 6  # variance that rounding up or down by chance adds to a number of any fraction
 _BYTES = 10922.5**-0.5  # 1 over the deviation of a sum of two bytes
 _MOST = 2.0**31 - 128  # counts that take part in dead time
 
@@ -34,25 +32,25 @@ def counted_in_dead_time(counts: Array, response: Response, words: Array) -> Flo
     With a steady beam, and x = (k - 1) tau / T for k photons, the mean is ``k / (1 + x)``, and
     ``k exp(-x)`` if the pixel is paralysable: averaged over a Poisson distribution of k these are
     the known laws of the rate. The variance for a given k is what the known total variance leaves.
-    The number is the mean plus noise, rounded up or down by chance, and lies between 0 and k. The
-    noise and the chance are made from the lower 16 bits of the words: a sum of two bytes, whose
-    distribution is a triangle, and a multiple.
+    A number that hardly varies is the mean, rounded up or down by chance; others are the mean plus
+    noise, rounded. Noise and chance are made from the lower 16 bits of the words: the sum of two
+    bytes, whose distribution is a triangle, and the bits as a fraction.
     """
     k = np.minimum(counts.astype(np.float64), _MOST)
-    x = np.maximum(k - 1, 0) * response.dead_time
+    others = np.maximum(k - 1, 0)
+    x = others * response.dead_time
     if response.paralysable:
         seen = np.exp(-np.minimum(x, 80))
-        lost, variance = k * (1 - seen), k * seen * (1 - (1 + x * x) * seen)
+        lost = k * (1 - seen)
+        deviation = np.sqrt(np.maximum(k * seen * (1 - (1 + x * x) * seen), 0))
     else:
         seen = 1 / (1 + x)
         lost = k * x * seen
-        variance = lost * seen**3
+        deviation = others * np.sqrt(response.dead_time) * seen**2
     half = words & np.uint32(0xFFFF)
     near_normal = ((half & 0xFF) + (half >> 8) - 255.0) * _BYTES
-    noise = np.sqrt(np.maximum(variance - _ROUNDING, 0)) * near_normal
-    scattered = (half * np.uint64(_SCATTER)) & np.uint64(0xFFFF)
-    chance = (scattered + 0.5) * 2.0**-16
-    change = np.floor(noise - lost + chance)
+    chance = (half + 0.5) * 2.0**-16
+    change = np.floor(np.where(deviation < 0.5, chance, deviation * near_normal + 0.5) - lost)
     return np.clip(k + change, 0, k)
 
 
