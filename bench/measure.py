@@ -67,6 +67,11 @@ def ratio(slower: Row, faster: Row) -> float:
     return statistics.median(a / b for a, b in pairs)
 
 
+def best_ratio(slower: Row, faster: Row) -> float:
+    """Of the quickest rounds: what others do on the machine disturbs these least."""
+    return min(slower["seconds"]) / min(faster["seconds"])
+
+
 def account(case: Case, stage: str) -> dict[str, float]:
     """Bytes that must move for a pattern, and nominal operations of its transforms.
 

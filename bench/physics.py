@@ -2,7 +2,8 @@
 
 Every exposure is checked against the reference, and the detector bit by bit, before it is timed. A
 speed per transform is that of the plain kernel (one mode, one position, one slice, far field) over
-that of the part, each divided by its number of transforms; all on one thread, noise-free.
+that of the part, each divided by its number of transforms; all on one thread, noise-free. Ratios
+are those of the quickest rounds.
 """
 
 import argparse

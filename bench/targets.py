@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.contenders import baseline
-from bench.measure import Row, ratio
+from bench.measure import Row, best_ratio, ratio
 from bench.objects import PATTERNS_NAME
 
 NOISE_FREE = ("diffract", None)
@@ -136,15 +136,15 @@ def judge_physics(rows: list[Row]) -> Iterator[Row]:
         here = {row["part"]: row for row in find(rows, N=N)}
         at, noisy = f"N = {N}", f"N = {N}{_at_dose(1e6)}"
         for name, target in PER_TRANSFORM.items():
-            speed = here[name]["transforms"] / ratio(here[name], here["plain"])
+            speed = here[name]["transforms"] / best_ratio(here[name], here["plain"])
             yield verdict(f"{name}, of plain per transform", at, target, speed)
-        speed = 1 / ratio(here["observe, detector"], here["observe"])
+        speed = 1 / best_ratio(here["observe, detector"], here["observe"])
         yield verdict("detector, of plain", noisy, DETECTOR, speed)
-        added = ratio(here["photons, detector"], here["photons"]) - 1
+        added = best_ratio(here["photons, detector"], here["photons"]) - 1
         yield verdict("photon stages to what the detector adds", at, DETECTOR_ADDS, 1 / added)
         for what, at_dose, slower, faster in (
             ("noise-free, times the loop of ptychodus", at, "loop", "plain"),
             ("noisy, times the loop of ptychodus", noisy, "loop, noisy", "observe"),
         ):
-            times = ratio(here[slower], here[faster])
+            times = best_ratio(here[slower], here[faster])
             yield verdict(what, at_dose, AGAINST_LOOP.get(N, (15, None)), times)
