@@ -141,14 +141,24 @@ class Kinds(Mapping[str, Kind]):
         Raises
         ------
         ScenarioError
-            The kind is unknown, or a key that it needs is not given.
+            The kind is unknown, a key that it needs is not given, or a value is at fault; the
+            message has the dotted key.
         """
         kind = self.of(spec.kind)
         values = {name: getattr(spec, name) for name in kind.keys}
         for name, value in values.items():
             if value is None and kind.keys[name].required:
                 raise self.missing(kind.keys[name])
-        return kind.function(*(context[name] for name in kind.context), **values)
+        try:
+            return kind.function(*(context[name] for name in kind.context), **values)
+        except ScenarioError:
+            raise
+        except (TypeError, ValueError) as error:
+            # The functions name their arguments, users of a scenario know the keys.
+            name = str(error).partition(":")[0]
+            if name not in kind.keys:
+                raise
+            raise ScenarioError(f"{self.table}.{error}", key=f"{self.table}.{name}") from error
 
     def missing(self, key: Declared) -> ScenarioError:
         """The error about a key that a kind needs and that is not given."""

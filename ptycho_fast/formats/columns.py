@@ -56,7 +56,8 @@ def read_columns(
         The file.
     columns : (str or None, str or None)
         Names of the columns, or their numbers from 0 as text. Without them: columns called x and y,
-        xcoords and ycoords or the like, and if there are none, the first two.
+        xcoords and ycoords or the like, and else the first two; but more than two columns whose
+        names are all others are an error.
     array : str, optional
         Name of an array (B, C), in a NumPy or HDF5 file.
     keys : (str, str, str)
@@ -227,6 +228,13 @@ def _chosen(
     small = [name.lower() for name in names]
     pairs = [(small.index(x), small.index(y)) for x, y in _NAMES if x in small and y in small]
     found = list(pairs[0]) if pairs else [0, 1]
+    if names and not pairs and width > 2 and columns == (None, None):
+        raise _wrong(
+            keys[0],
+            None,
+            f"one of {', '.join(names)}, or a number from 0 to {width - 1}, for the columns of "
+            f"{where}, since none of them has a usual name such as x",
+        )
     for i, wanted in enumerate(columns):
         if wanted is None:
             continue

@@ -148,15 +148,20 @@ def make_geometry(
     ] = None,
     wavelength_m: Annotated[
         float | None,
-        Key("wavelength, metres, in place of the energy", gt=0, synonyms=("wavelength", "lambda")),
+        Key(
+            "wavelength, metres, in place of the energy",
+            gt=0,
+            le=1e-3,
+            synonyms=("wavelength", "lambda"),
+        ),
     ] = None,
     detector_distance_m: Annotated[
         float | None,
-        Key("from the object to the detector, metres", gt=0, synonyms=("distance", "z")),
+        Key("from the object to the detector, metres", gt=0, le=100, synonyms=("distance", "z")),
     ] = None,
     detector_pixel_m: Annotated[
         float | None,
-        Key("side of a detector pixel, metres", gt=0, synonyms=("pixel_size", "pixel_m")),
+        Key("side of a detector pixel, metres", gt=0, le=0.01, synonyms=("pixel_size", "pixel_m")),
     ] = None,
     object_pixel_m: Annotated[
         float | None,
@@ -164,6 +169,7 @@ def make_geometry(
             "side of a pixel of object and probe, metres; in the far field it follows from "
             "wavelength, distance and detector pixel",
             gt=0,
+            le=0.01,
             synonyms=("dx",),
         ),
     ] = None,
@@ -172,7 +178,12 @@ def make_geometry(
     ] = "far_field",
     slice_distance_m: Annotated[
         float | None,
-        Key("from a slice of a thick object to the next, metres", gt=0, synonyms=("thickness",)),
+        Key(
+            "from a slice of a thick object to the next, metres",
+            gt=0,
+            le=1,
+            synonyms=("thickness",),
+        ),
     ] = None,
 ) -> Geometry:
     """Complete what is known of an experiment: the table ``[optics]``.
@@ -236,6 +247,15 @@ def make_geometry(
         z = dx * N * p / wave
     elif dx and z and wave:
         p = wave * z / (N * dx)
+    if propagation == "far_field" and dx and wave and dx < wave / 2 * (1 - _AGREE):
+        key = "object_pixel_m" if object_pixel_m is not None else "detector_pixel_m"
+        raise ScenarioError(
+            f"optics.{key}: {object_pixel_m or detector_pixel_m} given, an object pixel of "
+            f"{dx:.4g} m, expected at least half of the wavelength, {wave / 2:.4g} m, since light "
+            "reaches a flat detector in the far field from one side alone; are all lengths in "
+            "metres and energies in eV?",
+            key=f"optics.{key}",
+        )
     return Geometry(
         N=N,
         radiation=radiation,

@@ -4,6 +4,7 @@ One file per kind; a new file with a function marked ``@kind(name)`` adds a kind
 `modes.with_modes` and `variation.varied` have the keys that all kinds share.
 """
 
+import math
 import os
 import warnings
 from collections.abc import Iterable
@@ -13,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
+from ptycho_fast.errors import ScenarioError
 from ptycho_fast.formats.numpy_files import to_complex64
-from ptycho_fast.keys import Key, declared_by
+from ptycho_fast.keys import Key, declared_by, wrong
 from ptycho_fast.kinds import Kinds, fingerprint
 from ptycho_fast.optics import Geometry
 
-from .modes import mode_fractions, with_modes
+from .modes import MOST_MODES, mode_fractions, with_modes
 from .variation import varied
 
 __all__ = [
@@ -83,15 +85,19 @@ def normalise(probe: npt.NDArray[Any], scale: float) -> npt.NDArray[Any]:
     Raises
     ------
     ValueError
-        If `scale` is not positive, the shape is not as above, or the support holds no power.
+        If `scale` is not positive, the shape is not as above, or the support holds no power
+        (ScenarioError).
     """
     check_shape(probe, "probe")
     modes = probe.reshape(-1, *probe.shape[-2:])
     power = sum(np.square(np.abs(mode), dtype=np.float64) for mode in modes)
     mean = float(np.mean(np.sqrt(power) * support_mask(probe.shape[-1])))
     if not mean > 0:
-        expected = "a number > 0; without light there, normalise = false takes the probe as it is"
-        raise ValueError(checks.wrong("mean of the probe in its support", mean, expected))
+        raise ScenarioError(
+            f"probe.normalise: true given, but the mean of the probe in its support is {mean:g}, "
+            "expected light there, or false, which takes the probe as it is",
+            key="probe.normalise",
+        )
     return probe / (checks.positive(scale, "scale") * mean)
 
 
@@ -168,10 +174,16 @@ def finished(
     ------
     TypeError, ValueError
         As `normalise` and `quadratic_phase`.
+    ScenarioError
+        The curvature is too large: at N/4 the phase changes by more than pi from pixel to pixel.
     """
     if normalise:
         probe = _normalised(probe, scale)
     if curvature:
+        most = math.pi * probe.shape[-1] / 8
+        if not abs(curvature) <= most:
+            expected = f"{-most:.4g} to {most:.4g}, pi N/8: more is aliased at N/4 already"
+            raise wrong("probe.curvature", curvature, expected)
         probe = probe * quadratic_phase(probe.shape[-1], curvature)
     return to_complex64(probe, "probe")
 
@@ -232,6 +244,9 @@ def make_probe(
     array = None if given is None else as_probe(given)
     probe = KINDS.make(spec, N=N, array=array, geometry=geometry, seed=seed)
     probe = with_modes(probe, geometry, **_values(spec, _MODES))
+    if probe.ndim == 3 and len(probe) > MOST_MODES:
+        expected = f"1 to {MOST_MODES}, the first of the {len(probe)} planes that there are"
+        raise wrong("probe.modes", None, expected)
     return finished(probe, **_values(spec, _FINISHED))
 
 

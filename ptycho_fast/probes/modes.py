@@ -19,6 +19,7 @@ MOST_MODES = 16
 ENOUGH = 0.99
 """Share of the power that the modes of a Gaussian-Schell beam hold if their number is left open."""
 _FEW = 0.9  # with less of the power in the modes, their number is probably a mistake
+_SHORTEST = 0.25  # pixels: neighbours have a degree of coherence of 3e-4, as good as none
 _TINY = 1e-7  # relative power that modes are cut off at
 _LINE, _PAIRS = 40, 400  # functions along an axis, and their products, that modes are made of
 
@@ -388,7 +389,7 @@ def gaussian_schell(
     Raises
     ------
     ScenarioError
-        There are not that many modes.
+        There are not that many modes, or the coherence length is shorter than a pixel can tell.
 
     Warns
     -----
@@ -396,6 +397,9 @@ def gaussian_schell(
         The modes hold less than 90 % of the power.
     """
     length = checks.positive(coherence_length, "coherence_length")
+    if length < _SHORTEST:
+        expected = f"at least {_SHORTEST} object pixels; is it in pixels?"
+        raise wrong("probe.coherence_length", length, expected)
     intensity = np.square(np.abs(plane), dtype=np.float64)
     total = checks.positive(float(intensity.sum()), "power of the probe")
     cx, fx = _line_modes(intensity.sum(axis=0), length)

@@ -101,8 +101,8 @@ def zernike(
     Raises
     ------
     ScenarioError
-        There are not as many indices as coefficients, an index is none of the ordering, or the
-        aperture does not fit into N pixels.
+        There are not as many indices as coefficients, an index is none of the ordering, the
+        aperture does not fit into N pixels, or the phase is too steep for them.
 
     Examples
     --------
@@ -142,10 +142,29 @@ def zernike(
         phase += size * polynomial(n, m, r / unit, theta)
     if phase_unit == "waves":
         phase *= 2 * math.pi
+    steepest = _steepest(phase, opening > 0.5)
+    if steepest > math.pi:
+        name = "coefficients" if any(sizes) else "random_rms"
+        expected = (
+            f"less: the phase changes by up to {steepest:.3g} rad from pixel to pixel, and more "
+            "than pi is aliased"
+        )
+        raise wrong(f"probe.{name}", coefficients if any(sizes) else random_rms, expected)
     probe = opening * np.exp(1j * phase)
     if plane == "fourier":
         probe = focused(np.fft.ifftshift(probe))
     return unit_power(probe, "probe")
+
+
+def _steepest(phase: Real, inside: npt.NDArray[np.bool_]) -> float:
+    """The largest step of a phase from a pixel to the next in a row or column, radians."""
+    steps = [
+        np.abs(np.diff(phase, axis=axis))[
+            inside.take(range(1, len(phase)), axis) & inside.take(range(len(phase) - 1), axis)
+        ]
+        for axis in (0, 1)
+    ]
+    return max(float(step.max(initial=0.0)) for step in steps)
 
 
 def random_terms(seed: int, rms: float, degree: int) -> list[tuple[float, int, int]]:

@@ -114,15 +114,17 @@ def from_file(
             raise wrong("scan.n_patterns", n_patterns, expected)
         found = found[:wanted]
     checks.choice(unit, "unit", ("pixel", *_METRES))
+    if unit != "pixel":
+        found = found * (_METRES[unit] / pixel_size(geometry, f"scan.unit = {unit!r}"))
     spread = float(np.ptp(found, axis=0).max())
-    if unit == "pixel" and 0 < spread < _SMALL:
+    if 0 < spread < _SMALL:
+        others = [name for name in ("pixel", *_METRES) if name != unit]
         raise wrong(
             "scan.unit",
             unit,
-            f"m, mm, um or nm: all positions in {file} lie within {spread:.3g} pixels",
+            f"{', '.join(others[:-1])} or {others[-1]}: all positions in {file} lie within "
+            f"{spread:.3g} pixels",
         )
-    if unit != "pixel":
-        found = found * (_METRES[unit] / pixel_size(geometry, f"scan.unit = {unit!r}"))
     high = np.array([shape[1], shape[0]], dtype=np.float64)
     checks.choice(place, "place", ("as_is", "zero_centred", "centred"))
     if place == "zero_centred":
