@@ -140,6 +140,9 @@ def _draw_scan(axis: Any, dataset: Dataset) -> None:
         modulus, extent = _thinned(np.abs(dataset.projection))
         axis.imshow(modulus, cmap="gray", extent=extent)
         size = 8 if dataset.n_patterns <= 100 else 2
+        if not np.array_equal(dataset.positions_nominal, dataset.positions):
+            nominal = dataset.positions_nominal.T
+            axis.plot(*nominal, ".", markersize=size, color="tab:blue", label="intended")
         axis.plot(x[inside], y[inside], ".", markersize=size, color="tab:orange")
     else:
         side = max(H, W) / min(50, math.isqrt(dataset.n_patterns // 5))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptycho_fast import DataWarning, Dataset, Scenario, ScenarioError, Simulator, simulate
+from ptycho_fast import Dataset, DataWarning, Scenario, ScenarioError, Simulator, simulate
 from ptycho_fast.data.source import Source
 from ptycho_fast.dose.modes import step_area
 from ptycho_fast.experiment import make_experiment
