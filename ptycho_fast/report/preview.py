@@ -130,7 +130,10 @@ def _draw_phase(
 
 
 def _draw_scan(axis: Any, dataset: Dataset) -> None:
-    """Positions over the object: dots, or their density where dots would be a solid block."""
+    """Positions over the object: dots, or their density where dots would be a solid block.
+
+    Intended positions are blue where they differ.
+    """
     H, W = dataset.projection.shape
     x, y = dataset.positions.T
     inside = (x >= -0.5) & (x < W - 0.5) & (y >= -0.5) & (y < H - 0.5)
@@ -142,7 +145,7 @@ def _draw_scan(axis: Any, dataset: Dataset) -> None:
         size = 8 if dataset.n_patterns <= 100 else 2
         if not np.array_equal(dataset.positions_nominal, dataset.positions):
             nominal = dataset.positions_nominal.T
-            axis.plot(*nominal, ".", markersize=size, color="tab:blue", label="intended")
+            axis.plot(*nominal, ".", markersize=size, color="tab:blue")
         axis.plot(x[inside], y[inside], ".", markersize=size, color="tab:orange")
     else:
         side = max(H, W) / min(50, math.isqrt(dataset.n_patterns // 5))

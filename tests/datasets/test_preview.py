@@ -95,6 +95,13 @@ def test_many_positions_are_drawn_as_their_density(dataset):
     assert [len(line.get_xdata()) for line in few.lines] == [12]
 
 
+def test_intended_positions_are_drawn_where_they_differ(dataset):
+    off = replace(dataset, positions_nominal=dataset.positions + 3.0)
+    intended, true = panels(off)["12 positions"].lines
+    np.testing.assert_array_equal(intended.get_xdata(), off.positions_nominal[:, 0])
+    np.testing.assert_array_equal(true.get_ydata(), off.positions[:, 1])
+
+
 def test_data_sets_of_other_programs(dataset, tmp_path):
     contents = {
         "xcoords": dataset.positions[:, 0],
