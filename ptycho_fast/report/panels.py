@@ -5,7 +5,7 @@ so a new one has its panel without a change here, with its defaults. Only what c
 defaults (a kind that needs a file, a part that is off) has an example here.
 """
 
-import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +59,7 @@ class Panel:
     @property
     def file(self) -> str:
         """Name of the picture."""
-        return f"{self.section}_{self.name}.png".replace(" ", "_").replace("=", "_").lower()
+        return re.sub(r"[^a-z0-9-]+", "_", f"{self.section}_{self.name}".lower()) + ".png"
 
     def run(self) -> dict[str, Any]:
         """Run the lines; what they make of the variables that are drawn, by title."""
@@ -394,11 +394,12 @@ _BASE: dict[str, object] = {
     "scan.buffer": 40.0,
     "dose.nphotons": 1e6,
 }
-_MADE = "from ptycho_fast import Scenario, Simulator\n\nscenario = "
+_IMPORTS = "from ptycho_fast import Scenario, Simulator\n"
 
 
-def _base(changes: Mapping[str, object] | None = None) -> str:
-    return _MADE + _replaced("Scenario()", _BASE | dict(changes or {})) + "\n"
+def _base(changes: Mapping[str, object] | None = None, imports: str = _IMPORTS) -> str:
+    made = _replaced("Scenario()", _BASE | dict(changes or {}))
+    return f"{imports}\nscenario = {made}\n"
 
 
 def _pattern(name: str, changes: Mapping[str, object]) -> str:
@@ -612,12 +613,12 @@ def _doses() -> Iterator[Panel]:
             code=_base() + _pattern("pattern", changes),
             shows={"pattern": name},
         )
-    doses = [10.0**k for k in (3, 5, 7)]
+    imports = "from ptycho_fast import Scenario\nfrom ptycho_fast.ladder import dose_ladder\n"
     yield Panel(
         section="dose",
-        name="more light",
-        text="The same pattern with 1e3, 1e5 and 1e7 photons",
-        code=_base()
-        + "".join(_pattern(f"at_1e{round(math.log10(d))}", {"dose.nphotons": d}) for d in doses),
-        shows={f"at_1e{round(math.log10(d))}": f"1e{round(math.log10(d))} photons" for d in doses},
+        name="ladder",
+        text="The same scan at several doses: no pixel loses a photon when the dose grows",
+        code=_base(imports=imports)
+        + "few, more, many = (data.counts[0] for data in dose_ladder(scenario, [1e3, 1e5, 1e7]))\n",
+        shows={"few": "1e3 photons", "more": "1e5 photons", "many": "1e7 photons"},
     )
