@@ -107,6 +107,7 @@ SETUP = {
 TOML_FILES = {
     "README.md": "mine.toml",
     "docs/campaigns.md": "zoo.toml",
+    "docs/detectors.md": "counter.toml",
     "docs/objects.md": "leaves.toml",
     "docs/probes.md": "beam.toml",
     "docs/scans.md": "stage.toml",

@@ -65,16 +65,11 @@ def _pilatus3() -> dict[str, Any]:
 def _jungfrau() -> dict[str, Any]:
     """PSI JUNGFRAU: integrates charge, pixels of 75 um, no photons lost by pile-up.
 
-    Stitched modules of 514 x 1030 pixels, gaps of 36 and 8: pyFAI, detectors/_psi.py; the silicon
-    is 320 um thick (or 450). Gain, offset, read-out noise and quantisation depend on its settings
-    and on the energy, and are for the user to give.
+    Stitched modules of 514 x 1030 pixels, gaps of 36 and 8: pyFAI, detectors/_psi.py. Sensor, gain,
+    offset, read-out noise and quantisation depend on its make, its settings and the energy, and are
+    for the user to give.
     """
-    return {
-        "material": "Si",
-        "thickness_m": 320e-6,
-        "module_shape": (514, 1030),
-        "module_gap": (36, 8),
-    }
+    return {"module_shape": (514, 1030), "module_gap": (36, 8)}
 
 
 def _lambda() -> dict[str, Any]:
