@@ -174,12 +174,14 @@ class Experiment:
         Parameters
         ----------
         changes : Mapping
-            Values by dotted key, of the tables ``dose`` and ``seeds`` only.
+            Values by dotted key: of the table ``dose``, ``seeds.photons``, ``seeds.detector``.
 
         Raises
         ------
         ScenarioError
             A value is not allowed.
+        ValueError
+            A key is of another table, which would make another experiment of it.
 
         Examples
         --------
@@ -188,9 +190,14 @@ class Experiment:
         >>> round(ratio, 12)
         2.0
         """
+        for key in changes:
+            if not key.startswith(("dose.", "seeds.photons", "seeds.detector")):
+                expected = "keys of dose, seeds.photons or seeds.detector"
+                raise ValueError(checks.wrong("changes", repr(key), expected))
         scenario = self.scenario.replace(changes)
         scenario.require_runnable()
-        return _with_dose(replace(self, scenario=scenario), None)
+        mask = detector.good_pixels(scenario.detector, self.N, scenario.seeds.detector)
+        return _with_dose(replace(self, scenario=scenario, mask=mask), None)
 
 
 def make_experiment(

@@ -18,6 +18,8 @@ from ptycho_fast.formats.contents import DOMAINS, Contents, projected
 from ptycho_fast.optics import Geometry
 from ptycho_fast.scenario import Scenario
 
+_CHUNK_PIXELS = 2**20  # of patterns that are summed at a time
+
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Dataset:
@@ -161,7 +163,7 @@ class Dataset:
 
     def peak(self) -> float:
         """Photons in the brightest good pixel of all patterns."""
-        brightest = np.array([pixels.max(initial=0) for pixels in self._good()], np.float64)
+        brightest = np.concatenate([pixels.max(axis=1, initial=0) for pixels in self._good()])
         return float((brightest * self._in_unit()).max())
 
     def energies(self) -> npt.NDArray[np.float64]:
@@ -170,9 +172,11 @@ class Dataset:
         return self._sums() / self._scale() ** 2 if counted else self._sums()
 
     def _good(self) -> Iterator[npt.NDArray[Any]]:
-        """The good pixels of each pattern: counts, photons of signals, else intensities."""
-        for pattern in self.diffraction:
-            pixels = pattern if self.mask is None else pattern[self.mask]
+        """The good pixels (n, pixels) of n patterns at a time: counts, photons or intensities."""
+        step = max(1, _CHUNK_PIXELS // self.N**2)
+        for first in range(0, self.n_patterns, step):
+            part = self.diffraction[first : first + step]
+            pixels = part.reshape(len(part), -1) if self.mask is None else part[:, self.mask]
             if self.domain == "detector_signal":
                 pixels = self._unclipped(pixels)
             elif self.domain == "normalized_amplitude":
@@ -181,7 +185,8 @@ class Dataset:
 
     def _sums(self) -> npt.NDArray[np.float64]:
         dtype = np.uint64 if self.domain == "count_intensity" else np.float64
-        return np.array([pixels.sum(dtype=dtype) for pixels in self._good()], np.float64)
+        sums = [pixels.sum(axis=1, dtype=dtype) for pixels in self._good()]
+        return np.concatenate(sums).astype(np.float64)
 
     def _in_unit(self) -> Any:
         """Photons for each unit of what `_good` gives; one number, or one for each pattern."""

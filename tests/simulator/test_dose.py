@@ -199,3 +199,5 @@ def test_another_dose_of_the_same_experiment():
     brighter = e.with_dose({"dose.nphotons": 8e4})
     assert brighter.intensity_scale == make_experiment(brighter.scenario).intensity_scale
     assert brighter.object is e.object
+    with pytest.raises(ValueError, match="changes: 'N' given, expected keys of dose"):
+        e.with_dose({"N": 32})
