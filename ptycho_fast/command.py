@@ -256,4 +256,8 @@ def scenario_of(options: argparse.Namespace, *, drawn: bool = False) -> Scenario
     scenario = resolve(options.scenario, changes, options.config)
     if not drawn:
         scenario.require_runnable()
+        if "dose.nphotons" in changes:
+            from ptycho_fast.dose.modes import require_nphotons
+
+            require_nphotons(scenario.dose)
     return scenario

@@ -14,7 +14,7 @@ from ptycho_fast import checks, detector, objects, optics, probes, scans
 from ptycho_fast.backend import choose, host_arrays
 from ptycho_fast.backend.records import Exposure, Sink
 from ptycho_fast.dose.energy import pattern_energies, probe_energies
-from ptycho_fast.dose.modes import Dose, make_dose
+from ptycho_fast.dose.modes import Dose, make_dose, require_nphotons
 from ptycho_fast.errors import DataWarning
 from ptycho_fast.keys import wrong
 from ptycho_fast.progress import StageClock
@@ -400,4 +400,7 @@ def described_by(
         changes["seeds.photons"] = checks.seed(seed)
     if noise is not None:
         changes["noise"] = noise
-    return scenario.replace(changes).with_given(object=object, probe=probe, positions=positions)
+    described = scenario.replace(changes)
+    if nphotons is not None:
+        require_nphotons(described.dose)
+    return described.with_given(object=object, probe=probe, positions=positions)

@@ -167,6 +167,29 @@ def given_dose(spec: DoseSpec) -> tuple[str, object]:
     return f"dose.{name}", getattr(spec, name)
 
 
+def require_nphotons(spec: DoseSpec) -> None:
+    """Raise where ``nphotons`` was asked for, but the mode has another number or none.
+
+    Raises
+    ------
+    ScenarioError
+        Of ``dose.nphotons``.
+
+    Examples
+    --------
+    >>> require_nphotons(DoseSpec(mode="none"))
+    Traceback (most recent call last):
+        ...
+    ptycho_fast.errors.ScenarioError: dose.nphotons: 1000000000.0 given, expected nothing with \
+dose.mode 'none'
+    """
+    key, _ = given_dose(spec)
+    if key != "dose.nphotons":
+        instead = f", which takes {key}" if key != "dose.mode" else ""
+        expected = f"nothing with dose.mode {spec.mode!r}{instead}"
+        raise wrong("dose.nphotons", spec.nphotons, expected)
+
+
 def key_of_number(spec: DoseSpec) -> str:
     """The key that holds the number of a dose.
 

@@ -21,6 +21,7 @@ WRONG = [
     ([*SMALL, "--set", "dose.nphotons=-1"], 2, "dose.nphotons: -1"),
     ([*SMALL, "--set", "dose.nphotons"], 2, "dose.nphotons"),
     ([*SMALL, "--nphotons", "many"], 2, "--nphotons"),
+    ([*SMALL, "--nphotons", "5", "--set", "dose.mode=none"], 2, "nothing with dose.mode 'none'"),
     ([*SMALL, "--n-patterns", "0"], 2, "scan.n_patterns: 0"),
     (["gs1_custom"], 2, "probe.file: nothing given"),
     (["gs1_custom"], 2, "; give it with --probe-file PATH or --set probe.file=PATH\n"),

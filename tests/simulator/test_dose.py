@@ -194,6 +194,13 @@ def test_contradictions_are_named(changes, key, message):
     assert error.value.key == key
 
 
+def test_nphotons_where_another_number_counts():
+    with pytest.raises(ScenarioError, match="'per_area', which takes dose.fluence_per_m2"):
+        simulate(at("per_area"), nphotons=1e5)
+    with pytest.raises(ScenarioError, match="nothing with dose.mode 'none'"):
+        simulate(at("none"), nphotons=1e5)
+
+
 def test_another_dose_of_the_same_experiment():
     e = make_experiment(SMALL)
     brighter = e.with_dose({"dose.nphotons": 8e4})
