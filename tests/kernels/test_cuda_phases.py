@@ -157,6 +157,13 @@ def test_exposures_from_numpy(gpu):
     assert made.tobytes() == expected.tobytes()
 
 
+def test_what_it_lacks(gpu):
+    status = ptycho_fast.backends()
+    assert status["cuda"].available
+    assert "quick kernels for slices" in status["cuda"].lacks[0]
+    assert status["native"].lacks == ()
+
+
 @pytest.mark.parametrize("boundary", ["vacuum", "edge"])
 def test_patches_beyond_the_edge(gpu, boundary):
     obj, _, positions = cases.Case(33).inputs()
