@@ -440,3 +440,43 @@ def test_a_large_file_is_remarked(dataset, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(pinn_npz, "_LARGE", 10**6)
     dataset.save(tmp_path / "b.npz")
     assert "b.npz: 0.0 GB; the programs that read this format load the whole" in caplog.messages[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "array", "message"),
+    [
+        ("probe_weights", np.ones((12, 5)), r"shape \(12, 5\) given, expected \(12, 1\)"),
+        (
+            "eigenprobes",
+            np.ones((2, 8, 8)),
+            r"shape \(2, 8, 8\) .*\(planes, 64, 64\)",
+        ),
+        ("positions_path", np.ones((12, 3)), r"shape \(12, 3\) given, expected \(12, S, 2\)"),
+        ("dose_factors", np.full(12, np.nan), "dose_factors"),
+        ("object_slices", np.ones((9, 9)), r"expected \(L, H, W\)"),
+    ],
+)
+def test_own_arrays_are_checked(dataset, tmp_path, key, array, message):
+    dataset.save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as file:
+        contents = dict(file)
+    np.savez(tmp_path / "b.npz", **contents, **{key: array})
+    with pytest.raises(ValueError, match=rf"b\.npz: {key}: .*{message}|{key}.*finite"):
+        Dataset.load(tmp_path / "b.npz")
+
+
+def test_the_geometry_in_a_file_is_checked(dataset, tmp_path):
+    dataset.save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as file:
+        contents = dict(file)
+    metadata = json.loads(contents["_metadata"].item())
+    assert Dataset.load(tmp_path / "a.npz").geometry == dataset.geometry
+    metadata["geometry"]["energy_ev"] = "8 keV"
+    contents["_metadata"] = np.array(json.dumps(metadata))
+    np.savez(tmp_path / "b.npz", **contents)
+    with pytest.raises(ValueError, match="b.npz: geometry energy_ev: '8 keV' given"):
+        Dataset.load(tmp_path / "b.npz")
+    del metadata["geometry"]  # as in files of earlier versions
+    contents["_metadata"] = np.array(json.dumps(metadata))
+    np.savez(tmp_path / "c.npz", **contents)
+    assert Dataset.load(tmp_path / "c.npz").geometry is None

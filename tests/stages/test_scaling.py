@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ptycho_fast
@@ -27,6 +27,7 @@ def test_reference_number(value, expected):
     assert value == expected
 
 
+@settings(deadline=None)
 @given(
     shape=st.sampled_from([(3, 4, 4), (1, 5, 5), (2, 4, 4, 4), (700, 64, 64)]),
     seed=st.integers(0, 100),
