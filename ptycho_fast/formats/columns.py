@@ -247,8 +247,8 @@ def _chosen(
             listed = f"one of {', '.join(names)}, or {numbers}" if names else numbers
             raise _wrong(keys[i], wanted, f"{listed}, for the columns of {where}")
     if found[0] == found[1]:
-        given = next((c for c in columns[::-1] if c is not None), None)
-        raise _wrong(keys[1], given, f"another column than that of x, in {where}")
+        i = 0 if columns[1] is None else 1
+        raise _wrong(keys[i], columns[i], f"another column than that of {'yx'[i]}, in {where}")
     return found[0], found[1]
 
 

@@ -149,7 +149,7 @@ def test_as_many_rows_as_there_are_or_fewer(tmp_path):
         ("1,2\n3,4\n", {"x_column": "u"}, r"scan\.x_column: 'u' given, expected a number from 0 t"),
         ("u,v\n3,4\n", {"y_column": "w"}, r"scan\.y_column: 'w' given, expected one of u, v, or a"),
         ("1,2\n3,4\n", {"x_column": "2"}, r"scan\.x_column: '2' given, expected a number from 0 "),
-        ("1,2\n3,4\n", {"x_column": "1"}, r"scan\.y_column: '1' given, expected another column"),
+        ("1,2\n3,4\n", {"x_column": "1"}, r"scan\.x_column: '1' given, expected another column"),
         ("1,2\n3,4\n", {"dataset": "p"}, r"scan\.dataset: 'p' given, expected nothing, since"),
         ("1,2\n3,4\n", {"n_patterns": 3}, r"scan\.n_patterns: 3 given, expected at most 2, the nu"),
         ("1e-6,2e-6\n3e-6,4e-6\n", {}, r"scan\.unit: 'pixel' given, expected m, mm, um or nm: all"),

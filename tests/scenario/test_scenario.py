@@ -305,7 +305,11 @@ def completed(spelling):
     return whole
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(scenarios)
 def test_round_trips_are_exact(spelling):
     scenario = Scenario.from_dict(spelling)
