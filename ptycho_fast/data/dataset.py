@@ -172,16 +172,16 @@ class Dataset:
         return self._sums() / self._scale() ** 2 if counted else self._sums()
 
     def _good(self) -> Iterator[npt.NDArray[Any]]:
-        """The good pixels (n, pixels) of n patterns at a time: counts, photons or intensities."""
+        """Counts, photons or intensities (n, N * N) of n patterns at a time; bad pixels are 0."""
         step = max(1, _CHUNK_PIXELS // self.N**2)
         for first in range(0, self.n_patterns, step):
             part = self.diffraction[first : first + step]
-            pixels = part.reshape(len(part), -1) if self.mask is None else part[:, self.mask]
+            pixels = part.reshape(len(part), -1)
             if self.domain == "detector_signal":
                 pixels = self._unclipped(pixels)
             elif self.domain == "normalized_amplitude":
                 pixels = np.square(pixels, dtype=np.float64)
-            yield pixels
+            yield pixels if self.mask is None else pixels * self.mask.ravel()
 
     def _sums(self) -> npt.NDArray[np.float64]:
         dtype = np.uint64 if self.domain == "count_intensity" else np.float64
