@@ -257,5 +257,32 @@ PF_HD void store_signal_amplitude(float* to, lane<double, D> x, const Conversion
   store<float, D>(to, convert<float, double, D>(root(photons) / scale));
 }
 
+// Signal of one good pixel. This is what a GPU thread runs.
+PF_HD_LARGE double signal_of_pixel(const Response& response, uint32_t count, uint64_t pattern, uint32_t pixel) {
+  const bool has_dark = response.dark.data != nullptr;
+  uint32_t word[1] = {0};
+  if (response.dead_time > 0 || has_dark) word[0] = pixel_word(response.seed, kCountsStream, pattern, pixel);
+  if (response.dead_time > 0) {
+    if (response.paralysable)
+      miss_photons<true, 1, 1>(response.dead_time, word, &count);
+    else
+      miss_photons<false, 1, 1>(response.dead_time, word, &count);
+  }
+  count += uint32_t(response.dark_least);
+  if (has_dark && add_dark_counts<1, 1>(response.dark, word, &count))
+    count += dark_counts_left(response.dark, word[0], pixel_word(response.seed, kDarkStream, pattern, pixel));
+  float normal[1] = {0};
+  if (response.readout > 0) {
+    word[0] = pixel_word(response.seed, kReadoutStream, pattern, pixel);
+    quick_normals<1, 1>(word, normal);
+  }
+  const Conversion to(response);
+  if (response.wrap)
+    return response.step > 0 ? signal_of<true, true, 1>(to, count, normal[0])
+                             : signal_of<true, false, 1>(to, count, normal[0]);
+  return response.step > 0 ? signal_of<false, true, 1>(to, count, normal[0])
+                           : signal_of<false, false, 1>(to, count, normal[0]);
+}
+
 }  // namespace PF_ISA
 }  // namespace pf

@@ -23,8 +23,9 @@ _SCALARS = {
 }  # fmt: skip
 _POINTERS = {  # what an array may hold
     "float": (np.float32, np.complex64), "double": (np.float64,), "int": (np.int32,),
-    "uint64_t": (np.uint64,),
-    "Pair": (np.complex64, np.float32), "void": (np.float32, np.float64, np.uint32, np.uint16),
+    "uint64_t": (np.uint64,), "uint32_t": (np.uint32,), "uint8_t": (np.uint8,),
+    "Pair": (np.complex64, np.float32),
+    "void": (np.float32, np.float64, np.uint32, np.uint16, np.int32),
 }  # fmt: skip
 
 

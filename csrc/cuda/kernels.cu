@@ -228,8 +228,7 @@ PF_KERNEL(item_threads, 4)
 any_spread_rows(int n, const float* half, int length, const float* image, float* out) {
   for_items(n * n, [&](int64_t pattern, int pixel) {
     const float* from = image + pattern * n * n + pixel % n;
-    out[pattern * n * n + pixel] =
-        blurred(half, length, [&](int t) { return from[wrapped(pixel / n + t, n) * n]; });
+    out[pattern * n * n + pixel] = blurred(half, length, [&](int t) { return from[wrapped(pixel / n + t, n) * n]; });
   });
 }
 
@@ -274,3 +273,16 @@ patches(const float* object, int64_t rows, int64_t columns, const double* positi
 
 PF_PHOTONS(float)
 PF_PHOTONS(double)
+
+PF_KERNEL(item_threads, 4)
+respond(const uint32_t* counts, int n_pixels, const uint64_t* indices, double scale, uint64_t seed, double dead_time,
+        int paralysable, int dark_least, const uint32_t* dark, int64_t n_dark, double gain, double readout,
+        double offset, double ceiling, int wrap, double step, const uint8_t* states, double hot, double masked,
+        int result, void* out) {
+  const Response response = {seed,   dead_time, paralysable != 0, dark_least, {{dark, {n_dark}}},        gain, readout,
+                             offset, ceiling,   wrap != 0,        step,       {{states, {1, n_pixels}}}, hot,  masked};
+  for_items(n_pixels, [&](int64_t pattern, int pixel) {
+    const int64_t at = pattern * n_pixels + pixel;
+    respond_one(response, counts[at], indices[pattern], pixel, scale, Result(result), out, at);
+  });
+}

@@ -1,6 +1,7 @@
 // From summed intensities to the result on a GPU: dose, photon counts, amplitudes; ../dose.h and ../poisson.h for the
 // threads of a block. A thread has two pixels that share their random bits.
 #pragma once
+#include "../detect.h"
 #include "../dose.h"
 #include "../poisson.h"
 #include "block_fft.h"
@@ -29,6 +30,25 @@ struct Detector {
       static_cast<float*>(out)[at] = count == not_a_count ? same_bits<float>(0x7fc00000u) : amplitude_of(count, scale);
   }
 };
+
+// What a detector makes of the counts of a pattern (n_pixels), for one pixel.
+PF_DEVICE void respond_one(const Response& response, uint32_t count, uint64_t number, int pixel, double scale,
+                           Result result, void* out, int64_t at) {
+  const int state = response.pixels.data ? response.pixels.data[pixel] : 0;
+  const double signal =
+      state ? signal_of_bad(response, state) : signal_of_pixel(response, count, number, uint32_t(pixel));
+  const bool known = state || count != not_a_count;
+  if (result == Result::signal)
+    store_signal<1>(static_cast<uint32_t*>(out) + at, known ? signal : 4294967295.0);
+  else if (result == Result::signed_signal)
+    store_signal<1>(static_cast<int32_t*>(out) + at, known ? signal : 2147483647.0);
+  else if (!known)
+    static_cast<float*>(out)[at] = same_bits<float>(0x7fc00000u);
+  else if (result == Result::float_signal)
+    store_signal<1>(static_cast<float*>(out) + at, signal);
+  else
+    store_signal_amplitude<1>(static_cast<float*>(out) + at, signal, Conversion(response), scale);
+}
 
 // Intensities of the pixels of a thread, summed over modes.
 template <class Line>

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
-from ptycho_fast.backend import native, reference
+from ptycho_fast.backend import native
 from ptycho_fast.backend.cuda_build import binary, fits_binary, nvrtc_options, source
 from ptycho_fast.backend.protocol import Capabilities
 from ptycho_fast.backend.records import BOUNDARIES, Boundary, Counting, Exposure, Sink
@@ -266,10 +266,11 @@ def patches(object: Array, positions: Array, boundary: Boundary, out: Array, thr
 
 def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`; counts in uint16 stop at 65535."""
-    if reference.behind_detector(counting, sink):
-        # The response of a detector is made on the host, by its definition.
-        return reference.through_detector(
-            lambda to: frames(exposure, counting, to, threads), counting, sink
+    if counting is not None and _behind_detector(counting, sink):
+        return _respond(
+            lambda part, to: frames(exposure.part(part), counting.part(part), to, threads),
+            counting,
+            sink,
         )
     exposure, detector = _moved(exposure), _detector(counting, sink)
     factors = None if counting is None else counting.factors
@@ -305,9 +306,9 @@ def _moved(exposure: Exposure) -> Exposure:
 
 def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`; counts in uint16 stop at 65535."""
-    if reference.behind_detector(counting, sink):
-        return reference.through_detector(
-            lambda to: photons(rates, counting, to, threads), counting, sink
+    if _behind_detector(counting, sink):
+        return _respond(
+            lambda part, to: photons(rates[part], counting.part(part), to, threads), counting, sink
         )
     n_pixels = rates[0].size
     if n_pixels > _MOST_PIXELS:
@@ -331,6 +332,44 @@ def _detector(counting: Counting | None, sink: Sink) -> Callable[[int, int, Any]
     scale, seed, indices = counting.scale, counting.seed, _on_gpu_at_once(counting.indices)
     how = np.float64(scale), np.uint64(seed)
     return lambda first, last, to: (result, to, *how, indices[first:last])
+
+
+def _behind_detector(counting: Counting, sink: Sink) -> bool:
+    """Whether the sink wants what a detector makes of the photons."""
+    return counting.detector is not None and sink.kind in ("signal", "amplitude")
+
+
+def _respond(count: Callable[[slice, Sink], None], counting: Counting, sink: Sink) -> None:
+    """Fill a sink behind a detector: `count` makes photons, a kernel of its own the rest."""
+    one, kind = counting.detector, str(sink.kind)
+    if one is None:
+        raise ValueError(checks.wrong("detector", None, "a Response"))
+    if kind == "signal":
+        kind = {"u": "signal", "i": "signed_signal", "f": "float_signal"}[sink.array.dtype.kind]
+    result, indices = np.int32(_shapes()["results"][kind]), _on_gpu_at_once(counting.indices)
+    dark, n_dark = (_NULL, 0) if one.dark is None else (to_gpu(one.dark), len(one.dark))
+    states = _NULL if one.pixels is None else to_gpu(one.pixels)
+    numbers = (
+        np.float64(counting.scale),
+        np.uint64(one.seed),
+        np.float64(one.dead_time),
+        np.int32(one.paralysable),
+        np.int32(one.dark_least),
+        *(dark, np.int64(n_dark)),
+        *(np.float64(value) for value in (one.gain, one.readout, one.offset, one.ceiling)),
+        np.int32(one.wrap),
+        np.float64(one.step),
+        *(states, np.float64(one.hot), np.float64(one.masked)),
+    )
+
+    def make(first: int, last: int, to: Any) -> None:
+        counts = empty(to.shape, np.uint32)
+        count(slice(first, last), Sink(counts, "counts"))
+        n_pixels = int(to[0].size)
+        args = (counts, np.int32(n_pixels), indices[first:last], *numbers, result, to)
+        _launch_items("respond", last - first, n_pixels, args)
+
+    _fill(sink.array, make)
 
 
 def _on_gpu_at_once(indices: Array) -> Any:

@@ -6,6 +6,7 @@ launches that do not fit their kernels all show here. What does not: the GPU its
 
 import cases
 import cupy_on_cpu
+import detectors
 import numpy as np
 import pytest
 
@@ -114,6 +115,37 @@ def test_records(gpu, N, shared_limit, order):
             native.photons(rates, counting, Sink(expected, kind), 1)
             cuda.photons(gpu.asarray(rates), on_gpu, Sink(made, kind), 1)
             assert made.tobytes() == expected.tobytes(), kind
+
+
+@pytest.mark.parametrize("order", cupy_on_cpu.ORDERS)
+@pytest.mark.parametrize("name", detectors.chains())
+def test_detectors(gpu, name, order):
+    """Signals and amplitudes, of given rates and of an exposure."""
+    gpu.order = order
+    response = detectors.chains()[name]
+    rates, numbers = detectors.speckled(), np.arange(5, dtype=np.uint64) + 2**33
+    counting = Counting(30.5, 7, numbers, detector=response)
+    obj, probe, positions = cases.Case(detectors.N, 2).inputs()
+    exposure = Exposure(obj[None], probe, positions[:5, None])
+    for kind, dtype in (("signal", response.dtype), ("signal", "f4"), ("amplitude", "f4")):
+        expected = np.zeros(rates.shape, dtype)
+        native.photons(rates, counting, Sink(expected, kind), 1)
+        made = gpu.empty(expected.shape, dtype)
+        cuda.photons(gpu.asarray(rates), counting, Sink(made, kind), 1)
+        assert made.tobytes() == expected.tobytes(), kind
+        native.frames(exposure, counting, Sink(expected, kind), 1)
+        cuda.frames(exposure, counting, Sink(made, kind), 1)
+        assert made.tobytes() == expected.tobytes(), kind
+    assert "respond" in gpu.launches
+
+
+def test_a_detector_of_rates_that_cannot_be_counted(gpu):
+    rates = np.full((1, 8, 8), np.nan, np.float32)
+    counting = Counting(1.0, 7, np.zeros(1, np.uint64), detector=detectors.Response(gain=2.0))
+    for dtype, seen in (("u4", 2**32 - 1), ("i4", 2**31 - 1), ("f4", np.nan)):
+        made = gpu.empty(rates.shape, dtype)
+        cuda.photons(gpu.asarray(rates), counting, Sink(made, "signal"), 1)
+        np.testing.assert_array_equal(made, seen)
 
 
 @pytest.mark.parametrize("name", cases.EXPOSURES)

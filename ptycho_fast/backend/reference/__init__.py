@@ -1,6 +1,5 @@
 """The definition: NumPy in float64, plain, pattern by pattern. Results are rounded at the end."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -187,24 +186,3 @@ def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
     for b, rate in enumerate(rates):
         counts = photons_of(rate, counting.seed, int(counting.indices[b]))
         sink.array[b] = counted(counts, counting, sink, b)
-
-
-def behind_detector(counting: Counting | None, sink: Sink) -> bool:
-    """Whether the sink wants what a detector makes of the photons."""
-    detected = counting is not None and counting.detector is not None
-    return detected and sink.kind in ("signal", "amplitude")
-
-
-def through_detector(count: Callable[[Sink], None], counting: Counting | None, sink: Sink) -> None:
-    """Fill the sink of a backend whose kernels know no detector: `count` makes photon counts."""
-    if counting is None or not behind_detector(counting, sink):
-        return count(sink)
-    counts = np.empty(sink.array.shape, np.uint32)
-    count(Sink(counts, "counts"))
-    for b, one in enumerate(counts):
-        seen = counted(one, counting, sink, b)
-        if isinstance(sink.array, np.ndarray):
-            sink.array[b] = seen
-        else:
-            sink.array[b].set(seen)
-    return None
