@@ -39,7 +39,7 @@ capabilities = Capabilities(
     lacks=(
         "quick kernels for slices, near field, sub-exposures, weights, boundaries, bin and spread: "
         "those for any size make them",
-        "the response of a detector: the CPU makes it from the counts",
+        "a detector in the kernels of the photons: another kernel makes its signals",
     ),
 )
 
