@@ -374,8 +374,7 @@ PF_HD_LARGE void chirp_line(const ChirpPlan& plan, int n, const float* re, const
     const ptrdiff_t at = plan.fft.at[k] * step;
     const Complex<V> x = times(Complex<V>{load<double, W>(second_re + at), -load<double, W>(second_im + at)},
                                plan.chirp[2 * k], plan.chirp[2 * k + 1]);
-    out(origin + k * stride,
-        Complex<lane<float, W>>{convert<float, double, W>(x.re), convert<float, double, W>(x.im)});
+    out(origin + k * stride, Complex<lane<float, W>>{convert<float, double, W>(x.re), convert<float, double, W>(x.im)});
   }
 }
 

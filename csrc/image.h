@@ -1,7 +1,8 @@
 // From the intensities of the transform to those of the detector's pixels:
 //
 //   bin     q x q pixels of the transform (n = q N a side) make one. A detector's pixel is centred on a pixel of the
-//           transform, so for even q it has q + 1 along each axis, of which the outer two count half: their sum is kept.
+//           transform, so for even q it has q + 1 along each axis, of which the outer two count half: their sum is
+//           kept.
 //   spread  a symmetric kernel along both axes, periodic
 //
 // Both go along the row index first, then along the column index. Each function makes one pixel, or a lane of them.

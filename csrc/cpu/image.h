@@ -25,9 +25,8 @@ inline void write_row(int columns, float* out, const At& at) {
 template <int W>
 inline void bin_rows(const float* image, int n, int q, int row, float* out) {
   const float* from = image + ptrdiff_t(first_binned(n, q) + row * q) * n;
-  write_row<W>(n, out + ptrdiff_t(row) * n, [&](int c) {
-    return binned(q, [&](int t) { return load<float, W>(from + ptrdiff_t(t) * n + c); });
-  });
+  write_row<W>(n, out + ptrdiff_t(row) * n,
+               [&](int c) { return binned(q, [&](int t) { return load<float, W>(from + ptrdiff_t(t) * n + c); }); });
 }
 
 // (N, n) -> (N, N), times a factor.

@@ -224,11 +224,9 @@ inline void expose(const Setup& setup, const double* path, const float* weights,
     }
     if (setup.near) {
       each(n, lane_padding, [&](int r) { propagate_rows<W>(setup.near, shape, axis, r, scratch); });
-      each(n, lane_padding,
-           [&](int c) { image_columns<W>(wave, waves, shape, axis, c, scratch, mean, factor, to); });
+      each(n, lane_padding, [&](int c) { image_columns<W>(wave, waves, shape, axis, c, scratch, mean, factor, to); });
     } else {
-      each(n, lane_padding,
-           [&](int r) { transform_rows<W>(wave, waves, shape, axis, r, scratch, mean, factor, to); });
+      each(n, lane_padding, [&](int r) { transform_rows<W>(wave, waves, shape, axis, r, scratch, mean, factor, to); });
     }
   }
   if (!direct) detect<W>(setup, scratch, dose, out, each);

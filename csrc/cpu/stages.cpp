@@ -51,7 +51,7 @@ class Workspace {
       scratch.line = static_cast<float*>(take(line));
       scratch.sum = static_cast<float*>(take(sum));
       scratch.probe = static_cast<float*>(take(probe));
-      scratch.image = static_cast<float*>(take(image)) + (needs.image ? n / 2 * n : 0);
+      scratch.image = static_cast<float*>(take(image));
       scratch.rate = static_cast<float*>(take(rate));
       scratch.window = static_cast<float*>(take(window));
       scratch.chirp_re = static_cast<double*>(take(chirp));
@@ -63,6 +63,7 @@ class Workspace {
         size = used;
       }
     }
+    if (needs.image) scratch.image += n / 2 * n;  // rows that are repeated have room before the first
   }
   Scratch scratch{};
   size_t size = 0;  // bytes, from scratch.field on
@@ -125,8 +126,8 @@ class TransferInPanels {
       for (int c = 0; c < n; ++c) {
         const float* from = transfer.data + 2 * (size_t(r) * size_t(n) + size_t(c));
         const int row = position(r);
-        float* to = data_.data() + 2 * size_t(row / panel * panel) * size_t(n) +
-                    size_t(position(c) * panel_row + row % panel);
+        float* to =
+            data_.data() + 2 * size_t(row / panel * panel) * size_t(n) + size_t(position(c) * panel_row + row % panel);
         to[0] = float(from[0] / pixels);
         to[panel] = float(from[1] / pixels);
       }
@@ -144,8 +145,8 @@ class SetupTables {
         between_(exposure.between, shape_, axis_.plan),
         near_(exposure.near, shape_, axis_.plan) {
     const int parts = int(exposure.positions.shape[1]);
-    setup = {exposure.object, exposure.boundary, shape_,           &axis_.plan,   probe_.panels,  exposure.modes,
-             parts,           between_.panels(), near_.panels(),   exposure.bin,  exposure.spread};
+    setup = {exposure.object, exposure.boundary, shape_,         &axis_.plan,  probe_.panels,  exposure.modes,
+             parts,           between_.panels(), near_.panels(), exposure.bin, exposure.spread};
     const bool image = exposure.bin > 1 || exposure.spread;
     needs = {&axis_.plan, exposure.modes * parts, bool(exposure.weights), image, false};
   }

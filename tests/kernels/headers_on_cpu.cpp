@@ -178,7 +178,7 @@ void patch_by_lanes(const float* object, int64_t rows, int64_t columns, double x
   const Shape shape = shape_of(n);
   const Workspace space(shape, Needs());
   const Placement at = place(x, y, n, rows, columns);
-  for (int r = 0; r < n; r += band) 
+  for (int r = 0; r < n; r += band)
     patch_band<W>({object, rows, columns}, Boundary::zero, at, shape, r, space.scratch.window, out);
 }
 
