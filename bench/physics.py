@@ -1,6 +1,6 @@
 """``python -m bench.physics``: what each part of the physics costs, as ratios within one run.
 
-Every exposure is checked against the reference, and the detector bit by bit, before it is timed. A
+Every exposure and the detector are checked against the reference before they are timed. A
 speed per transform is that of the plain kernel (one mode, one position, one slice, far field) over
 that of the part, each divided by its number of transforms; all on one thread, noise-free. Ratios
 are those of the quickest rounds.
