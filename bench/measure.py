@@ -44,7 +44,12 @@ SHORTEST = 0.03  # seconds of a round
 
 
 def in_turn(
-    works: dict[str, Work], rounds: int, slow: Collection[str] = (), pause: float = 0.0
+    works: dict[str, Work],
+    rounds: int,
+    slow: Collection[str] = (),
+    pause: float = 0.0,
+    shortest: float = SHORTEST,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Seconds per item of each, round by round; the slow ones sit out the later rounds."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
@@ -53,8 +58,8 @@ def in_turn(
         for name, (work, items) in works.items():
             if name in slow and r >= SLOW_ROUNDS:
                 continue
-            runs, start = 0, time.perf_counter()
-            while (elapsed := time.perf_counter() - start) < SHORTEST:
+            runs, start = 0, clock()
+            while (elapsed := clock() - start) < shortest:
                 work()
                 runs += 1
             seconds[name].append(elapsed / (runs * items))
