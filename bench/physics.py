@@ -141,6 +141,12 @@ def measure(N: int, rounds: int, backend: str, pixels: int = 2**20) -> list[Row]
             ),
             n,
         ),
+        "observe, detector without blur": (
+            lambda: ptycho_fast.observe(
+                *arrays, out=signals, output="signal", detector=response, **keywords
+            ),
+            n,
+        ),
         "photons": (
             lambda: ptycho_fast.sample_photons(
                 rates, seed=1, out=counts, backend=backend, threads=1
