@@ -15,7 +15,7 @@ from ptycho_fast.backend import choose, host_arrays
 from ptycho_fast.backend.records import Exposure, Sink
 from ptycho_fast.dose.energy import pattern_energies, probe_energies
 from ptycho_fast.dose.modes import Dose, make_dose, require_nphotons
-from ptycho_fast.errors import DataWarning
+from ptycho_fast.errors import DataWarning, ScenarioError
 from ptycho_fast.keys import wrong
 from ptycho_fast.progress import StageClock
 from ptycho_fast.scenario import Scenario, resolve
@@ -235,9 +235,9 @@ def make_experiment(
     Raises
     ------
     ScenarioError
-        The scenario cannot be simulated; the message names the key.
+        The scenario cannot be simulated, or no light reaches the detector; the message says why.
     ValueError, TypeError, OSError
-        An array or an input file is at fault, or no light reaches the detector.
+        An array or an input file is at fault.
 
     Warns
     -----
@@ -249,6 +249,7 @@ def make_experiment(
     seeds, N = scenario.seeds, scenario.N
     geometry = optics.make_geometry(N, **dict(scenario.optics.items()))
     _check_oversampling(scenario, geometry)
+    detector.check(scenario.detector, N, geometry)
     with clock.stage("object"):
         obj = objects.make_object(scenario.object, seeds.object, geometry=geometry, given=object)
         obj = obj if obj.ndim == 3 else host_arrays.as_object(obj)
@@ -286,12 +287,27 @@ def make_experiment(
     host_arrays.as_probe(experiment.planes)
     with clock.stage("intensity scale"):
         energies = _energies(experiment, backend, threads)
-        if not energies.mean() > 0:
-            raise ValueError(
-                "object, probe: no light reaches the detector at any position, so no dose can be "
-                "given; expected an object and a probe that are not zero"
-            )
+        _require_light(experiment, energies)
         return _with_dose(replace(experiment, energies=energies), intensity_scale)
+
+
+def _require_light(experiment: Experiment, energies: npt.NDArray[np.float64]) -> None:
+    """Raise ScenarioError if no dose can be given, with the reason."""
+    if not np.isfinite(energies).all():
+        b = int(np.argmin(np.isfinite(energies)))
+        raise ScenarioError(
+            f"object: the light of pattern {b} overflows float32, expected amplitudes whose "
+            f"product over {len(experiment.slices)} slices does not; lower object.amplitude_max",
+            key="object.amplitude_max",
+        )
+    if energies.mean() > 0:
+        return
+    dark = [name for name in ("object", "probe") if not getattr(experiment, name).any()]
+    what = "an object and a probe that are not zero" if dark else "positions on the object"
+    raise ScenarioError(
+        f"{', '.join(dark) or 'scan'}: no light reaches the detector at any position, so no dose "
+        f"can be given; expected {what}"
+    )
 
 
 def _check_oversampling(scenario: Scenario, geometry: optics.Geometry) -> None:

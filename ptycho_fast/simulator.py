@@ -1,5 +1,6 @@
 """A data set as a function of an index: from an experiment to any of its frames."""
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -144,6 +145,7 @@ class Simulator:
         )
         counted: SinkKind = "counts" if self.response is None else "signal"
         self._kind: SinkKind = counted if self.noise else "intensity"
+        self._strong = self._strong_patterns() if self._kind == "signal" else None
         self.dtype = self._dtype(self._kind)
         self.domain = self._domain()
         self._paths = every.positions
@@ -330,12 +332,50 @@ class Simulator:
         bright = ~(rates * (1 + 1e-5) <= LARGEST_RATE)
         return bright if bright.any() else None
 
+    def _most_counts(self) -> float:
+        """The most counts whose signal fits into its type, with room for 10 deviations."""
+        one = self.response
+        if one is None or one.ceiling or one.dtype.kind == "f":
+            return math.inf
+        most = (np.iinfo(one.dtype).max - one.offset - 10 * one.readout) / one.gain
+        if one.dead_time and 1 / one.dead_time < most:  # no pixel counts more
+            return math.inf
+        return (math.sqrt(max(most, 0.0) + 25) - 5) ** 2
+
+    def _strong_patterns(self) -> npt.NDArray[np.bool_] | None:
+        """(B,) bool: patterns whose signals might not fit into their type; None: there are none."""
+        e = self.experiment
+        factors = 1.0 if e.dose_factors is None else e.dose_factors
+        strong = e.intensity_scale**2 * factors * e.energies > self._most_counts()
+        return strong if strong.any() else None
+
+    def _check_signal(self, indices: npt.NDArray[np.int64]) -> None:
+        """Raise ScenarioError if signals do not fit into their type and nothing saturates."""
+        if self._strong is None or self.response is None:
+            return
+        strong, most = indices[self._strong[indices]], self._most_counts()
+        for first in range(0, len(strong), self.chunk):
+            some = strong[first : first + self.chunk]
+            largest = self._made(some, None, "expected", 0, None, False).max(axis=(1, 2))
+            if (largest > most).any():
+                b = int(np.argmax(largest > most))
+                gain, dtype = self.response.gain, self.response.dtype
+                raise ScenarioError(
+                    f"detector.gain: {gain:g} given: pattern {some[b]} expects a pixel of "
+                    f"{largest[b]:.4g} photons, expected at most {most:.4g}, whose signal fits "
+                    f"into {dtype}; lower gain or dose, or give detector.saturation",
+                    key="detector.gain",
+                )
+
     def check_dose(self) -> None:
         """Raise ScenarioError if a pixel of any pattern expects more photons than can be counted.
+
+        Nor may a signal be too large for its type, unless the detector saturates.
 
         Patterns without photons are made where that is not excluded beforehand.
         """
         self._check_dose(np.arange(self.n_patterns))
+        self._check_signal(np.arange(self.n_patterns))
 
     def _check_dose(self, indices: npt.NDArray[np.int64]) -> None:
         if self._suspects is None:
@@ -409,6 +449,8 @@ class Simulator:
                 return out
         if kind in ("counts", "amplitude", "signal"):
             self._check_dose(indices)
+        if kind == "signal":
+            self._check_signal(indices)
         with self._at_work(exposure) as n_threads:
             self._backend.frames(exposure, counting, Sink(out, kind), n_threads)
             if kind == "intensity" and self.response is not None:

@@ -37,6 +37,7 @@ from .saturation import saturate
 __all__ = [
     "PARTS",
     "Response",
+    "check",
     "efficiency",
     "good_pixels",
     "keys",
@@ -68,6 +69,7 @@ PARTS: tuple[Callable[..., Any], ...] = (
 )
 """All parts, in the order in which they act; photons are counted between spread and dead time."""
 
+_AGREE = 1e-3  # relative; numbers that were given twice are often rounded
 _KEYS = {part: declared_by(part) for part in PARTS}
 _NUMBERS = (dead_time, dark_counts, gain, readout_noise, offset, saturate, quantise)
 
@@ -116,6 +118,11 @@ def efficiency(spec: Any, geometry: Geometry | None = None) -> float:
     0.5
     """
     values = _values(spec)
+    if spec.quantum_efficiency is not None:
+        for name in ("material", "thickness_m"):
+            if getattr(spec, name) is not None:
+                expected = "nothing beside detector.quantum_efficiency"
+                raise wrong(f"detector.{name}", getattr(spec, name), expected)
     if spec.material is spec.thickness_m is None and (
         geometry is None or geometry.energy_ev is None or geometry.radiation != "photon"
     ):
@@ -146,6 +153,46 @@ def spread(spec: Any) -> float:
     values = _values(spec)
     blur = _part(_source_blur.source_blur, values) + _part(_point_spread.point_spread, values)
     return float(blur**0.5)
+
+
+def check(spec: Any, N: int, geometry: Geometry | None = None) -> None:
+    """Raise if a detector does not go with a pattern or with the optics.
+
+    Parameters
+    ----------
+    spec : DetectorSpec
+        The table ``[detector]``.
+    N : int
+        Side of the pattern, pixels.
+    geometry : Geometry, optional
+        With the side of a detector pixel, which may be several of the preset's.
+
+    Raises
+    ------
+    ScenarioError
+        The blur is wider than the pattern, or the preset has other pixels.
+
+    Examples
+    --------
+    >>> from ptycho_fast.scenario import DetectorSpec
+    >>> check(DetectorSpec(preset="eiger2"), 64, Geometry(N=64, detector_pixel_m=150e-6))
+    """
+    blur = spread(spec)
+    try:
+        spread_kernel(blur, N)
+    except ValueError:
+        values = _values(spec)
+        name = max(("source_blur", "point_spread"), key=lambda key: values[key] or 0.0)
+        expected = f"less, so that the tails of the blur end within {N} pixels"
+        raise wrong(f"detector.{name}", values[name], expected) from None
+    side = _presets.PIXELS.get(spec.preset or "")
+    pixel = None if geometry is None else geometry.detector_pixel_m
+    if side is None or pixel is None:
+        return
+    binned = max(round(pixel / side), 1)
+    if abs(pixel / (binned * side) - 1) > _AGREE:
+        expected = f"{side:g} m, a pixel of detector.preset = {spec.preset!r}, or a multiple of it"
+        raise wrong("optics.detector_pixel_m", pixel, expected)
 
 
 def oversample(spec: Any) -> int:

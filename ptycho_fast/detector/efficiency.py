@@ -79,7 +79,7 @@ def efficiency(
     ] = None,
     thickness_m: Annotated[
         float | None,
-        Key("thickness of the sensor, m", gt=0, synonyms=("thickness", "sensor_thickness")),
+        Key("thickness of the sensor, m", gt=0, le=0.1, synonyms=("thickness", "sensor_thickness")),
     ] = None,
 ) -> float:
     """Share of the photons that is detected.

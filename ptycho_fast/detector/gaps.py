@@ -50,7 +50,7 @@ def gaps(
     Raises
     ------
     ScenarioError
-        A gap without a module, or a gap as wide as the pattern.
+        A gap without a module or the other way round, or an offset that is on no module.
 
     Examples
     --------
@@ -62,10 +62,10 @@ def gaps(
     if module_shape is None or module_gap is None:
         name = "module_shape" if module_shape is None else "module_gap"
         raise wrong(f"detector.{name}", None, "two integers, since the other one is given")
-    if max(module_gap) >= N:
-        expected = f"integers < {N}, the side of the pattern"
-        raise wrong("detector.module_gap", module_gap, expected)
     at = [side // 2 for side in module_shape] if module_offset is None else module_offset
+    if not all(0 <= first < side for first, side in zip(at, module_shape, strict=True)):
+        expected = f"a pixel of the module: 0 to {module_shape[0] - 1}, 0 to {module_shape[1] - 1}"
+        raise wrong("detector.module_offset", module_offset, expected)
     rows, columns = (
         (np.arange(N) - N // 2 + first) % (side + gap) >= side
         for side, gap, first in zip(module_shape, module_gap, at, strict=True)

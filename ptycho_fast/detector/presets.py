@@ -138,6 +138,18 @@ PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
 """Each function gives keys of the table ``[detector]``, and says where its numbers are from."""
 
 
+PIXELS: dict[str, float] = {
+    "eiger2": 75e-6,
+    "eiger2_8bit": 75e-6,
+    "pilatus3": 172e-6,
+    "jungfrau": 75e-6,
+    "lambda": 55e-6,
+    "medipix3": 55e-6,
+    "timepix4": 55e-6,
+}
+"""Side of a pixel in metres, where a source has it."""
+
+
 def preset(
     *,
     preset: Annotated[

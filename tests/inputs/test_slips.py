@@ -11,6 +11,7 @@ KEV8 = {"optics.energy_ev": 8e3}
 DETECTOR = {**KEV8, "optics.detector_distance_m": 2.0, "optics.detector_pixel_m": 75e-6}
 SCHELL = {"probe.mode_kind": "gaussian_schell"}
 FILE = {"scan.kind": "file", "scan.n_patterns": None}
+SENSOR = "detector.thickness_m"
 ZERNIKE = {"probe.kind": "zernike"}
 
 SLIPS = {
@@ -30,6 +31,19 @@ SLIPS = {
         {**DETECTOR, "object.slices": 2, "optics.slice_distance_m": 10.0},
         "optics.slice_distance_m",
     ),
+    "sensor in um": ({**KEV8, "detector.material": "Si", "detector.thickness_m": 450.0}, SENSOR),
+    "two efficiencies": (
+        {
+            **KEV8, "detector.material": "Si", "detector.thickness_m": 450e-6,
+            "detector.quantum_efficiency": 0.9,
+        },
+        "detector.material",
+    ),
+    "pixels of another detector": (
+        {**DETECTOR, "detector.preset": "pilatus3"}, "optics.detector_pixel_m",
+    ),
+    "point spread in um": ({"detector.point_spread": 75.0}, "detector.point_spread"),
+    "source in um": ({"detector.source_blur": 50.0}, "detector.source_blur"),
     "curvature in degrees": ({"probe.curvature": 360.0}, "probe.curvature"),
     "coherence length in m": ({**SCHELL, "probe.coherence_length": 1e-7}, "probe.coherence_length"),
     "aberrations in nm": (
@@ -71,3 +85,33 @@ def test_named(changes, key):
         make_experiment(scenario.replace(changes))
     assert error.value.key == key
     assert "\n" not in str(error.value)
+
+
+def test_small_patterns_and_binned_pixels_go_with_a_preset():
+    eiger = {**SMALL, **KEV8, "detector.preset": "eiger2", "optics.detector_distance_m": 2.0}
+    for pixel in (75e-6, 150e-6, 75.03e-6):
+        scenario = Scenario.preset("gs2_ideal").replace({**eiger, "optics.detector_pixel_m": pixel})
+        assert make_experiment(scenario).mask is None  # all within a module
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scan.jitter": 1e9}, "^scan: no light .* expected positions on the object"),
+        (
+            {"probe.kind": "file", "probe.file": "dark.npy", "probe.normalise": False},
+            "^probe: no light .* expected an object and a probe that are not zero",
+        ),
+        (
+            {
+                **KEV8, "optics.object_pixel_m": 1e-7, "optics.slice_distance_m": 1e-6,
+                "object.slices": 60,
+            },
+            r"^object: the light of pattern \d overflows float32, expected amplitudes",
+        ),
+    ],
+)  # fmt: skip
+def test_why_there_is_no_light(changes, message):
+    scenario = Scenario.preset("gs2_ideal").replace(SMALL)
+    with pytest.raises(ScenarioError, match=message):
+        make_experiment(scenario.replace(changes))

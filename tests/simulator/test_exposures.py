@@ -231,3 +231,34 @@ def test_without_noise_only_what_is_no_noise_acts():
     good = free.experiment.mask
     np.testing.assert_allclose(free.frames(0, 12)[:, good], plain[:, good], rtol=1e-6)
     assert not free.frames(0, 12)[:, ~good].any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fits"),
+    [
+        ({"detector.gain": 1e5}, False),
+        ({"detector.gain": 1e5, "detector.offset": -1.0}, False),
+        ({"detector.gain": 1e5, "detector.saturation": 2**32 - 1}, True),
+        ({"detector.gain": 1e5, "detector.readout_noise": 1.0}, True),  # float32
+        (
+            {"detector.gain": 1e5, "detector.dead_time_s": 1e-6, "detector.exposure_time_s": 1e-3},
+            True,
+        ),
+        ({"detector.gain": 10.0}, True),
+        ({"detector.offset": -1.0}, True),
+    ],
+)
+def test_signals_do_not_saturate_unless_the_detector_does(changes, fits):
+    sim = Simulator(SMALL.replace({"dose.nphotons": 1e9, **changes}))
+    out = np.zeros((12, 16, 16), sim.dtype)
+    if fits:
+        sim.check_dose()
+        assert sim.frames(0, 12, out=out).any()
+        return
+    for make in (sim.check_dose, lambda: sim.frames(0, 12, out=out)):
+        with pytest.raises(
+            ScenarioError, match=r"^detector\.gain: 100000 given: .*saturat"
+        ) as error:
+            make()
+        assert error.value.key == "detector.gain"
+    assert not out.any()

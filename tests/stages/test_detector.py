@@ -112,7 +112,10 @@ def test_type_of_the_signal(keys, dtype):
         ({"wrap": True, "saturation": 9, "gain": 1.5}, "detector.wrap: .*quantisation"),
         ({"hot_pixels": 0.1}, "detector.hot_value: nothing given"),
         ({"hot_pixels": 0.5, "dead_pixels": 0.5}, "detector.hot_pixels: 0.5 given"),
-        ({"module_gap": (4, 64), "module_shape": (9, 9)}, r"detector.module_gap: .* integers < 64"),
+        (
+            {"module_gap": (4, 4), "module_shape": (9, 9), "module_offset": (9, 0)},
+            r"detector.module_offset: \(9, 0\) given, expected a pixel of the module: 0 to 8, 0 t",
+        ),
         ({"module_gap": (4, 4)}, "detector.module_shape: nothing given"),
         ({"module_shape": (4, 4)}, "detector.module_gap: nothing given"),
     ],
