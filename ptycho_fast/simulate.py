@@ -482,7 +482,8 @@ def _campaign_estimate(
         with folder.campaign.naming(k):
             estimates.append(_estimate(jobs[k], _prepare(jobs[k], part), part)[0])
     pixels = sum(e["patterns"] * e["N"] ** 2 for e in estimates)
-    all_pixels = sum((j.scenario.scan.n_patterns or 0) * j.scenario.N**2 for j in jobs.values())
+    usual = max((e["patterns"] for e in estimates), default=0)  # where only a file knows
+    all_pixels = sum((j.scenario.scan.n_patterns or usual) * j.scenario.N**2 for j in jobs.values())
     seconds = 0.0
     for estimate in estimates:
         for name, value in estimate["seconds_by_stage"].items():
@@ -502,7 +503,7 @@ def _campaign_estimate(
         yield "scenario", f"{name} (dry run, nothing is written)"
         yield from table(entries)
         yield "experiments", f"{len(jobs)} to make, {len(folder.kept)} are there"
-        yield "patterns", f"{facts['patterns']} in all"
+        yield "patterns", _all_patterns(facts)
         yield "time", f"about {float(f'{seconds:.2g}'):g} s"
         yield "memory", f"about {bytes_text(facts['memory_bytes'])}"
         yield "folder", f"{folder.folder}, {bytes_text(facts['file_bytes'])} more"
@@ -516,12 +517,18 @@ def _file_bytes(job: _Job) -> int:
     return Needs.of_scenario(job.scenario, job.out, job.save).file
 
 
+def _all_patterns(facts: dict[str, Any]) -> str:
+    count = facts["patterns"]
+    return "as many as the files of the scans hold" if count is None else f"{count} in all"
+
+
 def _campaign_facts(folder: "CampaignFolder") -> dict[str, Any]:
+    counts = [scenario.scan.n_patterns for scenario in folder.scenarios.values()]
     return {
         "scenario": folder.campaign.template.to_dict(),
         "draws": folder.campaign.drawn,
         "kept": len(folder.kept),
-        "patterns": sum(s.scan.n_patterns or 0 for s in folder.scenarios.values()),
+        "patterns": None if None in counts else sum(counts),
         "folder": str(folder.folder),
         "index": str(folder.index),
     }
@@ -545,7 +552,7 @@ def _campaign_result(folder: "CampaignFolder", made: list[dict[str, Any]]) -> _R
         yield "scenario", facts["scenario"]["name"]
         yield "draws", ", ".join(facts["draws"]) or "none; each experiment has its own seeds"
         yield "experiments", f"{len(made)} made, {len(folder.kept)} were there"
-        yield "patterns", f"{facts['patterns']} in all"
+        yield "patterns", _all_patterns(facts)
         if made:
             yield "backend", made[0]["backend"]
             yield "time", _time_text(facts["seconds"], by_stage, 3)

@@ -289,3 +289,14 @@ def test_too_little_disk_for_all(run, capsys, monkeypatch):
     assert run(*THREE, "--count", 30) == 1
     assert "MB, the disk has 1 MB free" in capsys.readouterr().err
     assert os.listdir() == ["zoo.toml"]
+
+
+def test_a_scan_from_a_file_has_as_many_positions_as_the_file(run, capsys):
+    np.savetxt("scan.csv", np.random.default_rng(0).uniform(60, 300, (7, 2)), delimiter=",")
+    flags = ["gs2_ideal", "--scan-file", "scan.csv", "--count", "2", "--out", "few"]
+    assert run(*flags, "--dry-run") == 0
+    assert run(*flags) == 0
+    told = capsys.readouterr().out
+    assert told.count("patterns           as many as the files of the scans hold\n") == 2
+    for path in sorted(Path("few").glob("*.npz")):
+        assert Dataset.load(path).n_patterns == 7
