@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,13 +36,28 @@ _ARRAYS = ("positions", "coords", "coordinates", "xy", "translation")
 Columns = tuple[str | None, str | None]
 
 
+class TwoColumns(NamedTuple):
+    """What was read.
+
+    Attributes
+    ----------
+    values : (B, 2) float64
+        The columns.
+    names : tuple of str
+        What the file calls them; empty where it does not name them.
+    """
+
+    values: npt.NDArray[np.float64]
+    names: tuple[str, ...] = ()
+
+
 def read_columns(
     path: str | os.PathLike[str],
     columns: Columns = (None, None),
     *,
     array: str | None = None,
     keys: tuple[str, str, str] = ("x", "y", "array"),
-) -> npt.NDArray[np.float64]:
+) -> TwoColumns:
     r"""Read two columns of numbers; the content decides what the file is, not its name.
 
     Text has one row per line, with commas, semicolons, tabs or blanks between the fields. Lines
@@ -65,8 +80,8 @@ def read_columns(
 
     Returns
     -------
-    (B, 2) float64
-        The columns, at least one row.
+    TwoColumns
+        The columns, at least one row, and what the file calls them.
 
     Raises
     ------
@@ -83,9 +98,9 @@ def read_columns(
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "scan.csv"
     >>> _ = path.write_text("time, x, y\n0.0, 10, 20\n0.1, 12, 20\n")
-    >>> read_columns(path).tolist()
+    >>> read_columns(path).values.tolist()
     [[10.0, 20.0], [12.0, 20.0]]
-    >>> read_columns(path, ("0", "y")).tolist()
+    >>> read_columns(path, ("0", "y")).values.tolist()
     [[0.0, 20.0], [0.1, 20.0]]
     """
     file = Path(path)
@@ -100,16 +115,16 @@ def read_columns(
         ) from None
     if any(start[at:].startswith(_HDF5) for at in (0, 512, 1024, 2048, 4096)):
         with _hdf5(file) as found:
-            xy = _from_arrays(found, columns, array, keys)
+            xy, names = _from_arrays(found, columns, array, keys)
     elif _BINARY.search(start):
         with open_arrays(file) as archive:
-            xy = _from_arrays(_Archive(archive), columns, array, keys)
+            xy, names = _from_arrays(_Archive(archive), columns, array, keys)
     else:
         if array is not None:
             raise _wrong(
                 keys[2], array, f"nothing, since {file} is a text file, which has no names"
             )
-        xy = _Text(file).columns(columns, keys)
+        xy, names = _Text(file).columns(columns, keys)
     if len(xy) == 0:
         raise ValueError(f"{file}: no rows of numbers, expected at least one")
     bad = ~np.isfinite(xy)
@@ -119,7 +134,7 @@ def read_columns(
             f"{file}: {xy[row, column]} in row {row} of {keys[column]} (from 0), expected finite "
             "numbers; remove such rows"
         )
-    return xy
+    return TwoColumns(xy, names)
 
 
 def _wrong(key: str, given: str | None, expected: str) -> ScenarioError:
@@ -167,12 +182,13 @@ class _Text:
         named = [fields for _, fields in header] or above[-1:]
         self._names = named[-1] if named and len(named[-1]) == self._width else []
 
-    def columns(self, columns: Columns, keys: tuple[str, str, str]) -> npt.NDArray[np.float64]:
+    def columns(self, columns: Columns, keys: tuple[str, str, str]) -> TwoColumns:
         if self._width < 2:
             raise ValueError(f"{self._file}: one column, expected two at least, x and y")
         x, y = _chosen(self._names, self._width, columns, keys, str(self._file))
         rows = [self._row(i, fields, (x, y)) for i, fields in self._rows]
-        return np.array(rows, dtype=np.float64)
+        names = tuple(self._names[c] for c in (x, y)) if self._names else ()
+        return TwoColumns(np.array(rows, dtype=np.float64), names)
 
     def _row(self, line: int, fields: list[str], wanted: tuple[int, int]) -> tuple[float, float]:
         if len(fields) != self._width:
@@ -308,7 +324,7 @@ def _hdf5(path: Path) -> Iterator[_Hdf5]:
 
 def _from_arrays(
     file: _Archive | _Hdf5, columns: Columns, array: str | None, keys: tuple[str, str, str]
-) -> npt.NDArray[np.float64]:
+) -> TwoColumns:
     array = array.strip("/") if array is not None else None
     wanted = [None if c is None else c.strip("/") for c in columns]
     if array is None and any(name in file.names for name in wanted):
@@ -328,13 +344,14 @@ def _from_arrays(
     if values.dtype.names:
         names = list(values.dtype.names)
         pair = _chosen(names, len(names), columns, keys, where)
-        return np.stack([_real(values[names[c]], where) for c in pair], axis=1)
+        chosen = tuple(names[c] for c in pair)
+        return TwoColumns(np.stack([_real(values[c], where) for c in chosen], axis=1), chosen)
     if values.ndim != 2 or values.shape[1] < 2:
         raise ValueError(
             checks.wrong(where, f"shape {values.shape}", "(B, C), a row for each position")
         )
     pair = _chosen([], values.shape[1], columns, keys, where)
-    return np.stack([_real(values[:, c], where) for c in pair], axis=1)
+    return TwoColumns(np.stack([_real(values[:, c], where) for c in pair], axis=1))
 
 
 def _table(
@@ -363,7 +380,7 @@ def _table(
     )
 
 
-def _pair(file: _Archive | _Hdf5, x: str, y: str) -> npt.NDArray[np.float64]:
+def _pair(file: _Archive | _Hdf5, x: str, y: str) -> TwoColumns:
     pair = [_real(file.read(name), f"{file.path}: {name}") for name in (x, y)]
     flat = [
         values.reshape(-1) if values.size == max(values.shape, default=1) else values
@@ -374,7 +391,7 @@ def _pair(file: _Archive | _Hdf5, x: str, y: str) -> npt.NDArray[np.float64]:
             f"{file.path}: {x} of shape {pair[0].shape} and {y} of shape {pair[1].shape} given, "
             "expected two arrays (B,) of one length"
         )
-    return np.stack(flat, axis=1)
+    return TwoColumns(np.stack(flat, axis=1), (x, y))
 
 
 def _real(values: npt.NDArray[Any], where: str) -> npt.NDArray[np.float64]:

@@ -1,12 +1,14 @@
 """Positions read from a file."""
 
+import re
+import warnings
 from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
-from ptycho_fast.errors import ScenarioError
+from ptycho_fast.errors import DataWarning, ScenarioError
 from ptycho_fast.formats.columns import read_columns
 from ptycho_fast.keys import Key, wrong
 from ptycho_fast.kinds import kind
@@ -94,6 +96,11 @@ def from_file(
     OSError, RuntimeError, ValueError
         As `formats.columns.read_columns`.
 
+    Warns
+    -----
+    DataWarning
+        The name of a column ends in another unit, such as ``x_um``.
+
     Examples
     --------
     >>> import tempfile, pathlib
@@ -106,7 +113,7 @@ def from_file(
            [60., 45.]])
     """
     keys = ("scan.x_column", "scan.y_column", "scan.dataset")
-    found = read_columns(file, (x_column, y_column), array=dataset, keys=keys)
+    found, names = read_columns(file, (x_column, y_column), array=dataset, keys=keys)
     if n_patterns is not None:
         wanted = checks.count(n_patterns, "n_patterns")
         if wanted > len(found):
@@ -114,6 +121,16 @@ def from_file(
             raise wrong("scan.n_patterns", n_patterns, expected)
         found = found[:wanted]
     checks.choice(unit, "unit", ("pixel", *_METRES))
+    for name in names:
+        said = re.search(r"[_ (\[](mm|um|nm|m)[)\]]?$", name)
+        if said and said[1] != unit:
+            warnings.warn(
+                f"scan.unit: {unit!r} given, but a column of {file} is called {name!r}; is its "
+                f"unit {said[1]!r}?",
+                DataWarning,
+                stacklevel=4,
+            )
+            break
     if unit != "pixel":
         found = found * (_METRES[unit] / pixel_size(geometry, f"scan.unit = {unit!r}"))
     spread = float(np.ptp(found, axis=0).max())

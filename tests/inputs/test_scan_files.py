@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from ptycho_fast.errors import ScenarioError
+from ptycho_fast.errors import DataWarning, ScenarioError
 from ptycho_fast.optics import make_geometry
 from ptycho_fast.scans import make_scan
 from ptycho_fast.scans.from_file import from_file
@@ -204,3 +204,28 @@ def test_refusals_of_other_files(tmp_path):
     with pytest.raises(ScenarioError) as caught:
         from_file(SHAPE, make_geometry(64), file=path, unit="um")
     assert caught.value.key == "optics.object_pixel_m"
+
+
+@pytest.mark.parametrize(
+    ("header", "unit", "doubtful"),
+    [
+        ("x_um,y_um", "pixel", "um"),
+        ("x (nm),y (nm)", "um", "nm"),
+        ("stage_x [mm],stage_y [mm]", "um", "mm"),
+        ("x_um,y_um", "um", None),
+        ("x,y", "um", None),
+        ("plum,farm", "pixel", None),
+    ],
+)
+def test_a_column_that_names_another_unit(tmp_path, header, unit, doubtful):
+    path = tmp_path / "scan.csv"
+    path.write_text(f"{header}\n1,2\n3,4\n")
+    geometry = make_geometry(64, object_pixel_m=1e-6)
+    options = {"file": path, "unit": unit, "place": "centred"}
+    if doubtful is None:
+        assert from_file((10_000, 10_000), geometry, **options).shape == (2, 2)
+    else:
+        with pytest.warns(
+            DataWarning, match=rf"scan\.unit: .*{doubtful}.*is its unit '{doubtful}'"
+        ):
+            from_file((10_000, 10_000), geometry, **options)
