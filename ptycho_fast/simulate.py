@@ -85,7 +85,6 @@ def _parser() -> argparse.ArgumentParser:
     ladder.add_argument(
         "--ladder-numbers",
         choices=["common", "independent"],
-        default="common",
         help="whether all doses have the same random numbers (default) or each its own",
     )
     campaign = parser.add_argument_group("a campaign: many experiments, each with its own draws")
@@ -148,6 +147,8 @@ def _run(options: argparse.Namespace, output: Output) -> None:
     if options.ladder is not None:
         _run_ladder(options, scenario, output)
         return
+    if options.ladder_numbers is not None:
+        raise UsageError("--ladder-numbers: given, expected --ladder too, the doses")
     job = _job(options, scenario, Path(options.out or f"{scenario.name}.npz"))
     with naming_written(*job.targets):
         if announcement := _refuse_before_work(job):
@@ -179,7 +180,10 @@ def _run_ladder(options: argparse.Namespace, scenario: Scenario, output: Output)
     """One data set for each dose, in a folder; what can be refused is refused before any work."""
     from ptycho_fast.ladder import as_doses, at_dose, dose_changes, dose_text
 
-    folder, numbers = Path(options.out or f"{scenario.name}-ladder"), options.ladder_numbers
+    folder, numbers = (
+        Path(options.out or f"{scenario.name}-ladder"),
+        options.ladder_numbers or "common",
+    )
     with usage_errors():
         if options.preview:
             raise ValueError("--preview: a file given, expected none with --ladder")
@@ -223,9 +227,11 @@ def _run_campaign(options: argparse.Namespace, scenario: Scenario, output: Outpu
         scenario = scenario.replace({"noise": False})
     job = _job(options, scenario, Path(options.out or scenario.name))
     with usage_errors():
-        for flag in ("preview", "ladder"):
+        for flag in ("preview", "ladder", "ladder_numbers"):
             if getattr(options, flag) is not None:
-                raise ValueError(f"--{flag}: given, expected nothing of that kind with --count")
+                raise ValueError(
+                    f"--{flag.replace('_', '-')}: given, expected nothing of that kind with --count"
+                )
         numbers = _experiments(options)
         campaign = Campaign(scenario)
         folder = CampaignFolder(campaign, job.out, numbers, options=job.save, force=job.force)

@@ -126,6 +126,8 @@ def zernike(
         raise ScenarioError(
             f"probe.coefficients: {given}, one for each of probe.indices", key="probe.coefficients"
         )
+    if len(set(numbers)) < len(numbers):
+        raise wrong("probe.indices", numbers, "each number once")
     y, x = along[:, None], along[None, :]
     r = np.hypot(y, x)
     if aperture == "square":

@@ -42,6 +42,9 @@ WRONG = [
     ([*SMALL, "--out", "a.unknown"], 2, "suffix '.unknown' given, expected .npz"),
     ([*SMALL, "--out", "a.npz", "--preview", "a.gif"], 2, "suffix '.gif' given"),
     ([*SMALL, "--modes", "sum"], 2, "--modes"),
+    ([*SMALL, "--ladder-numbers", "common"], 2, "--ladder-numbers: given, expected --ladder too"),
+    ([*SMALL, "--ladder", "1,x"], 2, "--ladder: '1,x' given, expected numbers"),
+    ([*SMALL, "--set", "scan.jitter=1e9"], 2, "scan: no light reaches the detector"),
     (["gs2_ideal", "--n-patterns", "320000000"], 1, "a file of 5.26 TB, 32 GB available"),
     (["gs2_ideal", "--object-size", "65536"], 2, "takes 34.4 GB"),
 ]

@@ -49,6 +49,9 @@ SLIPS = {
     "aberrations in nm": (
         {**ZERNIKE, "probe.coefficients": (300.0,), "probe.indices": (4,)}, "probe.coefficients",
     ),
+    "an aberration twice": (
+        {**ZERNIKE, "probe.coefficients": (0.1, 0.2), "probe.indices": (4, 4)}, "probe.indices",
+    ),
     "random aberrations in nm": ({**ZERNIKE, "probe.random_rms": 300.0}, "probe.random_rms"),
     "scan in m": ({**FILE, "scan.file": "m.csv"}, "scan.unit"),
     "scan in m, not um": (
