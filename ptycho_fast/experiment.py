@@ -242,7 +242,8 @@ def make_experiment(
     Warns
     -----
     DataWarning
-        The dose makes all patterns equally bright.
+        The dose makes all patterns equally bright, or is the power of a probe whose file had
+        another one.
     """
     clock = clock or StageClock()
     scenario.require_runnable()
@@ -380,6 +381,14 @@ def _with_dose(experiment: Experiment, scale: float | None) -> Experiment:
         warnings.warn(
             "dose.mode: 'per_pattern' gives every pattern the same number of photons, which "
             "destroys the contrast of transmission between them; 'detected_mean' keeps it",
+            DataWarning,
+            stacklevel=3,
+        )
+    probe = e.scenario.probe
+    if spec.mode == "none" and probe.kind == "file" and probe.normalise:
+        warnings.warn(
+            "dose.mode: 'none' takes the power of the probe as photons, but probe.normalise has "
+            "changed that of the file; probe.normalise = false keeps it",
             DataWarning,
             stacklevel=3,
         )

@@ -403,6 +403,22 @@ def test_every_dose_is_what_it_says(mode, requested):
     assert asked["measured"]["mean"] == data.photons().mean()
 
 
+def test_the_power_of_a_probe_from_a_file_is_kept(tmp_path):
+    probe = 50 * np.outer(np.hanning(16), np.hanning(16)).astype(np.complex64)
+    np.save(tmp_path / "probe.npy", probe)
+    scenario = SMALL.replace(
+        {
+            "probe.kind": "file", "probe.file": str(tmp_path / "probe.npy"), "dose.mode": "none",
+            "probe.normalise": False,
+        }
+    )  # fmt: skip
+    sim = Simulator(scenario, object=np.ones((H, W)))
+    photons = np.square(np.abs(probe)).sum(dtype=np.float64)
+    np.testing.assert_allclose(sim.expected(0, 2).sum(axis=(1, 2)), photons, rtol=1e-5)
+    with pytest.warns(UserWarning, match=r"^dose\.mode: 'none' takes the power of the probe"):
+        Simulator(scenario.replace({"probe.normalise": True}))
+
+
 def test_twice_the_light_and_half_the_efficiency():
     incident = {"dose.mode": "incident", "dose.nphotons": 1e5, "scan.n_patterns": 100}
     plain = Simulator(SMALL.replace(incident))
