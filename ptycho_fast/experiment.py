@@ -174,7 +174,8 @@ class Experiment:
         Parameters
         ----------
         changes : Mapping
-            Values by dotted key: of the table ``dose``, ``seeds.photons``, ``seeds.detector``.
+            Values by dotted key: of the table ``dose``, ``seeds.photons``, ``seeds.detector``,
+            ``seeds.defects``.
 
         Raises
         ------
@@ -191,12 +192,12 @@ class Experiment:
         2.0
         """
         for key in changes:
-            if not key.startswith(("dose.", "seeds.photons", "seeds.detector")):
-                expected = "keys of dose, seeds.photons or seeds.detector"
+            if not key.startswith(("dose.", "seeds.photons", "seeds.detector", "seeds.defects")):
+                expected = "keys of dose, seeds.photons, seeds.detector or seeds.defects"
                 raise ValueError(checks.wrong("changes", repr(key), expected))
         scenario = self.scenario.replace(changes)
         scenario.require_runnable()
-        mask = detector.good_pixels(scenario.detector, self.N, scenario.seeds.detector)
+        mask = detector.good_pixels(scenario.detector, self.N, scenario.seeds.bad_pixels)
         return _with_dose(replace(self, scenario=scenario, mask=mask), None)
 
 
@@ -279,7 +280,7 @@ def make_experiment(
         eigenprobes=eigenprobes if len(eigenprobes) else None,
         weights=weights,
         path=scan.path,
-        mask=detector.good_pixels(scenario.detector, N, seeds.detector),
+        mask=detector.good_pixels(scenario.detector, N, seeds.bad_pixels),
         geometry=geometry,
         intensity_scale=1.0,
         energies=np.zeros(0),

@@ -124,8 +124,8 @@ def dose_changes(scenario: Scenario, dose: float, step: int, numbers: str) -> di
     step : int
         Its number, from 0, which has the scenario's own seeds.
     numbers : {"common", "independent"}
-        Whether the seeds of photons and detector stay; that of a detector with dead or hot pixels
-        always does.
+        Whether the seeds of photons and detector stay. Dead and hot pixels always do: all doses
+        are of one detector.
 
     Raises
     ------
@@ -139,13 +139,11 @@ def dose_changes(scenario: Scenario, dose: float, step: int, numbers: str) -> di
     """
     changes: dict[str, Any] = {key_of_number(scenario.dose): dose}
     if numbers == "independent" and step > 0:
-        keys = ["photons"]
-        # That seed also chooses the bad pixels, and all doses are of one detector.
-        if not (scenario.detector.dead_pixels or scenario.detector.hot_pixels):
-            keys.append("detector")
-        for key in keys:
+        for key in ("photons", "detector"):
             seed = getattr(scenario.seeds, key)
             changes[f"seeds.{key}"] = int(uniforms(seed, "ladder", np.array(step)) * 2**52)
+        if scenario.detector.dead_pixels or scenario.detector.hot_pixels:
+            changes["seeds.defects"] = scenario.seeds.bad_pixels
     return changes
 
 

@@ -142,6 +142,7 @@ class Simulator:
             experiment.N,
             experiment.geometry,
             self.scenario.seeds.detector,
+            defects_seed=self.scenario.seeds.bad_pixels,
         )
         counted: SinkKind = "counts" if self.response is None else "signal"
         self._kind: SinkKind = counted if self.noise else "intensity"

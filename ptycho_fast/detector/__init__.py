@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ptycho_fast.errors import ScenarioError
 from ptycho_fast.keys import Declared, declared_by, wrong
 from ptycho_fast.optics import Geometry
 
@@ -87,7 +88,19 @@ def _values(spec: Any) -> dict[str, Any]:
 
 
 def _part(part: Callable[..., Any], values: dict[str, Any], *context: Any) -> Any:
-    return part(*context, **{name: values[name] for name in _KEYS[part]})
+    try:
+        return part(*context, **{name: values[name] for name in _KEYS[part]})
+    except ScenarioError as error:
+        preset = _presets.preset(preset=values["preset"])
+        filled = [
+            f"{name} {preset[name]}"
+            for name in _KEYS[part]
+            if name in preset and preset[name] == values[name]
+        ]
+        if not filled:
+            raise
+        whose = f"detector.preset {values['preset']!r} has {', '.join(filled)}"
+        raise ScenarioError(f"{error}; {whose}", key=error.key) from None
 
 
 def efficiency(spec: Any, geometry: Geometry | None = None) -> float:
@@ -200,7 +213,14 @@ def oversample(spec: Any) -> int:
     return int(_part(_oversample.oversample, _values(spec)))
 
 
-def response(spec: Any, N: int, geometry: Geometry | None = None, seed: int = 0) -> Response | None:
+def response(
+    spec: Any,
+    N: int,
+    geometry: Geometry | None = None,
+    seed: int = 0,
+    *,
+    defects_seed: int | None = None,
+) -> Response | None:
     """What the kernels need to know of a detector.
 
     Parameters
@@ -212,7 +232,9 @@ def response(spec: Any, N: int, geometry: Geometry | None = None, seed: int = 0)
     geometry : Geometry, optional
         The experiment in physical units; no part needs it yet.
     seed : int
-        Seed of the choice of dead and hot pixels, and of the noise.
+        Seed of the noise.
+    defects_seed : int, optional
+        Seed of the choice of dead and hot pixels; by default `seed`.
 
     Returns
     -------
@@ -236,7 +258,7 @@ def response(spec: Any, N: int, geometry: Geometry | None = None, seed: int = 0)
     numbers: dict[str, Any] = {}
     for part in _NUMBERS:
         numbers |= _part(part, values)
-    pixels = _pixels(values, N, seed)
+    pixels = _pixels(values, N, seed if defects_seed is None else defects_seed)
     if pixels.any():
         numbers["pixels"] = pixels
         numbers |= _part(masks, values)
@@ -276,7 +298,7 @@ def good_pixels(spec: Any, N: int, seed: int = 0) -> npt.NDArray[np.bool_] | Non
     N : int
         Side of the pattern, pixels.
     seed : int
-        As for `response`.
+        Seed of the choice of dead and hot pixels.
 
     Returns
     -------

@@ -18,6 +18,7 @@ def point_spread(
         Key(
             "standard deviation of the point spread function, detector pixels",
             ge=0,
+            le=1000,
             synonyms=("psf", "psf_sigma"),
         ),
     ] = None,

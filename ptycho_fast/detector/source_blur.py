@@ -12,6 +12,7 @@ def source_blur(
         Key(
             "standard deviation of the source's image on the detector, detector pixels",
             ge=0,
+            le=1000,
             synonyms=("source_size",),
         ),
     ] = None,

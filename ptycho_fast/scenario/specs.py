@@ -134,9 +134,22 @@ class SeedSpec(FixedTable):
     detector: Annotated[
         int, Key("seed of bad pixels and of the detector's noise", ge=0, le=_UINT64_MAX)
     ] = 42
+    defects: Annotated[
+        int | None,
+        Key(
+            "seed of which pixels are dead or hot; by default seeds.detector",
+            ge=0,
+            le=_UINT64_MAX,
+        ),
+    ] = None
     campaign: Annotated[
         int, Key("seed of what a campaign draws", ge=0, le=_UINT64_MAX, drawn=False)
     ] = 42
+
+    @property
+    def bad_pixels(self) -> int:
+        """The seed of which pixels are dead or hot."""
+        return self.detector if self.defects is None else self.defects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

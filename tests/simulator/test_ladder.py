@@ -49,8 +49,19 @@ def test_independent_numbers_are_those_of_a_repeated_scan():
 
 def test_the_bad_pixels_stay_where_they_are():
     bad = SMALL.replace({"detector.dead_pixels": 0.1, "detector.readout_noise": 1.0})
-    one, two = dose_ladder(bad, [1e3, 1e4], numbers="independent")
-    np.testing.assert_array_equal(one.mask, two.mask)
+    bad = bad.replace({"dose.nphotons": 1e-9})  # the noise alone
+    one, two, three = dose_ladder(bad, [1e-9, 2e-9, 3e-9], numbers="independent")
+    for other in (two, three):
+        np.testing.assert_array_equal(one.mask, other.mask)
+    noises = [data.diffraction[:, one.mask].ravel() for data in (one, two, three)]
+    correlations = np.corrcoef(noises)[np.triu_indices(3, 1)]
+    assert (np.abs(correlations) < 5 / noises[0].size ** 0.5).all()
+    np.testing.assert_array_equal(simulate(bad).diffraction, one.diffraction)
+    again = simulate(two.scenario)
+    np.testing.assert_array_equal(again.diffraction, two.diffraction)
+    np.testing.assert_array_equal(again.mask, two.mask)
+    common = list(dose_ladder(bad, [1e-9, 2e-9]))
+    np.testing.assert_array_equal(common[0].diffraction, common[1].diffraction)
     good = SMALL.replace({"detector.readout_noise": 1.0})
     one, two = dose_ladder(good, [1e3, 1e3 + 1e-6], numbers="independent")
     assert (one.diffraction != two.diffraction).mean() > 0.9

@@ -107,7 +107,10 @@ def test_type_of_the_signal(keys, dtype):
         ({"dead_time_s": 1e-7}, "detector.exposure_time_s: nothing given, .* of 1e-07 s"),
         ({"dead_time_s": 2.0, "exposure_time_s": 1.0}, "detector.exposure_time_s: 1.0 given"),
         ({"paralysable": True}, "detector.paralysable: True given, expected .*dead_time_s"),
-        ({"preset": "medipix3"}, "detector.exposure_time_s: nothing given"),
+        (
+            {"preset": "medipix3"},
+            "detector.exposure_time_s: nothing given, .*; detector.preset 'medipix3' has dead_time",
+        ),
         ({"wrap": True}, "detector.saturation: nothing given, expected .*wrap is true"),
         ({"wrap": True, "saturation": 9, "gain": 1.5}, "detector.wrap: .*quantisation"),
         ({"hot_pixels": 0.1}, "detector.hot_value: nothing given"),
@@ -133,6 +136,7 @@ def test_impossible_detectors(keys, message):
         ({"quantum_efficiency": 1.1}, "detector.quantum_efficiency: 1.1"),
         ({"preset": "eiger3"}, "detector.preset: 'eiger3' given, expected one of eiger2"),
         ({"saturation": 0}, "detector.saturation: 0"),
+        ({"point_spread": 1e200}, "detector.point_spread: 1e.200 given"),
         ({"module_gap": (4,)}, "detector.module_gap: .* a list of 2 items"),
         ({"beam_stop_radius": -1.0}, "detector.beam_stop_radius"),
         ({"material": "Ge"}, "detector.material: 'Ge' given, expected one of Si, CdTe"),
@@ -431,6 +435,8 @@ def test_gaps_lie_between_modules(shape, gap, N):
 def test_small_patterns_meet_no_gap():
     assert detector.good_pixels(DetectorSpec(preset="eiger2"), 256) is None
     assert detector.good_pixels(DetectorSpec(preset="eiger2"), 2048) is not None
+    for name in presets.PRESETS:  # gaps may be wider than the pattern
+        assert detector.good_pixels(DetectorSpec(preset=name), 8) is None
     beside = DetectorSpec(preset="eiger2", module_offset=(510, 500))
     assert not detector.good_pixels(beside, 256)[128 + 2 : 128 + 40].any()
 
@@ -452,6 +458,14 @@ def test_presets(name):
 def test_five_families_have_presets():
     families = {"eiger2", "pilatus3", "jungfrau", "lambda", "medipix3", "timepix4", "empad"}
     assert families < set(presets.PRESETS)
+
+
+def test_pixels_may_have_a_seed_apart_from_the_noise():
+    spec = DetectorSpec(dead_pixels=0.1, readout_noise=1.0)
+    one, other = (detector.response(spec, N, None, seed, defects_seed=1) for seed in (1, 2))
+    np.testing.assert_array_equal(one.pixels, other.pixels)
+    assert (one.seed, other.seed) == (1, 2)
+    np.testing.assert_array_equal(one.pixels, detector.response(spec, N, None, 1).pixels)
 
 
 def test_without_noise_saturation_and_masks_act():
