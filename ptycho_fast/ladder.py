@@ -5,6 +5,7 @@ when the dose grows, and what differs between two doses is the dose alone. With 
 each dose has photons of its own, as if the scan were repeated.
 """
 
+import itertools
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -49,9 +50,9 @@ def dose_ladder(
     **options
         Other arguments of `Simulator`.
 
-    Yields
-    ------
-    Dataset
+    Returns
+    -------
+    iterator of Dataset
         At the next dose. Its scenario makes it again, alone.
 
     Raises
@@ -68,8 +69,7 @@ def dose_ladder(
     >>> bool((few.counts <= many.counts).all())
     True
     """
-    for simulator in ladder_simulators(scenario, doses, numbers=numbers, **options):
-        yield dataset_of(simulator)
+    return map(dataset_of, ladder_simulators(scenario, doses, numbers=numbers, **options))
 
 
 def ladder_simulators(
@@ -82,14 +82,17 @@ def ladder_simulators(
     """The simulators of a dose ladder; arguments and errors as for `dose_ladder`."""
     values = as_doses(doses)
     checks.choice(numbers, "numbers", NUMBERS)
-    first = Simulator(scenario, **options)
+    first = Simulator(scenario, **options).experiment
+    key_of_number(first.scenario.dose)
     run = {name: options[name] for name in ("backend", "device", "threads") if name in options}
-    for step, dose in enumerate(values):
-        experiment = at_dose(first.experiment, dose, step, numbers)
+
+    def step_of(step: int, dose: float) -> Simulator:
+        experiment = at_dose(first, dose, step, numbers)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # said about the first one
-            simulator = Simulator(experiment, **run)
-        yield simulator
+            return Simulator(experiment, **run)
+
+    return itertools.starmap(step_of, enumerate(values))
 
 
 def as_doses(doses: Any) -> list[float]:

@@ -86,6 +86,6 @@ def test_doses_of_a_fluence():
 )
 def test_wrong_doses(doses, changes, message):
     with pytest.raises((ValueError, ScenarioError), match=message):
-        list(dose_ladder(SMALL.replace(changes), doses))
+        dose_ladder(SMALL.replace(changes), doses)
     with pytest.raises(ValueError, match="numbers: 'none' given, expected one of common"):
-        list(dose_ladder(SMALL, [1.0], numbers="none"))
+        dose_ladder(SMALL, [1.0], numbers="none")
