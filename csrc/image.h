@@ -29,8 +29,8 @@ PF_HD auto binned(int q, const At& at) {
 }
 
 // at(t) is the pixel t pixels further on, t from -length to length; `half` is the kernel from its centre on.
-template <class At>
-PF_HD auto blurred(const float* half, int length, const At& at) {
+template <class Half, class Length, class At>
+PF_HD auto blurred(const Half& half, Length length, const At& at) {
   auto sum = at(0) * half[0];
   for (int t = 1; t < length; ++t) sum = sum + (at(-t) + at(t)) * half[t];
   return sum;

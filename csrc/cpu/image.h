@@ -49,12 +49,35 @@ inline void bin_columns(const float* image, int n, int q, int row, float* line, 
   bin_columns<int>(image, n, q, row, line, factor, out);
 }
 
+// Half of a symmetric kernel of a length that the compiler knows: it unrolls the sum, and no store can change it.
+template <int length>
+struct Half {
+  float at[length];
+  explicit Half(const float* half) { memcpy(at, half, sizeof at); }
+  float operator[](int t) const { return at[t]; }
+};
+
+// work(half, length) for a kernel; the usual lengths are known to the compiler.
+template <class Work>
+inline void with_half(const float* half, int length, const Work& work) {
+  switch (length) {
+    case 4: return work(Half<4>(half), Known<4>());
+    case 5: return work(Half<5>(half), Known<5>());
+    case 6: return work(Half<6>(half), Known<6>());
+    case 7: return work(Half<7>(half), Known<7>());
+    case 8: return work(Half<8>(half), Known<8>());
+  }
+  work(half, length);
+}
+
 // (n, n), with repeated rows, -> (n, n).
 template <int W>
 inline void spread_rows(const float* image, int n, const float* half, int length, int row, float* out) {
   const float* from = image + ptrdiff_t(row) * n;
-  write_row<W>(n, out + ptrdiff_t(row) * n, [&](int c) {
-    return blurred(half, length, [&](int t) { return load<float, W>(from + ptrdiff_t(t) * n + c); });
+  with_half(half, length, [&](const auto& known, auto terms) {
+    write_row<W>(n, out + ptrdiff_t(row) * n, [=](int c) {
+      return blurred(known, terms, [=](int t) { return load<float, W>(from + ptrdiff_t(t) * n + c); });
+    });
   });
 }
 
@@ -66,8 +89,11 @@ inline void spread_columns(const float* image, int n, const float* half, int len
   memcpy(line + beyond, image + ptrdiff_t(row) * n, sizeof(float) * size_t(n));
   memcpy(line, line + n, sizeof(float) * size_t(beyond));
   memcpy(line + beyond + n, line + beyond, sizeof(float) * size_t(beyond));
-  write_row<W>(n, out + ptrdiff_t(row) * n, [&](int c) {
-    return blurred(half, length, [&](int t) { return load<float, W>(line + beyond + c + t); }) * factor;
+  const float* from = line + beyond;
+  with_half(half, length, [&](const auto& known, auto terms) {
+    write_row<W>(n, out + ptrdiff_t(row) * n, [=](int c) {
+      return blurred(known, terms, [=](int t) { return load<float, W>(from + c + t); }) * factor;
+    });
   });
 }
 
