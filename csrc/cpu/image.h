@@ -70,29 +70,22 @@ inline void with_half(const float* half, int length, const Work& work) {
   work(half, length);
 }
 
-// (n, n), with repeated rows, -> (n, n).
+// A row of the blurred plane, times a factor, from (n, n) with repeated rows. `line` holds it while it is blurred along
+// the row index only.
 template <int W>
-inline void spread_rows(const float* image, int n, const float* half, int length, int row, float* out) {
+inline void spread_row(const float* image, int n, const float* half, int length, int row, float* line, float factor,
+                       float* out) {
+  const int beyond = length - 1;
   const float* from = image + ptrdiff_t(row) * n;
+  float* middle = line + beyond;
   with_half(half, length, [&](const auto& known, auto terms) {
-    write_row<W>(n, out + ptrdiff_t(row) * n, [=](int c) {
+    write_row<W>(n, middle, [=](int c) {
       return blurred(known, terms, [=](int t) { return load<float, W>(from + ptrdiff_t(t) * n + c); });
     });
-  });
-}
-
-// The same along the column index, times a factor.
-template <int W>
-inline void spread_columns(const float* image, int n, const float* half, int length, int row, float* line, float factor,
-                           float* out) {
-  const int beyond = length - 1;
-  memcpy(line + beyond, image + ptrdiff_t(row) * n, sizeof(float) * size_t(n));
-  memcpy(line, line + n, sizeof(float) * size_t(beyond));
-  memcpy(line + beyond + n, line + beyond, sizeof(float) * size_t(beyond));
-  const float* from = line + beyond;
-  with_half(half, length, [&](const auto& known, auto terms) {
+    memcpy(line, line + n, sizeof(float) * size_t(beyond));
+    memcpy(middle + n, middle, sizeof(float) * size_t(beyond));
     write_row<W>(n, out + ptrdiff_t(row) * n, [=](int c) {
-      return blurred(known, terms, [=](int t) { return load<float, W>(from + c + t); }) * factor;
+      return blurred(known, terms, [=](int t) { return load<float, W>(middle + c + t); }) * factor;
     });
   });
 }
