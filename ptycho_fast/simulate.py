@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ptycho_fast.command import (
     UsageError,
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ptycho_fast.data.dataset import Dataset
     from ptycho_fast.experiment import Experiment
     from ptycho_fast.simulator import Simulator
+
+_Number = TypeVar("_Number", int, float)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -181,14 +183,12 @@ def _run_ladder(options: argparse.Namespace, scenario: Scenario, output: Output)
     """One data set for each dose, in a folder; what can be refused is refused before any work."""
     from ptycho_fast.ladder import as_doses, at_dose, dose_changes, dose_text
 
-    folder, numbers = (
-        Path(options.out or f"{scenario.name}-ladder"),
-        options.ladder_numbers or "common",
-    )
+    folder = Path(options.out or f"{scenario.name}-ladder")
+    numbers = options.ladder_numbers or "common"
     with usage_errors():
         if options.preview:
             raise ValueError("--preview: a file given, expected none with --ladder")
-        doses = as_doses(_numbers(options.ladder, "--ladder"))
+        doses = as_doses(_numbers(options.ladder, "--ladder", float, "1e3,1e5"))
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(f"{folder}: is a file, expected a folder for the data sets")
     steps = [scenario.replace(dose_changes(scenario, d, k, numbers)) for k, d in enumerate(doses)]
@@ -271,7 +271,7 @@ def _experiments(options: argparse.Namespace) -> list[int]:
 
     first = checks.integer(options.first or 0, "--first", 0, MOST_EXPERIMENTS - 1)
     count = checks.integer(options.count, "--count", 1, MOST_EXPERIMENTS - first)
-    left_out = _whole_numbers(options.skip, "--skip") if options.skip else []
+    left_out = _numbers(options.skip, "--skip", int, "17,203") if options.skip else []
     numbers = [k for k in range(first, first + count) if k not in left_out]
     if not numbers:
         raise ValueError("--skip: all experiments given, expected at least one that is made")
@@ -287,13 +287,6 @@ def _refuse_before_campaign(jobs: dict[int, _Job]) -> str:
     for k, job in jobs.items():
         dataclasses.replace(needs[k], file=total).require(job.out)
     return _refuse_before_work(next(iter(jobs.values()))) if jobs else ""
-
-
-def _whole_numbers(text: str, flag: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"{flag}: {text!r} given, expected numbers such as 17,203") from None
 
 
 class _PartClock(StageClock):
@@ -312,11 +305,12 @@ class _PartClock(StageClock):
         self._whole.advance(steps)
 
 
-def _numbers(text: str, flag: str) -> list[float]:
+def _numbers(text: str, flag: str, kind: type[_Number], example: str) -> list[_Number]:
+    """The numbers of a flag that takes several, separated by commas."""
     try:
-        return [float(part) for part in text.split(",")]
+        return [kind(part) for part in text.split(",")]
     except ValueError:
-        raise ValueError(f"{flag}: {text!r} given, expected numbers such as 1e3,1e5") from None
+        raise ValueError(f"{flag}: {text!r} given, expected numbers such as {example}") from None
 
 
 def _again(job: _Job, experiment: "Experiment") -> "Simulator":
