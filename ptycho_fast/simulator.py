@@ -140,7 +140,6 @@ class Simulator:
         self.response = detector.response(
             self.scenario.detector,
             experiment.N,
-            experiment.geometry,
             self.scenario.seeds.detector,
             defects_seed=self.scenario.seeds.bad_pixels,
         )

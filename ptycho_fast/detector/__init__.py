@@ -216,7 +216,6 @@ def oversample(spec: Any) -> int:
 def response(
     spec: Any,
     N: int,
-    geometry: Geometry | None = None,
     seed: int = 0,
     *,
     defects_seed: int | None = None,
@@ -229,8 +228,6 @@ def response(
         The table ``[detector]``.
     N : int
         Side of the pattern, pixels.
-    geometry : Geometry, optional
-        The experiment in physical units; no part needs it yet.
     seed : int
         Seed of the noise.
     defects_seed : int, optional
@@ -255,9 +252,7 @@ def response(
     100.0
     """
     values = _values(spec)
-    numbers: dict[str, Any] = {}
-    for part in _NUMBERS:
-        numbers |= _part(part, values)
+    numbers = _numbers(values)
     pixels = _pixels(values, N, seed if defects_seed is None else defects_seed)
     if pixels.any():
         numbers["pixels"] = pixels
@@ -270,6 +265,14 @@ def response(
         expected = "false, or detector.quantisation as well: only whole signals wrap around"
         raise wrong("detector.wrap", True, expected)
     return made
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, Any]:
+    """What all parts that act on counted photons put into a `Response`."""
+    numbers: dict[str, Any] = {}
+    for part in _NUMBERS:
+        numbers |= _part(part, values)
+    return numbers
 
 
 def _hot(values: dict[str, Any], numbers: dict[str, Any]) -> float:
@@ -337,9 +340,7 @@ def signal_dtype(spec: Any) -> np.dtype[Any]:
     'int32'
     """
     values = _values(spec)
-    numbers: dict[str, Any] = {}
-    for part in _NUMBERS:
-        numbers |= _part(part, values)
+    numbers = _numbers(values)
     numbers |= _part(masks, values) | {"hot": values["hot_value"] or 0.0}
     return Response(**numbers).dtype
 

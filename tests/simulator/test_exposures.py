@@ -174,7 +174,7 @@ DETECTED = SMALL.replace(
 def test_signals_are_the_stages(backend):
     sim, some = Simulator(DETECTED, backend=backend), [3, 0]
     e = sim.experiment
-    response = detector.response(DETECTED.detector, 16, e.geometry, DETECTED.seeds.detector)
+    response = detector.response(DETECTED.detector, 16, DETECTED.seeds.detector)
     arguments, options = stages(e, some)
     options |= {"scale": e.intensity_scale, "seed": 42, "index": some, "detector": response}
     signals = ptycho_fast.observe(*arguments, **options, output="signal", backend=backend)

@@ -462,10 +462,10 @@ def test_five_families_have_presets():
 
 def test_pixels_may_have_a_seed_apart_from_the_noise():
     spec = DetectorSpec(dead_pixels=0.1, readout_noise=1.0)
-    one, other = (detector.response(spec, N, None, seed, defects_seed=1) for seed in (1, 2))
+    one, other = (detector.response(spec, N, seed, defects_seed=1) for seed in (1, 2))
     np.testing.assert_array_equal(one.pixels, other.pixels)
     assert (one.seed, other.seed) == (1, 2)
-    np.testing.assert_array_equal(one.pixels, detector.response(spec, N, None, 1).pixels)
+    np.testing.assert_array_equal(one.pixels, detector.response(spec, N, 1).pixels)
 
 
 def test_without_noise_saturation_and_masks_act():
