@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ptycho_fast.build import build_info as build_info
     from ptycho_fast.campaign import Campaign as Campaign
     from ptycho_fast.data.dataset import Dataset as Dataset
+    from ptycho_fast.data.opening import open as open
     from ptycho_fast.errors import DataWarning as DataWarning
     from ptycho_fast.errors import ScenarioError as ScenarioError
     from ptycho_fast.experiment import Experiment as Experiment
@@ -45,6 +46,7 @@ _HOME = {
     "dose_ladder": "ladder",
     "extract_patches": "stages",
     "observe": "stages",
+    "open": "data.opening",
     "sample_photons": "stages",
     "scaling": "scaling",
     "simulate": "simulation",
@@ -73,6 +75,7 @@ __all__ = [  # noqa: RUF022 - in the order of the data flow
     "Campaign",
     "dose_ladder",
     "Dataset",
+    "open",
     "scaling",
     "backends",
     "build_info",

@@ -16,6 +16,7 @@ from ptycho_fast.backend import choose
 from ptycho_fast.errors import DataWarning
 from ptycho_fast.experiment import Experiment
 from ptycho_fast.formats import format_of
+from ptycho_fast.formats.contents import Contents
 from ptycho_fast.machine import memory_available
 from ptycho_fast.progress import StageClock
 from ptycho_fast.scenario import Scenario
@@ -62,7 +63,8 @@ class Needs:
         """
         n_patterns = scenario.scan.n_patterns or 0  # a file is not opened yet
         side = getattr(scenario.object, "size", None) or 0
-        shape = (scenario.object.slices or 1, side, side)
+        slices = scenario.object.slices or 1
+        shape = (slices, side, side) if slices > 1 else (side, side)
         return cls._of(n_patterns, scenario.N, shape, _DRAWN_PIXEL, out, save)
 
     @classmethod
@@ -70,11 +72,11 @@ class Needs:
         """The same when object and positions are made."""
         e = experiment
         drawn = _DRAWN_PIXEL if hasattr(e.scenario.object, "size") else 0
-        arrays: list[Any] = [e.mask, e.path, e.dose_factors]
-        if len(e.probe) == 1 or save["modes"] == "all":
-            arrays += [e.weights, e.eigenprobes, e.probe if len(e.probe) > 1 else None]
-        others = sum(array.nbytes for array in arrays if array is not None)
-        return cls._of(e.n_patterns, e.N, e.object.shape, drawn, out, save, others)
+        others = {
+            "probe": e.probe, "mask": e.mask, "path": e.path, "dose_factors": e.dose_factors,
+            "weights": e.weights, "eigenprobes": e.eigenprobes,
+        }  # fmt: skip
+        return cls._of(e.n_patterns, e.N, e.object.shape, drawn, out, save, **others)
 
     @classmethod
     def _of(
@@ -85,17 +87,27 @@ class Needs:
         drawn: int,
         out: Path,
         save: dict[str, Any],
-        others: int = 0,
+        **others: Any,
     ) -> Self:
         (H, W), patches, stored = shape[-2:], save["patches"], math.prod(shape)
         if stored > H * W:  # the slices, and their product
             stored += H * W
-        alias = save["alias"]
-        file = format_of(out).file_size(
-            n_patterns, N, stored, alias=alias, patches=patches, others=others
+        file_format = format_of(out)
+        options = {name: value for name, value in save.items() if name != "patches"}
+        frames = (n_patterns, N, N)
+        contents = Contents(
+            object=_unmade(shape, np.complex64),
+            positions=_unmade((n_patterns, 2), np.float64),
+            positions_nominal=_unmade((n_patterns, 2), np.float64),
+            diffraction=_unmade(frames, np.float32),
+            domain="normalized_amplitude",
+            patches=_unmade(frames, np.complex64) if patches else None,
+            **{"probe": _unmade((1, N, N), np.complex64), **others},
         )
-        # Counts and amplitudes of 4 bytes each; patches are complex64.
-        pixels = 8 * stored + others + n_patterns * N**2 * (4 + 4 + (8 if patches else 0))
+        file = file_format.load().file_size(contents, **file_format.options(options))
+        arrays = sum(array.nbytes for array in others.values() if array is not None)
+        # Counts of 4 bytes; what is made of them passes block by block.
+        pixels = 8 * stored + arrays + n_patterns * N**2 * 4
         preparing = max(drawn * H * W + 8 * stored, _ENERGY_PIXEL * (H + N) * (W + N))
         return cls(max(pixels, preparing) + n_patterns * _PER_POSITION + _FIXED, file)
 
@@ -119,6 +131,11 @@ class Needs:
                 f"{out}: the file needs {bytes_text(self.file)}, the disk has {bytes_text(free)} "
                 "free"
             )
+
+
+def _unmade(shape: tuple[int, ...], dtype: Any) -> Any:
+    """An array that takes no memory, of which only shape and type are looked at."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
 
 
 def remaining_seconds(

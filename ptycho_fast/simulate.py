@@ -353,15 +353,13 @@ def _refuse_before_work(job: _Job, files: int = 1) -> str:
 def _prepare(job: _Job, clock: StageClock) -> "Simulator":
     """Make all but the patterns, and refuse what can be known only now."""
     from ptycho_fast.estimate import Needs
-    from ptycho_fast.formats import format_of
+    from ptycho_fast.simulation import dataset_of
     from ptycho_fast.simulator import Simulator
 
     simulator = Simulator(job.scenario, noise=job.noise, **job.run, clock=clock)
-    experiment = simulator.experiment
-    options = {name: job.save[name] for name in ("alias", "modes")}
     with usage_errors():
-        format_of(job.out).check_options(len(experiment.probe), **options)
-    Needs.of_experiment(experiment, job.out, job.save).require(job.out)
+        dataset_of(simulator, lazy=True).check(job.out, **job.save)
+    Needs.of_experiment(simulator.experiment, job.out, job.save).require(job.out)
     return simulator
 
 

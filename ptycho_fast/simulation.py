@@ -1,13 +1,14 @@
-"""A whole data set in memory, made by one call."""
+"""A whole data set, made by one call, or pattern by pattern as they are asked for."""
 
 import os
-import warnings
+from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast.backend import host_arrays
-from ptycho_fast.data.dataset import Dataset, dose_statistics
-from ptycho_fast.errors import DataWarning
+from ptycho_fast.data.dataset import Dataset, measured_dose
+from ptycho_fast.formats.patterns import LazyPatterns, Patterns, ranges
 from ptycho_fast.progress import StageClock
 from ptycho_fast.scenario import Scenario
 from ptycho_fast.simulator import Simulator
@@ -67,28 +68,50 @@ def simulate(
     return dataset_of(simulator, clock)
 
 
-def dataset_of(simulator: Simulator, clock: StageClock | None = None) -> Dataset:
-    """All frames of a simulator with their truth and provenance, in memory.
+def dataset_of(
+    simulator: Simulator, clock: StageClock | None = None, *, lazy: bool = False
+) -> Dataset:
+    """All frames of a simulator with their truth and provenance.
+
+    Parameters
+    ----------
+    simulator : Simulator
+        Of the experiment.
+    clock : StageClock, optional
+        Told of every stage as it begins and goes on.
+    lazy : bool
+        Whether patterns are made only when they are asked for. Their dose is measured as they pass
+        on their way to a file, and stands in `Dataset.provenance` when it is written.
 
     Warns
     -----
     DataWarning
-        No photon was detected at all.
+        No photon was detected at all; where patterns are made later, when they are.
+
+    Examples
+    --------
+    >>> simulator = Simulator("gs2_ideal", backend="reference")
+    >>> data = dataset_of(simulator, lazy=True)
+    >>> bool((data.counts[1000:1003] == simulator.frames(1000, 1003)).all())
+    True
     """
     clock = clock or StageClock()
     e, B = simulator.experiment, simulator.n_patterns
-    with clock.stage("patterns", total=B):
-        diffraction = host_arrays.empty_aligned((B, e.N, e.N), simulator.dtype)
-        for first in range(0, B, simulator.chunk):  # so that a run can be watched and interrupted
-            last = min(first + simulator.chunk, B)
-            simulator.frames(first, last, out=diffraction[first:last])
-            clock.advance(last - first)
+    patterns: Patterns = SimulatedPatterns(simulator)
+    if not lazy:
+        with clock.stage("patterns", total=B):
+            made = host_arrays.empty_aligned(patterns.shape, simulator.dtype)
+            # By chunks, so that a run can be watched and interrupted.
+            for first, last in ranges(patterns, simulator.chunk):
+                simulator.frames(first, last, out=made[first:last])
+                clock.advance(last - first)
+        patterns = made
     dataset = Dataset(
         object=e.object,
         probe=e.probe,
         positions=e.positions,
         positions_nominal=e.positions_nominal,
-        diffraction=diffraction,
+        diffraction=patterns,
         domain=simulator.domain,
         intensity_scale=e.intensity_scale,
         eigenprobes=e.eigenprobes,
@@ -105,13 +128,30 @@ def dataset_of(simulator: Simulator, clock: StageClock | None = None) -> Dataset
     if simulator.domain == "detector_signal" and simulator.response:
         one = simulator.response
         dataset.provenance["signal"] = {"gain": one.gain, "offset": one.offset}
+    dataset.provenance["dose"] = dict(e.dose)
+    if lazy:
+        return dataset.measuring()
     with clock.stage("statistics"):
-        dataset.provenance["dose"] = {**e.dose, **dose_statistics(dataset)}
-    if not dataset.provenance["dose"]["measured"]["max"] > 0:
-        warnings.warn(
-            "no photon was detected in any pattern: the dose is too low, or all light falls on "
-            "masked pixels",
-            DataWarning,
-            stacklevel=3,
-        )
+        dataset.provenance["dose"] = measured_dose(dataset)
     return dataset
+
+
+class SimulatedPatterns(LazyPatterns):
+    """The frames of a simulator, made when they are asked for; any of them in any order.
+
+    Parameters
+    ----------
+    simulator : Simulator
+        What makes them.
+    """
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self.shape = (simulator.n_patterns, simulator.N, simulator.N)
+        self.dtype = simulator.dtype
+
+    def _read(self, first: int, last: int) -> npt.NDArray[Any]:
+        return self.simulator.frames(first, last)
+
+    def _take(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        return self.simulator.frames(numbers)

@@ -1,24 +1,37 @@
 """A data set: patterns, object, probe, positions, the scenario behind them, and provenance."""
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
 from ptycho_fast.data import grouping
+from ptycho_fast.data.photons import Meter, PassingPhotons
 from ptycho_fast.data.split import split_on_y
-from ptycho_fast.errors import ScenarioError
+from ptycho_fast.errors import DataWarning, ScenarioError
 from ptycho_fast.files import check_target
-from ptycho_fast.formats import format_of, pinn_npz
+from ptycho_fast.formats import Format, format_of, recognise
+from ptycho_fast.formats.amplitudes import Corrections, Roots, Squares, Unit, part_of
 from ptycho_fast.formats.contents import DOMAINS, Contents, projected
+from ptycho_fast.formats.patterns import (
+    Converted,
+    LazyPatterns,
+    Observed,
+    Part,
+    Patterns,
+    close,
+    ranges,
+)
+from ptycho_fast.formats.work import MEMORY, Work
 from ptycho_fast.optics import Geometry
 from ptycho_fast.scenario import Scenario
-
-_CHUNK_PIXELS = 2**20  # of patterns that are summed at a time
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -33,8 +46,9 @@ class Dataset:
         Probe modes in the object plane.
     positions, positions_nominal : (B, 2) float64
         True and intended ``[x, y]`` in object pixels.
-    diffraction : (B, N, N) uint32, int32 or float32
-        The patterns, in the units that `domain` names.
+    diffraction : (B, N, N) patterns
+        An array, or patterns that are read or made when they are asked for
+        (`formats.patterns.LazyPatterns`), in the units that `domain` names.
     domain : str
         A key of `formats.contents.DOMAINS`.
     intensity_scale : float or None
@@ -58,6 +72,10 @@ class Dataset:
     provenance : dict
         Version, backend, noise, the dose, requested, expected and measured, and of signals gain and
         offset. Plain JSON types.
+    corrections : ((n,) int64, (n,) int32) or None
+        What amplitudes lack of their counts, as `formats.contents.Contents` says.
+    statistics : PassingPhotons or None
+        The photons of patterns that pass on their way to a file; see `measuring`.
 
     Examples
     --------
@@ -74,7 +92,7 @@ class Dataset:
     probe: npt.NDArray[np.complex64]
     positions: npt.NDArray[np.float64]
     positions_nominal: npt.NDArray[np.float64]
-    diffraction: npt.NDArray[Any]
+    diffraction: Patterns
     domain: str
     intensity_scale: float | None = None
     mask: npt.NDArray[np.bool_] | None = None
@@ -85,6 +103,8 @@ class Dataset:
     geometry: Geometry | None = None
     scenario: Scenario | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    corrections: Corrections | None = None
+    statistics: PassingPhotons | None = None
 
     def __repr__(self) -> str:
         source = self.scenario.name if self.scenario else "no scenario"
@@ -114,17 +134,26 @@ class Dataset:
         return projected(self.object)
 
     @property
-    def counts(self) -> npt.NDArray[np.uint32]:
-        """(B, N, N) uint32 photon counts.
+    def counts(self) -> Any:
+        """(B, N, N) photon counts, exact.
+
+        An array, or patterns that are read when they are asked for, as `diffraction` is. Of
+        amplitudes they are uint32, from the amplitudes and the corrections beside them.
 
         Raises
         ------
         ValueError
-            The data set holds no counts: it is noise-free, or comes from a file of amplitudes.
+            The data set holds no counts: it is noise-free, or its amplitudes do not give them back.
+            Of patterns that are not in memory the latter is known when they are read.
         """
-        if self.domain != "count_intensity":
+        if self.domain == "count_intensity":
+            return self.diffraction
+        counted = self.domain == "normalized_amplitude" and self.provenance.get("noise", True)
+        if not counted:
             raise ValueError(checks.wrong("counts", DOMAINS[self.domain], "photon counts"))
-        return self.diffraction
+        squares = Squares(self._scale(), self.corrections, self.domain)
+        counts = Converted(self.diffraction, squares, np.uint32)
+        return counts if self.is_lazy else np.asarray(counts)
 
     def amplitude(self, first: int = 0, last: int | None = None) -> npt.NDArray[np.float32]:
         """Normalised amplitude of the patterns from `first` to before `last`.
@@ -145,69 +174,144 @@ class Dataset:
         ValueError
             The data set holds counts or signals and no intensity scale.
         """
-        patterns = self.diffraction[first:last]
+        patterns: npt.NDArray[np.float32] = self.diffraction[first:last]
         if self.domain == "normalized_amplitude":
             return patterns
-        scale = 1.0 if self.domain == "normalized_intensity" else self._scale()
-        out = np.empty(patterns.shape, np.float32)
-        for pattern, to in zip(patterns, out, strict=True):
-            to[...] = np.sqrt(self._in_photons(pattern)) / scale
-        return out
+        return self._unit().amplitudes(patterns)
 
     def photons(self) -> npt.NDArray[np.float64]:
         """(B,) float64 photons in each pattern: counted, or expected where there is no noise.
 
         Only good pixels count. Of signals these are ``(signal - offset) / gain``.
         """
-        return self._sums() * self._in_unit()
+        return self._measured()[0] * self._in_unit()
 
     def peak(self) -> float:
         """Photons in the brightest good pixel of all patterns."""
-        brightest = np.concatenate([pixels.max(axis=1, initial=0) for pixels in self._good()])
-        return float((brightest * self._in_unit()).max())
+        return float((self._measured()[1] * self._in_unit()).max())
 
     def energies(self) -> npt.NDArray[np.float64]:
         """(B,) float64 sums of each pattern's intensity before dose, over its good pixels."""
+        sums = self._measured()[0]
         counted = self.domain in ("count_intensity", "detector_signal")
-        return self._sums() / self._scale() ** 2 if counted else self._sums()
+        return sums / self._scale() ** 2 if counted else sums
 
-    def _good(self) -> Iterator[npt.NDArray[Any]]:
-        """Counts, photons or intensities (n, N * N) of n patterns at a time; bad pixels are 0."""
-        step = max(1, _CHUNK_PIXELS // self.N**2)
-        for first in range(0, self.n_patterns, step):
-            part = self.diffraction[first : first + step]
-            pixels = part.reshape(len(part), -1)
-            if self.domain == "detector_signal":
-                pixels = self._unclipped(pixels)
-            elif self.domain == "normalized_amplitude":
-                pixels = np.square(pixels, dtype=np.float64)
-            yield pixels if self.mask is None else pixels * self.mask.ravel()
+    def _measured(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Sum and brightest good pixel of each pattern, in units of `_meter`."""
+        if self.statistics is not None:
+            return self.statistics.measured()
+        meter = self._meter()
+        parts = [meter.of(self.diffraction[first:last]) for first, last in ranges(self.diffraction)]
+        sums, brightest = zip(*parts, strict=True)
+        return np.concatenate(sums), np.concatenate(brightest)
 
-    def _sums(self) -> npt.NDArray[np.float64]:
-        dtype = np.uint64 if self.domain == "count_intensity" else np.float64
-        sums = [pixels.sum(axis=1, dtype=dtype) for pixels in self._good()]
-        return np.concatenate(sums).astype(np.float64)
+    def _meter(self) -> Meter:
+        return Meter(self.domain, self.mask, *self._gain_and_offset())
+
+    def _unit(self) -> Unit:
+        scale = 1.0 if self.domain == "normalized_intensity" else self._scale()
+        return Unit(self.domain, scale, *self._gain_and_offset())
 
     def _in_unit(self) -> Any:
-        """Photons for each unit of what `_good` gives; one number, or one for each pattern."""
+        """Photons for each unit of what `_measured` gives; one number, or one for each pattern."""
         if self.domain in ("count_intensity", "detector_signal"):
             return 1.0
         counted = self.domain == "normalized_amplitude" and self.provenance.get("noise", True)
         factors = None if counted else self.dose_factors
         return self._scale() ** 2 * (1.0 if factors is None else factors)
 
-    def _in_photons(self, pattern: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Photons of a pattern of counts or signals, none of them negative; or its intensity."""
+    def _gain_and_offset(self) -> tuple[float, float]:
         if self.domain != "detector_signal":
-            return pattern.astype(np.float64)
-        return np.maximum(self._unclipped(pattern), 0)
-
-    def _unclipped(self, pattern: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+            return 1.0, 0.0
         signal = self.provenance.get("signal")
         if signal is None:
             expected = "{'gain': ..., 'offset': ...}, which turn signals into photons"
             raise ValueError(checks.wrong("provenance['signal']", "nothing", expected))
-        return (pattern - np.float64(signal["offset"])) / signal["gain"]
+        return float(signal["gain"]), float(signal["offset"])
+
+    # --- of which only a part is in memory ---
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether patterns are read or made only when they are asked for."""
+        return isinstance(self.diffraction, LazyPatterns)
+
+    def __len__(self) -> int:
+        return self.n_patterns
+
+    def __getitem__(self, which: slice) -> "Dataset":
+        """The data set of a range of patterns, ``dataset[first:last]``; nothing is read.
+
+        It has no scenario, which would make all patterns; ``provenance["part"]`` says of what it
+        is a part.
+        """
+        if not isinstance(which, slice) or which.step not in (None, 1):
+            raise TypeError(
+                checks.wrong("index", repr(which), "a range of patterns, dataset[first:last]")
+            )
+        first, last, _ = which.indices(self.n_patterns)
+        if last <= first:
+            raise IndexError(
+                checks.wrong("index", repr(which), f"a part of the {self.n_patterns} patterns")
+            )
+        lazy = isinstance(self.diffraction, LazyPatterns)
+        part: dict[str, Any] = {"first": first, "last": last, "of": self.n_patterns}
+        if self.scenario:
+            part["scenario"] = self.scenario.to_dict()
+        dose = self.provenance.get("dose", {})
+        asked = {name: value for name, value in dose.items() if not name.startswith("measured")}
+        told = {"dose": asked} if "dose" in self.provenance else {}
+        return replace(
+            self,
+            positions=self.positions[first:last],
+            positions_nominal=self.positions_nominal[first:last],
+            diffraction=Part(self.diffraction, first, last)
+            if lazy
+            else self.diffraction[first:last],
+            weights=None if self.weights is None else self.weights[first:last],
+            path=None if self.path is None else self.path[first:last],
+            dose_factors=None if self.dose_factors is None else self.dose_factors[first:last],
+            scenario=None,
+            provenance=self.provenance | told | {"part": part},
+            corrections=None
+            if self.corrections is None
+            else part_of(self.corrections, first, last, self.N**2),
+            statistics=None,
+        )
+
+    def in_memory(self) -> "Dataset":
+        """The same with all patterns in memory; itself where they are."""
+        if not self.is_lazy:
+            return self
+        return replace(self, diffraction=np.asarray(self.diffraction), statistics=None)
+
+    def measuring(self) -> "Dataset":
+        """The same, with the photons of each pattern kept as it passes on its way to a file.
+
+        After that `photons`, `peak` and `energies` need no pattern again.
+        """
+        if self.statistics is not None:
+            return self
+        statistics = PassingPhotons(self.diffraction, self._meter())
+        watched = Observed(self.diffraction, statistics)
+        return replace(self, diffraction=watched, statistics=statistics)
+
+    def close(self) -> None:
+        """Close the file that the patterns are in, if they are in one."""
+        close(self.diffraction)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- split and groups ---
 
     def split(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Pattern numbers for training (smaller y) and for test, as the scenario splits them."""
@@ -275,7 +379,7 @@ class Dataset:
         return grouping.grouped(
             self.amplitude(),
             self.groups(part),
-            patches=self._patches() if patches else None,
+            patches=np.asarray(_Patches(self)) if patches else None,
             nominal=self.positions_nominal,
             obj=self.projection,
         )
@@ -284,28 +388,46 @@ class Dataset:
         self,
         path: str | os.PathLike[str],
         *,
+        format: str | None = None,
         force: bool = False,
+        memory: int = MEMORY,
         patches: bool = False,
+        work: Work | None = None,
         **options: Any,
-    ) -> None:
-        """Write the data set to a file; the suffix of its name decides the format.
+    ) -> list[Path]:
+        """Write the data set to a file; its suffix or `format` decides what kind of file.
+
+        Patterns that are not in memory pass through it block by block. The measured dose of a data
+        set that `measuring` made is in `provenance` afterwards.
 
         Parameters
         ----------
         path : path-like
-            The file to make. ``.npz`` is a PtychoPINN NPZ, profile ``pinn-amplitude``.
+            The file to make.
+        format : str, optional
+            A name of `formats.FORMATS`; by default the suffix decides, ``.npz`` is a PtychoPINN
+            NPZ, profile ``pinn-amplitude``.
         force : bool
             Whether an existing file may be replaced.
+        memory : int
+            Bytes that patterns on their way to the file may take.
         patches : bool
             Whether to write the true object patches too.
+        work : Work, optional
+            How to work, in place of `force` and `memory`.
         **options
             As the format takes them: for ``.npz`` those of `formats.pinn_npz.write`, ``alias`` and
-            ``modes``.
+            ``modes``. None and False are not given.
+
+        Returns
+        -------
+        list of Path
+            The files that were made.
 
         Raises
         ------
-        ValueError
-            No format has that suffix, the format cannot hold the data set as it is, or the scenario
+        ValueError, TypeError
+            There is no such format, it cannot hold the data set as it is, or the scenario
             contradicts the arrays.
         OSError
             The file exists, or cannot be written; nothing is left behind.
@@ -318,23 +440,105 @@ class Dataset:
         >>> scenario = ptycho_fast.Scenario.preset("gs1_ideal").replace({"scan.n_patterns": 4})
         >>> data = ptycho_fast.simulate(scenario, backend="reference")
         >>> path = Path(tempfile.mkdtemp()) / "scan.npz"
-        >>> data.save(path)
+        >>> _ = data.save(path)
         >>> ptycho_fast.Dataset.load(path).scenario == scenario
         True
         """
-        file_format = format_of(path)
-        file_format.check_options(len(self.probe), **options)
+        work = work or Work(force=force, memory=memory)
+        file_format, contents, taken = self._prepared(path, format, patches, options)
+        check_target(path, work.force)
+        made: list[Path] = file_format.load().write(path, contents, work, **taken)
+        return made
+
+    def check(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        patches: bool = False,
+        **options: Any,
+    ) -> int:
+        """Refuse what `save` would refuse, before any pattern is read or made.
+
+        Parameters
+        ----------
+        path, format, patches, **options
+            As for `save`. Whether the file may be written is not looked at.
+
+        Returns
+        -------
+        int
+            Bytes that the files will take, about.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `save`.
+        """
+        file_format, contents, taken = self._prepared(path, format, patches, options)
+        size: int = file_format.load().file_size(contents, **taken)
+        return size
+
+    def _prepared(
+        self,
+        path: str | os.PathLike[str],
+        format: str | None,
+        patches: bool,
+        options: Mapping[str, Any],
+    ) -> tuple[Format, Contents, dict[str, Any]]:
+        """The format, what it is to write, and the options that it takes; or an error."""
+        file_format = format_of(path, format)
+        taken = file_format.options(options)
         if self.scenario and (wrong := _contradiction(self.scenario, self.n_patterns, self.N)):
             raise ValueError(f"{wrong}; dataclasses.replace(data, scenario=None) drops it")
-        check_target(path, force)
+        module = file_format.load()
+        contents = self.contents(module.DOMAINS, patches=patches)
+        module.check(contents, **taken)
+        return file_format, contents, taken
+
+    def contents(self, domains: Collection[str] = (), *, patches: bool = False) -> Contents:
+        """The plain arrays of the data set, for a writer.
+
+        Parameters
+        ----------
+        domains : sequence of str
+            What the patterns may be, the best first; they are converted, when they are read, to the
+            first one that is possible. As they are by default.
+        patches : bool
+            Whether the true object patches are wanted.
+
+        Raises
+        ------
+        ValueError
+            The patterns can be converted to none of the domains.
+        """
+        domain = self._domain_among(domains) if domains else self.domain
+        roots = None
+        if domain == self.domain:
+            diffraction = self.diffraction
+        elif domain == "count_intensity":
+            diffraction = self.counts
+        else:
+            roots = Roots(self._unit())
+            diffraction = Converted(self.diffraction, roots, np.float32, (roots,))
+
+        def finish() -> dict[str, Any]:
+            known: dict[str, Any] = {}
+            if self.statistics is not None:
+                self.provenance["dose"] = measured_dose(self)
+                known["provenance"] = self.provenance
+            if roots is not None:
+                known["corrections"] = roots.corrections
+            return known
+
         scenario = self.scenario
-        contents = Contents(
+        return Contents(
             object=self.object,
             probe=self.probe,
             positions=self.positions,
             positions_nominal=self.positions_nominal,
-            diffraction=self.amplitude(),
-            domain=file_format.DOMAIN,
+            diffraction=diffraction,
+            domain=domain,
             intensity_scale=self.intensity_scale,
             mask=self.mask,
             eigenprobes=self.eigenprobes,
@@ -342,32 +546,42 @@ class Dataset:
             path=self.path,
             dose_factors=self.dose_factors,
             geometry=asdict(self.geometry) if self.geometry else None,
-            patches=self._patches() if patches else None,
+            patches=_Patches(self) if patches else None,
             scenario=scenario.to_dict() if scenario else None,
             provenance=self.provenance,
             nphotons=scenario.dose.nphotons if scenario else None,
             gridsize=scenario.gridsize if scenario else None,
+            corrections=self.corrections if domain == "normalized_amplitude" else None,
+            finish=finish,
         )
-        file_format.write(path, contents, force=force, **options)
+
+    def _domain_among(self, domains: Collection[str]) -> str:
+        """The first of the domains that the patterns can be converted to."""
+        counted = self.domain == "normalized_amplitude" and self.corrections is not None
+        for domain in domains:
+            if domain in (self.domain, "normalized_amplitude"):
+                return domain
+            if domain == "count_intensity" and counted:
+                return domain
+        listed = ", ".join(domains)
+        raise ValueError(checks.wrong("domain", f"{DOMAINS[self.domain]}", f"one of {listed}"))
 
     @classmethod
     def load(
         cls,
         path: str | os.PathLike[str],
         *,
+        format: str | None = None,
         domain: str | None = None,
         position_offset: float | Sequence[float] = 0.0,
+        **options: Any,
     ) -> "Dataset":
-        """Read a data set from a PtychoPINN NPZ.
+        """Read a whole data set into memory; `ptycho_fast.open` leaves the patterns in the file.
 
         Parameters
         ----------
-        path : path-like
-            The file.
-        domain : {"normalized_amplitude", "count_intensity"}, optional
-            What the patterns mean, for files that do not say.
-        position_offset : float or (dx, dy)
-            Added to x and y, pixels; 0.5 for files that ptychodus 1.7 exported.
+        path, format, domain, position_offset, **options
+            As for `data.opening.open`.
 
         Returns
         -------
@@ -376,13 +590,56 @@ class Dataset:
 
         Raises
         ------
-        FileNotFoundError, ValueError
-            As `formats.pinn_npz.read`.
+        FileNotFoundError, ValueError, TypeError, RuntimeError
+            As `data.opening.open`.
         ScenarioError
             The scenario in the file is wrong or contradicts the arrays. The message names the file.
         """
-        contents = pinn_npz.read(path, domain=domain, position_offset=position_offset)
-        return cls(
+        with opened(path, format, domain, position_offset, options) as dataset:
+            return dataset.in_memory()
+
+    def _scale(self) -> float:
+        if self.intensity_scale is None:
+            raise ValueError(
+                "intensity_scale: none given, expected one to convert between photons and "
+                "amplitudes; dataclasses.replace(data, intensity_scale=...) sets it"
+            )
+        return self.intensity_scale
+
+
+class _Patches(LazyPatterns):
+    """True object patches (B, N, N) complex64, cut out when they are asked for."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._object, self._positions = dataset.projection, dataset.positions
+        self._outside = dataset.scenario.scan.outside if dataset.scenario else "zero"
+        self.shape = (len(self._positions), dataset.N, dataset.N)
+        self.dtype = np.dtype(np.complex64)
+
+    def _read(self, first: int, last: int) -> npt.NDArray[np.complex64]:
+        return self._take(np.arange(first, last))
+
+    def _take(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.complex64]:
+        from ptycho_fast.stages import extract_patches  # backends, which a reader does not need
+
+        at = self._positions[numbers]
+        return extract_patches(self._object, at, self.shape[-1], boundary=self._outside)
+
+
+def opened(
+    path: str | os.PathLike[str],
+    format: str | None,
+    domain: str | None,
+    position_offset: float | Sequence[float],
+    options: Mapping[str, Any],
+) -> Dataset:
+    """The data set in a file, its patterns left there; see `data.opening.open`."""
+    file_format = recognise(path, format)
+    given = {**options, **_reading_options(domain, position_offset)}
+    taken = file_format.options(given, reading=True)
+    contents: Contents = file_format.load().read(path, **taken)
+    try:
+        return Dataset(
             object=contents.object,
             probe=contents.probe,
             positions=contents.positions,
@@ -398,21 +655,20 @@ class Dataset:
             geometry=_geometry(path, contents),
             scenario=_scenario(path, contents),
             provenance=dict(contents.provenance),
+            corrections=contents.corrections,
         )
+    except BaseException:
+        close(contents.diffraction)
+        raise
 
-    def _patches(self) -> npt.NDArray[np.complex64]:
-        from ptycho_fast.stages import extract_patches  # backends, which a reader does not need
 
-        outside = self.scenario.scan.outside if self.scenario else "zero"
-        return extract_patches(self.projection, self.positions, self.N, boundary=outside)
-
-    def _scale(self) -> float:
-        if self.intensity_scale is None:
-            raise ValueError(
-                "intensity_scale: none given, expected one to convert between photons and "
-                "amplitudes; dataclasses.replace(data, intensity_scale=...) sets it"
-            )
-        return self.intensity_scale
+def _reading_options(
+    domain: str | None, position_offset: float | Sequence[float]
+) -> dict[str, Any]:
+    """Options of reading that have names of their own, where they are given."""
+    given: dict[str, Any] = {} if domain is None else {"domain": domain}
+    plain = isinstance(position_offset, int | float) and not isinstance(position_offset, bool)
+    return given if plain and position_offset == 0 else given | {"position_offset": position_offset}
 
 
 def _geometry(path: str | os.PathLike[str], contents: Contents) -> Geometry | None:
@@ -459,6 +715,25 @@ def _contradiction(scenario: Scenario, n_patterns: int, N: int) -> str:
             "the number of patterns"
         )
     return ""
+
+
+def measured_dose(dataset: Dataset) -> dict[str, Any]:
+    """What provenance says of the dose, with what was measured.
+
+    Warns
+    -----
+    DataWarning
+        No photon was detected at all.
+    """
+    dose = {**dataset.provenance.get("dose", {}), **dose_statistics(dataset)}
+    if not dose["measured"]["max"] > 0:
+        warnings.warn(
+            "no photon was detected in any pattern: the dose is too low, or all light falls on "
+            "masked pixels",
+            DataWarning,
+            stacklevel=3,
+        )
+    return dose
 
 
 def dose_statistics(dataset: Dataset) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.grouping import Groups, group_energies
 from ptycho_fast.data.source import PARTS, Selection, Source, load
 from ptycho_fast.data.symmetry import SYMMETRIES, Symmetry, require_symmetric
+from ptycho_fast.formats.patterns import ranges
 from ptycho_fast.rng import uniforms
 from ptycho_fast.scenario import GroupSpec, Scenario
 from ptycho_fast.simulator import Simulator
@@ -402,9 +403,11 @@ def _some(batch: Batch, groups: slice) -> Batch:
 
 def _check_data(data: Dataset, noise: str, augment: bool) -> None:
     """Raise ValueError if the data cannot be fed as asked for."""
-    if not np.isfinite(data.diffraction).all():
-        b = int(np.argmin(np.isfinite(data.diffraction).all(axis=(1, 2))))
-        raise ValueError(checks.wrong("source", f"pattern {b} with NaN or infinity", "numbers"))
+    for first, last in ranges(data.diffraction):
+        finite = np.isfinite(data.diffraction[first:last]).all(axis=(1, 2))
+        if not finite.all():
+            given = f"pattern {first + int(np.argmin(finite))} with NaN or infinity"
+            raise ValueError(checks.wrong("source", given, "numbers"))
     if noise == "fresh" and data.intensity_scale is None:
         expected = "'fixed' for data without an intensity scale"
         raise ValueError(checks.wrong("noise", repr(noise), expected))

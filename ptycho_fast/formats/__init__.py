@@ -1,49 +1,255 @@
-"""File formats that other programs use: one module for each, found by the suffix of the name.
+"""Every format of files in one table: found by name, by suffix, or by what a file holds.
 
 A format's module takes and returns plain arrays (`contents.Contents`) and has
 
-- ``DOMAIN``: what its patterns mean, a key of `contents.DOMAINS`;
-- ``check_options(probe_modes, **options)``: an error about options before any work is done;
-- ``write(path, contents, *, force, **options)`` and ``read(path, **options)``;
-- ``file_size(...)``: the bytes that a file will take.
+- ``DOMAINS``: the domains that it stores, keys of `contents.DOMAINS`, the best one first;
+- ``OPTIONS`` and ``READ_OPTIONS``: names of the keywords that writing and reading take;
+- ``check(contents, **options)``: an error for what `write` would refuse, before any work. Of the
+  patterns only shape and dtype are looked at;
+- ``file_size(contents, **options) -> int``: bytes that the files will take, about;
+- ``write(path, contents, work, **options) -> list of Path``: make the files. Patterns are taken
+  from ``work.blocks``; after the last one ``contents.completed()`` knows what was measured;
+- ``read(path, **options) -> Contents``: open a file. Patterns are left in it (`patterns`);
+- ``recognises(path) -> bool``: whether a file of the right container is of this format.
+
+A module that only reads or only writes has its half of them. Adding a format is a module and a line
+in the table.
 """
 
 import importlib
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-FORMATS = {".npz": "pinn_npz"}
+from ptycho_fast import checks
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"  # at 0 or after a user block of 512, 1024, ... bytes
+_MAGIC = {
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+    b"\x93NUMPY": "npy",
+    _HDF5: "hdf5",
+    b"\x89PNG": "image",
+    b"II*\0": "image",
+    b"MM\0*": "image",
+    b"II+\0": "image",
+    b"MM\0+": "image",
+}
+_BLOCKS = (512, 1024, 2048, 4096)
+_KINDS = {
+    "zip": "a zip archive",
+    "npy": "a NumPy array",
+    "hdf5": "an HDF5 file",
+    "image": "a picture",
+    "folder": "a folder",
+    "text": "a text",
+}
 
 
-def format_of(path: str | os.PathLike[str]) -> ModuleType:
-    """The module that writes the format which the suffix of a name asks for.
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A format of files.
+
+    Attributes
+    ----------
+    name : str
+        As ``--format`` takes it.
+    title : str
+        What it is, in a few words.
+    module : str
+        Where it is written and read, below ``ptycho_fast``; see `formats` what the module has.
+    container : str
+        What its files are by their first bytes: "zip", "npy", "hdf5", "image", "folder" or "text".
+    suffixes : tuple of str
+        Ends of names, with the dot, that mean this format when a file is written. The first format
+        of the table with a suffix has it; others with the same need their name.
+    writes, reads : bool
+        What this version does.
+    extra : str or None
+        The extra that installs what the module imports.
+    """
+
+    name: str
+    title: str
+    module: str
+    container: str
+    suffixes: tuple[str, ...] = ()
+    writes: bool = True
+    reads: bool = True
+    extra: str | None = None
+
+    def load(self) -> ModuleType:
+        """The module.
+
+        Raises
+        ------
+        RuntimeError
+            A package that it needs is missing; the message names the extra.
+        """
+        try:
+            return importlib.import_module(f"ptycho_fast.{self.module}")
+        except ModuleNotFoundError as error:
+            if self.extra is None or (error.name or "").startswith("ptycho_fast"):
+                raise
+            raise RuntimeError(
+                f"{self.title}: {error.name} is not installed; pip install "
+                f"'ptycho_fast[{self.extra}]' brings it"
+            ) from None
+
+    def options(self, given: Mapping[str, Any], *, reading: bool = False) -> dict[str, Any]:
+        """The options that the module takes, of those given; None and False are not given.
+
+        Raises
+        ------
+        TypeError
+            It takes no option of some name; the message lists those it takes.
+        """
+        module = self.load()
+        names = module.READ_OPTIONS if reading else module.OPTIONS
+        for name, value in given.items():
+            if name not in names and value is not None and value is not False:
+                listed = ", ".join(sorted(names)) or "nothing"
+                kind = "reading" if reading else "writing"
+                raise TypeError(
+                    checks.wrong(name, repr(value), f"of {kind} {self.name} only: {listed}")
+                )
+        return {name: value for name, value in given.items() if name in names}
+
+
+FORMATS: dict[str, Format] = {
+    one.name: one
+    for one in (
+        Format(
+            name="pinn-amplitude",
+            title="PtychoPINN NPZ, normalised amplitudes",
+            module="formats.pinn_npz",
+            container="zip",
+            suffixes=(".npz",),
+        ),
+    )
+}
+"""All formats, by name."""
+
+
+def format_of(path: str | os.PathLike[str], name: str | None = None) -> Format:
+    """The format to write: the one that is named, or the one that the suffix asks for.
 
     Parameters
     ----------
     path : path-like
         Name of a file, which need not exist. Case does not matter.
+    name : str, optional
+        A name of `FORMATS`.
 
     Returns
     -------
-    module
-        One of this package; see above what it has.
+    Format
+        A format that this version writes.
 
     Raises
     ------
     ValueError
-        This version writes no format of that suffix; the message lists those it writes.
+        There is no such format; the message lists those that there are.
 
     Examples
     --------
-    >>> format_of("scan.npz").__name__
-    'ptycho_fast.formats.pinn_npz'
-    >>> format_of("scan.h5")
+    >>> format_of("scan.npz").name
+    'pinn-amplitude'
+    >>> format_of("scan.unknown")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: scan.h5: suffix '.h5' given, expected .npz
+    ValueError: scan.unknown: suffix '.unknown' given, expected .npz...
     """
+    writers = {one.name: one for one in FORMATS.values() if one.writes}
+    if name is not None:
+        return writers[checks.choice(name, "format", writers)]
     suffix = Path(path).suffix.lower()
-    if suffix not in FORMATS:
-        given = f"suffix {suffix!r}" if suffix else "a name without suffix"
-        raise ValueError(f"{path}: {given} given, expected {' or '.join(FORMATS)}")
-    return importlib.import_module(f"{__name__}.{FORMATS[suffix]}")
+    for one in writers.values():
+        if suffix in one.suffixes:
+            return one
+    given = f"suffix {suffix!r}" if suffix else "a name without suffix"
+    suffixes = dict.fromkeys(end for one in writers.values() for end in one.suffixes)
+    raise ValueError(
+        f"{path}: {given} given, expected {', '.join(suffixes)}, or a format by its name: "
+        f"{', '.join(writers)}"
+    )
+
+
+def recognise(path: str | os.PathLike[str], name: str | None = None) -> Format:
+    """The format to read a file by: the one that is named, or what the file's content says.
+
+    Parameters
+    ----------
+    path : path-like
+        A file or a folder.
+    name : str, optional
+        A name of `FORMATS`, for files that could be of several formats.
+
+    Returns
+    -------
+    Format
+        A format that this version reads. Where the content says nothing (an empty or damaged file),
+        the suffix decides, so that the error is about the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It is of none of the formats, or of none by that name; the message lists them.
+    """
+    readers = {one.name: one for one in FORMATS.values() if one.reads}
+    if name is not None:
+        checks.choice(name, "format", readers)
+    if not os.path.exists(path):
+        expected = "a data set" if name is None else FORMATS[name].title
+        raise FileNotFoundError(f"{path}: no such file, expected {expected}")
+    if name is not None:
+        return readers[name]
+    suffix = Path(path).suffix.lower()
+    container = container_of(path)
+    by_suffix = [one for one in readers.values() if suffix in one.suffixes]
+    if container is None:
+        if by_suffix:
+            return by_suffix[0]
+        raise _unknown(path, "is no file of a kind that is known", readers)
+    candidates = [one for one in readers.values() if one.container == container]
+    # Formats of this suffix are asked first.
+    candidates.sort(key=lambda one: suffix not in one.suffixes)
+    for one in candidates:
+        if one.load().recognises(path):
+            return one
+    raise _unknown(path, f"is {_KINDS[container]} of no kind that is known", readers)
+
+
+def container_of(path: str | os.PathLike[str]) -> str | None:
+    """What a file is by its first bytes; None where they say nothing.
+
+    Returns
+    -------
+    {"zip", "npy", "hdf5", "image", "folder", "text"} or None
+        "text" only for names that end in ``.toml``: a text may be anything.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    if os.path.isdir(path):
+        return "folder"
+    with open(path, "rb") as file:
+        start = file.read(_BLOCKS[-1] + len(_HDF5))
+    for magic, kind in _MAGIC.items():
+        if start.startswith(magic):
+            return kind
+    if any(start[at:].startswith(_HDF5) for at in _BLOCKS):
+        return "hdf5"
+    return "text" if Path(path).suffix.lower() == ".toml" else None
+
+
+def _unknown(path: str | os.PathLike[str], what: str, readers: Mapping[str, Format]) -> ValueError:
+    return ValueError(
+        f"{path}: {what}, expected {', '.join(readers)}; format=... names one of them"
+    )

@@ -1,11 +1,13 @@
 """What a file of diffraction patterns holds: plain arrays, numbers and JSON."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from ptycho_fast.formats.patterns import Patterns
 
 DOMAINS = {
     "count_intensity": "photon counts, uint32",
@@ -27,8 +29,9 @@ class Contents:
         Probe modes in the object plane.
     positions, positions_nominal : (B, 2) float64
         True and intended ``[x, y]`` in object pixels.
-    diffraction : (B, N, N)
-        The patterns: uint32 counts or float32, as `domain` says.
+    diffraction : (B, N, N) patterns
+        An array, or patterns that are read or made when they are asked for (`LazyPatterns`), as
+        `domain` says.
     domain : str
         A key of `DOMAINS`.
     intensity_scale : float or None
@@ -45,7 +48,7 @@ class Contents:
         Dose of each pattern in units of the common one.
     geometry : mapping or None
         Energy, distances and sizes of pixels by name, in SI units, as far as they are known.
-    patches : (B, N, N) complex64 or None
+    patches : (B, N, N) complex64 patterns or None
         True object patches, for the writer; a reader leaves them in the file.
     scenario : mapping or None
         The scenario as plain JSON types, not looked at here.
@@ -53,13 +56,20 @@ class Contents:
         Version, backend, noise and dose, plain JSON types.
     nphotons, gridsize : float, int or None
         Requested dose and group side, for programs that look for them in the file.
+    corrections : ((n,) int64, (n,) int32) or None
+        Of amplitudes that do not give all counts back: numbers of pixels in the flat array of all
+        patterns, rising, and what has to be added to ``rint((amplitude * s)**2)`` there. Empty
+        arrays say that nothing has to be added; None says nothing.
+    finish : callable or None
+        For the writer: gives, by name, the fields that are known only when all patterns have
+        passed (``provenance`` with the measured dose, ``corrections``).
     """
 
     object: npt.NDArray[np.complex64]
     probe: npt.NDArray[np.complex64]
     positions: npt.NDArray[np.float64]
     positions_nominal: npt.NDArray[np.float64]
-    diffraction: npt.NDArray[Any]
+    diffraction: Patterns
     domain: str
     intensity_scale: float | None = None
     mask: npt.NDArray[np.bool_] | None = None
@@ -68,11 +78,17 @@ class Contents:
     path: npt.NDArray[np.float64] | None = None
     dose_factors: npt.NDArray[np.float64] | None = None
     geometry: Mapping[str, Any] | None = None
-    patches: npt.NDArray[np.complex64] | None = None
+    patches: Patterns | None = None
     scenario: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     nphotons: float | None = None
     gridsize: int | None = None
+    corrections: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]] | None = None
+    finish: Callable[[], Mapping[str, Any]] | None = None
+
+    def completed(self) -> Self:
+        """The same with what is known after the last pattern; a writer asks for it then."""
+        return replace(self, **self.finish(), finish=None) if self.finish else self
 
 
 def projected(obj: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex64]:

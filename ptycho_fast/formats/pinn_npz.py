@@ -22,6 +22,9 @@ What other programs of the family do not know stands under keys of its own, wher
 ``object_slices``                  (L, H, W) complex64, along the beam
 ``positions_path``                 (B, S, 2) float64, sub-exposures of a fly scan
 ``dose_factors``                   (B,) float64, dose of each pattern in units of the common one
+``corrected_pixels``               (n,) int64, of the flat ``diff3d``, whose count the amplitude
+                                   does not give back
+``corrections``                    (n,) int32, what is added to ``rint((diff3d * s)**2)`` there
 =================================  ================================================================
 
 The metadata hold the scenario, the provenance with the dose, the intensity scale s, the shares of
@@ -32,27 +35,38 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
-from ptycho_fast.files import written_aside
-from ptycho_fast.formats.contents import DOMAINS, Contents, projected
+from ptycho_fast.formats.amplitudes import Corrections
+from ptycho_fast.formats.array_archive import ArrayArchive
+from ptycho_fast.formats.contents import DOMAINS as ALL_DOMAINS
+from ptycho_fast.formats.contents import Contents, projected
 from ptycho_fast.formats.numpy_files import ArrayFile, open_arrays, to_complex64
+from ptycho_fast.formats.work import Work
 
 PROFILE = "pinn-amplitude"
 SCALE_CONTRACT = "legacy_v1"
-DOMAIN = "normalized_amplitude"
-_READ = [domain for domain in DOMAINS if domain != "detector_signal"]
+DOMAINS = ("normalized_amplitude",)
+OPTIONS = frozenset({"alias", "modes"})
+READ_OPTIONS = frozenset({"domain", "position_offset"})
+_READ = [domain for domain in ALL_DOMAINS if domain != "detector_signal"]
 
 _LARGE = 2 * 2**30  # bytes; other programs of the family load the whole file into memory
 _TEXT = 8_000  # bytes of headers and metadata, about
 _LONGEST_METADATA = 2**26  # bytes
 _LARGEST_COUNT = 2**32 - 1
 
-_KINDS = {"iuf": "real numbers", "iufc": "real or complex numbers", "b": "booleans"}
+_KINDS = {
+    "i": "integers",
+    "iuf": "real numbers",
+    "iufc": "real or complex numbers",
+    "b": "booleans",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -60,34 +74,35 @@ _log = logging.getLogger(__name__)
 # --- writing ---
 
 
-def check_options(probe_modes: int, *, alias: bool = False, modes: str | None = None) -> None:
+def check(contents: Contents, *, alias: bool = False, modes: str | None = None) -> None:
     """Raise ValueError where `write` would, which can be known before the patterns are made.
 
     Parameters
     ----------
-    probe_modes : int
-        Number of modes M of the probe.
+    contents : Contents
+        What is to be written.
     alias, modes
         As for `write`.
     """
     if modes is not None:
         checks.choice(modes, "modes", ("first", "all"))
-    if probe_modes > 1 and modes is None:
+    if (probe_modes := len(contents.probe)) > 1 and modes is None:
         raise ValueError(
             f"modes: a probe of {probe_modes} modes given, expected modes='first' to keep the "
             "first, because the format holds one, or modes='all' to write the others beside it, "
             "where only ptycho_fast looks for them"
         )
+    checks.choice(contents.domain, "domain", DOMAINS)
 
 
 def write(
     path: str | os.PathLike[str],
     contents: Contents,
+    work: Work,
     *,
-    force: bool = False,
     alias: bool = False,
     modes: str | None = None,
-) -> None:
+) -> list[Path]:
     """Write a data set of normalised amplitudes.
 
     The bytes depend on the contents alone: not on the time, the machine or the number of threads.
@@ -99,13 +114,18 @@ def write(
     contents : Contents
         The data, with ``diffraction`` (B, N, N) float32 in the domain ``normalized_amplitude``.
         Its ``patches``, if there are any, are written as ``ground_truth_patches`` and ``Y``.
-    force : bool
-        Whether an existing file may be replaced.
+    work : Work
+        Whether an existing file may be replaced, and how patterns are made on the way.
     alias : bool
         Write the patterns under ``diffraction`` too, for loaders that look there.
     modes : {"first", "all"}, optional
         What to do with several probe modes, of which the format holds one: keep the first, and
         nothing of how the others vary, or write all under a key of their own as well.
+
+    Returns
+    -------
+    list of Path
+        The file.
 
     Raises
     ------
@@ -114,35 +134,36 @@ def write(
     OSError
         The file exists, or cannot be written; nothing is left behind.
     """
-    check_options(len(contents.probe), alias=alias, modes=modes)
-    checks.choice(contents.domain, "domain", (DOMAIN,))
-    arrays: dict[str, npt.NDArray[Any]] = {
-        "xcoords": contents.positions[:, 0],
-        "ycoords": contents.positions[:, 1],
-        "xcoords_start": contents.positions_nominal[:, 0],
-        "ycoords_start": contents.positions_nominal[:, 1],
-        "diff3d": contents.diffraction,
-        "probeGuess": contents.probe[0],
-        "objectGuess": projected(contents.object),
-        "scan_index": np.zeros(len(contents.diffraction), np.int64),
-        "_metadata": np.array(json.dumps(_metadata(contents))),
-    }
-    if alias:
-        arrays["diffraction"] = contents.diffraction
-    if contents.patches is not None:
-        arrays["ground_truth_patches"] = arrays["Y"] = contents.patches
-    if contents.mask is not None:
-        arrays["bad_pixels"] = ~contents.mask
-    arrays |= _own_arrays(contents, modes)
-    size = sum(array.nbytes for array in arrays.values())
+    check(contents, alias=alias, modes=modes)
+    size = file_size(contents, alias=alias, modes=modes)
     if size > _LARGE:
         _log.warning(
             "%s: %.1f GB; the programs that read this format load the whole file into memory",
             path,
             size / 1e9,
         )
-    with written_aside(path, force=force) as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    with work.aside(path) as file, ArrayArchive(file, work) as archive:
+        positions, nominal = contents.positions, contents.positions_nominal
+        archive.write("xcoords", positions[:, 0])
+        archive.write("ycoords", positions[:, 1])
+        archive.write("xcoords_start", nominal[:, 0])
+        archive.write("ycoords_start", nominal[:, 1])
+        archive.stream("diff3d", contents.diffraction)
+        contents = contents.completed()
+        archive.write("probeGuess", contents.probe[0])
+        archive.write("objectGuess", projected(contents.object))
+        archive.write("scan_index", np.zeros(len(contents.diffraction), np.int64))
+        archive.write("_metadata", np.array(json.dumps(_metadata(contents))))
+        if alias:
+            archive.stream("diffraction", contents.diffraction)
+        if contents.patches is not None:
+            for key in ("ground_truth_patches", "Y"):
+                archive.stream(key, contents.patches)
+        if contents.mask is not None:
+            archive.write("bad_pixels", ~contents.mask)
+        for key, array in _own_arrays(contents, modes).items():
+            archive.write(key, array)
+    return [Path(path)]
 
 
 def _own_arrays(contents: Contents, modes: str | None) -> dict[str, npt.NDArray[Any]]:
@@ -156,26 +177,28 @@ def _own_arrays(contents: Contents, modes: str | None) -> dict[str, npt.NDArray[
         "object_slices": one.object if one.object.ndim == 3 else None,
         "positions_path": one.path,
         "dose_factors": one.dose_factors,
+        "corrected_pixels": None if one.corrections is None else one.corrections[0],
+        "corrections": None if one.corrections is None else one.corrections[1],
     }
     return {key: array for key, array in arrays.items() if array is not None}
 
 
-def file_size(
-    n_patterns: int, N: int, object_pixels: int, *, alias: bool, patches: bool, others: int = 0
-) -> int:
-    """Bytes that `write` will need, to a few kilobytes.
+def file_size(contents: Contents, *, alias: bool = False, modes: str | None = None) -> int:
+    """Bytes that `write` will need, to a few kilobytes; without corrections.
 
     Parameters
     ----------
-    n_patterns, N, object_pixels : int
-        Number of patterns B, their side N, and the pixels H * W of the object.
-    alias, patches : bool
-        Whether the patterns are written twice, and whether there are patches (written twice too).
-    others : int
-        Bytes of the arrays that only this package looks for, and of a mask.
+    contents : Contents
+        What is to be written; of its arrays only shape and type are looked at.
+    alias, modes
+        As for `write`.
     """
-    per_pixel = 4 * (2 if alias else 1) + 8 * (2 if patches else 0)
-    return n_patterns * (5 * 8 + N**2 * per_pixel) + 8 * (object_pixels + N**2) + _TEXT + others
+    one, (H, W) = contents, contents.object.shape[-2:]
+    size = one.positions.nbytes + one.positions_nominal.nbytes + 8 * len(one.diffraction)
+    size += one.diffraction.nbytes * (2 if alias else 1) + one.probe[0].nbytes + 8 * H * W
+    size += 0 if one.patches is None else 2 * one.patches.nbytes
+    size += 0 if one.mask is None else one.mask.nbytes
+    return size + sum(array.nbytes for array in _own_arrays(one, modes).values()) + _TEXT
 
 
 def _metadata(contents: Contents) -> dict[str, Any]:
@@ -189,7 +212,7 @@ def _metadata(contents: Contents) -> dict[str, Any]:
         "program": "ptycho_fast",
         "profile": PROFILE,
         "scale_contract_version": SCALE_CONTRACT,
-        "measurement_domain": DOMAIN,
+        "measurement_domain": contents.domain,
         "intensity_scale": contents.intensity_scale,
         "provenance": contents.provenance,
         "probe_modes": len(contents.probe),
@@ -272,10 +295,16 @@ def read(
             weights=_own(file, keys, "probe_weights", np.float32),
             path=_path(file, keys, offset),
             dose_factors=_own(file, keys, "dose_factors", np.float64),
+            corrections=_corrections(file, keys),
             geometry=_table(file, metadata, "geometry"),
             scenario=_table(file, metadata, "scenario"),
             provenance=_table(file, metadata, "provenance") or {},
         )
+
+
+def recognises(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is of the family; every zip archive of arrays is taken for one."""
+    return True
 
 
 def metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -316,6 +345,7 @@ class _Rule(NamedTuple):
     kinds: str  # of its dtype, as NumPy's letters
     expected: str
     fits: Callable[[tuple[int, ...]], bool]
+    may_be_empty: bool = False
 
 
 def _checked_headers(file: ArrayFile, pattern_key: str) -> set[str]:
@@ -365,7 +395,11 @@ def _own_rules(file: ArrayFile, B: int, N: int) -> dict[str, _Rule]:
         ),
         "dose_factors": _Rule("iuf", f"({B},)", lambda s: s == (B,)),
     }
-    return {key: rule for key, rule in rules.items() if key in file.keys}
+    if "corrected_pixels" in file.keys:
+        n = file.header("corrected_pixels").shape
+        rules["corrected_pixels"] = _Rule("i", "(n,)", lambda s: len(s) == 1, True)
+        rules["corrections"] = _Rule("i", f"{n}", lambda s: s == n, True)
+    return {k: rule for k, rule in rules.items() if k in file.keys or k == "corrections"}
 
 
 def _own(file: ArrayFile, keys: set[str], key: str, dtype: npt.DTypeLike) -> Any:
@@ -373,6 +407,13 @@ def _own(file: ArrayFile, keys: set[str], key: str, dtype: npt.DTypeLike) -> Any
     if key not in keys:
         return None
     return checks.floating(file.read(key), f"{file.path}: {key}", dtype, integers=True)
+
+
+def _corrections(file: ArrayFile, keys: set[str]) -> Corrections | None:
+    if "corrections" not in keys:
+        return None
+    index, difference = (file.read(key) for key in ("corrected_pixels", "corrections"))
+    return index.astype(np.int64), difference.astype(np.int32)
 
 
 def _path(
@@ -388,7 +429,7 @@ def _checked_shape(file: ArrayFile, key: str, rule: _Rule) -> tuple[int, ...]:
     header = file.header(key)
     if header.dtype.kind not in rule.kinds:
         raise _wrong(file, key, header, f"{_KINDS[rule.kinds]} of shape {rule.expected}")
-    if 0 in header.shape or not rule.fits(header.shape):
+    if (0 in header.shape and not rule.may_be_empty) or not rule.fits(header.shape):
         raise _wrong(file, key, f"shape {header.shape}", rule.expected)
     return header.shape
 
