@@ -93,6 +93,27 @@ if hasattr(os, "register_at_fork"):  # a child begins with one thread, whatever 
     os.register_at_fork(after_in_child=_busy.reset)
 
 
+_here = threading.local()
+
+
+def one_thread_here() -> None:
+    """Calls of this Python thread take one thread each from now on.
+
+    For threads that share a work among themselves: each is one of the CPUs that the work may use.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> def asked():
+    ...     with granted(None, 10**9) as n_threads:
+    ...         return n_threads
+    >>> with ThreadPoolExecutor(1, initializer=one_thread_here) as pool:
+    ...     pool.submit(asked).result()
+    1
+    """
+    _here.one = True
+
+
 @contextmanager
 def granted(threads: int | None, n_pixels: int) -> Iterator[int]:
     """Reserve threads for one call.
@@ -100,8 +121,8 @@ def granted(threads: int | None, n_pixels: int) -> Iterator[int]:
     Parameters
     ----------
     threads : int, optional
-        This number exactly. By default the CPUs that no other call uses, and at most one thread
-        for every 2**16 of `n_pixels`, but at least one.
+        This number exactly, but one after `one_thread_here`. By default the CPUs that no other call
+        uses, and at most one thread for every 2**16 of `n_pixels`, but at least one.
     n_pixels : int
         The work: pixels of all patterns, times the probe's modes.
 
@@ -124,6 +145,8 @@ def granted(threads: int | None, n_pixels: int) -> Iterator[int]:
     1
     """
     count = thread_count(threads)
+    if getattr(_here, "one", False):
+        count = threads = 1
     with _busy.lock:
         if threads is None:
             count = max(1, min(count - _busy.count, n_pixels // _WORTH_A_THREAD))

@@ -43,8 +43,9 @@ class ArrayArchive:
             np.lib.format.write_array_header_1_0(to, header)
             for block in self._work.blocks(patterns, name=key):
                 offset = self._file.tell()
-                to.write(memoryview(block.data).cast("B"))
-                self._work.stored(block, offset, block.data.nbytes)
+                data = memoryview(block.data).cast("B")
+                to.write(data)
+                self._work.stored(block, offset, len(data))
 
     def __enter__(self) -> Self:
         return self

@@ -1,23 +1,33 @@
 """How a file is written: what may be replaced, how much memory, how many threads."""
 
+import functools
+import hashlib
+import math
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast.files import written_aside
-from ptycho_fast.formats.patterns import Patterns, ranges
+from ptycho_fast.formats.patterns import Patterns, observers, ranges
 from ptycho_fast.progress import StageClock
+from ptycho_fast.threads import one_thread_here, thread_count
 
 MEMORY = 2**29
 """Bytes that patterns on their way to a file may take, where nobody says how many."""
 
 Encode = Callable[[int, npt.NDArray[Any]], Any]
 """``encode(first, frames)``: what is stored of a block, an array or bytes."""
+
+_BLOCK_PIXELS = 2**20  # where nobody says how many patterns a block has
+_TASK_PIXELS = 2**20  # that a thread makes at once, about; fewer where memory is short
+_COPIES = 6  # of a block's pixels at one time: made, converted in double precision, encoded
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +42,42 @@ class Block:
         What `encode` made of them; the patterns as they are, in C order, where there is none.
     name : str
         Name of the array in the file.
+    notes : list
+        What observers of the patterns keep of this block; see `patterns.Observer`.
     """
 
     first: int
     last: int
     data: Any
     name: str = ""
+    notes: list[Any] = field(default_factory=list)
+
+    @functools.cached_property
+    def checksum(self) -> bytes:
+        """SHA-256 of the data."""
+        return hashlib.sha256(self.data).digest()
+
+
+class Kept(NamedTuple):
+    """A block that an earlier run stored: its data, and what observers kept of it."""
+
+    data: bytes
+    notes: list[Any]
+
+
+class Journal(Protocol):
+    """What a run that can be resumed keeps of its files and blocks."""
+
+    def aside(
+        self, path: str | os.PathLike[str], *, force: bool
+    ) -> AbstractContextManager[IO[bytes]]:
+        """A file that takes the place of `path` when it is whole, and is kept where it is not."""
+
+    def kept(self, name: str, first: int, last: int) -> Kept | None:
+        """A block of an earlier run, if it is whole; may be called from several threads."""
+
+    def stored(self, block: Block, offset: int, size: int) -> None:
+        """Keep where a block lies in the file that was opened last."""
 
 
 @dataclass(eq=False)
@@ -57,12 +97,15 @@ class Work:
         Threads that make and encode them; None: as many as there are cores.
     clock : StageClock
         Told of the patterns that are written.
+    journal : Journal or None
+        What makes it possible to resume the run.
     """
 
     force: bool = False
     memory: int = MEMORY
     threads: int | None = None
     clock: StageClock = field(default_factory=StageClock)
+    journal: Journal | None = None
 
     @contextmanager
     def aside(self, path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
@@ -70,7 +113,8 @@ class Work:
 
         Libraries that want a name instead of a file open ``file.name``, which is there already.
         """
-        with written_aside(path, force=self.force) as file:
+        aside = self.journal.aside if self.journal else written_aside
+        with aside(path, force=self.force) as file:
             yield file
 
     def blocks(
@@ -80,7 +124,11 @@ class Work:
         encode: Encode | None = None,
         name: str = "diffraction",
     ) -> Iterator[Block]:
-        """All patterns in order, block by block, each made and encoded when it is asked for.
+        """All patterns in order, block by block.
+
+        Threads make and encode the next ones while the writer writes this one: each takes some
+        blocks at a time, with one thread for all that it calls. Blocks that the journal has are
+        not made again.
 
         Parameters
         ----------
@@ -99,10 +147,64 @@ class Work:
         Block
             In order. The writer passes each to `stored` before it asks for the next.
         """
-        for first, last in ranges(patterns, per_block):
-            frames = np.ascontiguousarray(patterns[first:last])
-            yield Block(first, last, encode(first, frames) if encode else frames, name)
-            self.clock.advance(last - first)
+        pixels = max(1, math.prod(patterns.shape[1:]))
+        n = per_block or max(1, _BLOCK_PIXELS // pixels)
+        per_pattern = _COPIES * pixels * patterns.dtype.itemsize
+        threads = thread_count(self.threads)
+        # Every thread has a task at work and one that is done and waits for the writer.
+        fit = min(_TASK_PIXELS // pixels, self.memory // (2 * threads * per_pattern))
+        per_task = max(1, fit // n) * n
+        depth = max(1, min(2 * threads, self.memory // (per_task * per_pattern)))
+
+        make = functools.partial(self._made, patterns, n, encode, name)
+        pool = ThreadPoolExecutor(min(threads, depth), "blocks", one_thread_here)
+        tasks = ranges(patterns, per_task)
+        waiting: deque[Future[list[Block]]] = deque()
+        try:
+            for first, last in tasks:
+                waiting.append(pool.submit(make, first, last))
+                if len(waiting) >= depth:
+                    yield from self._counted(waiting.popleft().result())
+            while waiting:
+                yield from self._counted(waiting.popleft().result())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _counted(self, blocks: list[Block]) -> Iterator[Block]:
+        while blocks:
+            block = blocks.pop(0)  # so that it is gone when the writer has it no more
+            yield block
+            self.clock.advance(block.last - block.first)
+
+    def _made(
+        self, patterns: Patterns, n: int, encode: Encode | None, name: str, first: int, last: int
+    ) -> list[Block]:
+        """The blocks of `n` patterns from `first` to before `last`."""
+        seers = observers(patterns)
+        blocks: list[Block] = []
+        missing: list[tuple[int, int]] = []
+        for start in range(first, last, n):
+            end = min(start + n, last)
+            kept = self.journal.kept(name, start, end) if self.journal else None
+            if kept is None:
+                missing.append((start, end))
+                continue
+            for seer, notes in zip(seers, kept.notes, strict=True):
+                seer.restore(start, end, notes)
+            blocks.append(Block(start, end, kept.data, name, kept.notes))
+        if missing:
+            begin = missing[0][0]
+            made = np.ascontiguousarray(patterns[begin : missing[-1][1]])
+            for start, end in missing:
+                frames = made[start - begin : end - begin]
+                data = encode(start, frames) if encode else frames
+                notes = [seer.notes(start, end) for seer in seers] if self.journal else []
+                block = Block(start, end, data, name, notes)
+                if self.journal or encode:
+                    _ = block.checksum  # here, in a thread of its own
+                blocks.append(block)
+            blocks.sort(key=lambda block: block.first)
+        return blocks
 
     def stored(self, block: Block, offset: int, size: int) -> None:
         """Learn where the data of a block lie in the file that is being written.
@@ -114,3 +216,5 @@ class Work:
         offset, size : int
             First byte in the file, and number of bytes.
         """
+        if self.journal:
+            self.journal.stored(block, offset, size)
