@@ -27,13 +27,14 @@ def simulate(
     backend: str = "auto",
     device: int | None = None,
     threads: int | None = None,
+    dtype: npt.DTypeLike | None = None,
     clock: StageClock | None = None,
 ) -> Dataset:
     """Simulate the whole data set that a scenario describes, in memory.
 
     Parameters
     ----------
-    scenario, object, probe, positions, nphotons, seed, noise, backend, device, threads
+    scenario, object, probe, positions, nphotons, seed, noise, backend, device, threads, dtype
         As for `Simulator`.
     clock : StageClock, optional
         Told of every stage as it begins and goes on.
@@ -63,7 +64,7 @@ def simulate(
     clock = clock or StageClock()
     simulator = Simulator(
         scenario, object=object, probe=probe, positions=positions, nphotons=nphotons, seed=seed,
-        noise=noise, backend=backend, device=device, threads=threads, clock=clock,
+        noise=noise, backend=backend, device=device, threads=threads, dtype=dtype, clock=clock,
     )  # fmt: skip
     return dataset_of(simulator, clock)
 

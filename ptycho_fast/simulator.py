@@ -17,6 +17,8 @@ from ptycho_fast.backend.records import Array, Counting, Exposure, Sink, SinkKin
 from ptycho_fast.dose.modes import given_dose
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.experiment import Experiment, described_by, make_experiment
+from ptycho_fast.formats.number_types import exactly
+from ptycho_fast.keys import wrong
 from ptycho_fast.limits import (
     LARGEST_RATE,
     as_scale,
@@ -61,6 +63,10 @@ class Simulator:
         Number of the GPU, with the backend "cuda"; by default CuPy's current.
     threads : int, optional
         Threads over patterns; results do not depend on it.
+    dtype : {"uint16", "uint32", "float32"}, optional
+        Type of the frames; by default uint32 for counts, what fits a detector's signals, float32
+        for intensities. A number that the type does not hold is an error; with
+        ``detector.saturation`` there is none.
     clock : StageClock, optional
         Told of every stage as it begins.
 
@@ -109,6 +115,7 @@ class Simulator:
         backend: str = "auto",
         device: int | None = None,
         threads: int | None = None,
+        dtype: npt.DTypeLike | None = None,
         clock: StageClock | None = None,
     ) -> None:
         self.backend, self._backend = choose(backend)
@@ -146,13 +153,15 @@ class Simulator:
         counted: SinkKind = "counts" if self.response is None else "signal"
         self._kind: SinkKind = counted if self.noise else "intensity"
         self._strong = self._strong_patterns() if self._kind == "signal" else None
-        self.dtype = self._dtype(self._kind)
+        self.dtype = self._asked_dtype(dtype)
         self.domain = self._domain()
         self._paths = every.positions
         arrays = (*experiment.still.values(), self._paths, experiment.weights)
         self._inputs = tuple(array for array in arrays if isinstance(array, np.ndarray))
         self.work = every.n_pixels // experiment.n_patterns
         self._resident: dict[str, Array] = {}
+        if self._kind == "counts" and self.dtype != np.uint32:
+            self._check_fit(np.array([np.argmax(self._rates())]))
 
     def __len__(self) -> int:
         return self.n_patterns
@@ -221,7 +230,7 @@ class Simulator:
 
         Returns
         -------
-        (n, N, N) uint32, int32 or float32
+        (n, N, N) array of `dtype`
             Photon counts or signals, or intensities before dose without noise, behind the detector.
 
         Raises
@@ -229,9 +238,24 @@ class Simulator:
         TypeError, ValueError, IndexError
             An argument is at fault.
         ScenarioError
-            A pixel expects more photons than can be counted.
+            A pixel expects more photons than can be counted, or holds a number that `dtype` does
+            not.
         """
-        return self._made(first, last, self._kind, epoch, out, on_gpu)
+        if self.dtype == self._dtype(self._kind):
+            return self._made(first, last, self._kind, epoch, out, on_gpu)
+        indices = self._indices(first, last)
+        gate: Gate = gpu_arrays if on_gpu else host_arrays
+        if out is not None:
+            gate.output(out, (len(indices), self.N, self.N), self.dtype, self._inputs)
+        made = self._made(indices, None, self._kind, epoch, None, on_gpu)
+        try:
+            fitted = exactly(made, self.dtype, "frames", indices)
+        except ValueError as error:
+            raise self._does_not_fit(f"but {error}") from None
+        if out is None:
+            return fitted
+        out[...] = fitted
+        return out
 
     def amplitudes(
         self,
@@ -342,6 +366,69 @@ class Simulator:
             return math.inf
         return (math.sqrt(max(most, 0.0) + 25) - 5) ** 2
 
+    # --- counts in another type ---
+
+    def _asked_dtype(self, dtype: npt.DTypeLike | None) -> np.dtype[Any]:
+        """The type of the frames; an error for one that they can never have."""
+        usual = self._dtype(self._kind)
+        if dtype is None:
+            return usual
+        try:
+            asked = np.dtype(dtype)
+        except TypeError:
+            asked = np.dtype(object)
+        allowed = ["float32"] if self._kind == "intensity" else ["uint16", "uint32", "float32"]
+        if self._kind == "signal" and usual.kind == "f":
+            allowed = ["float32"]
+        if asked.name not in allowed:
+            raise ValueError(
+                checks.wrong("dtype", repr(dtype), f"one of {', '.join(allowed)} for {self._what}")
+            )
+        if self.response is not None and asked.kind == "u":
+            ceiling, most = self.response.ceiling, np.iinfo(asked).max
+            if ceiling > most:
+                raise wrong("detector.saturation", ceiling, f"at most {most}, which {asked} holds")
+        return asked
+
+    @property
+    def _what(self) -> str:
+        kinds = {"counts": "photon counts", "signal": "a detector's signals"}
+        return kinds.get(self._kind, "noise-free intensities")
+
+    def _rates(self) -> npt.NDArray[np.float64]:
+        """(B,) float64: photons that each pattern expects; no pixel of it expects more."""
+        e = self.experiment
+        factors = 1.0 if e.dose_factors is None else e.dose_factors
+        return np.asarray(e.intensity_scale**2 * factors * e.energies)
+
+    def _most_that_fit(self) -> float:
+        """The most photons that a pixel may expect, with room for 10 deviations of its count."""
+        most = {"uint16": 2**16 - 1, "float32": 2**24}.get(self.dtype.name, 2**32 - 1)
+        return float((math.sqrt(most + 25) - 5) ** 2)
+
+    def _check_fit(self, indices: npt.NDArray[np.int64]) -> None:
+        """Raise ScenarioError if a pixel of some patterns expects too many photons for `dtype`."""
+        most = self._most_that_fit()
+        for first in range(0, len(indices), self.chunk):
+            some = indices[first : first + self.chunk]
+            largest = self._made(some, None, "expected", 0, None, False).max(axis=(1, 2))
+            if (largest > most).any():
+                b = int(np.argmax(largest))
+                fits = self.experiment.dose["expected"]["mean"] * most / largest[b]
+                raise self._does_not_fit(
+                    f"which expects {largest[b]:.4g} photons in a pixel of pattern {some[b]}, "
+                    f"expected at most {most:.4g}, which {self.dtype} holds with their noise, that "
+                    f"is {fits:.3g} photons per pattern in the mean"
+                )
+
+    def _does_not_fit(self, why: str) -> ScenarioError:
+        key, given = given_dose(self.scenario.dose)
+        return ScenarioError(
+            f"{key}: {given} given, {why}; lower the dose, take another dtype, or give "
+            "detector.saturation",
+            key=key,
+        )
+
     def _strong_patterns(self) -> npt.NDArray[np.bool_] | None:
         """(B,) bool: patterns whose signals might not fit into their type; None: there are none."""
         e = self.experiment
@@ -370,12 +457,14 @@ class Simulator:
     def check_dose(self) -> None:
         """Raise ScenarioError if a pixel of any pattern expects more photons than can be counted.
 
-        Nor may a signal be too large for its type, unless the detector saturates.
+        Nor may a count or a signal be too large for its type, unless the detector saturates.
 
         Patterns without photons are made where that is not excluded beforehand.
         """
         self._check_dose(np.arange(self.n_patterns))
         self._check_signal(np.arange(self.n_patterns))
+        if self._kind == "counts":
+            self._check_fit(np.flatnonzero(self._rates() > self._most_that_fit()))
 
     def _check_dose(self, indices: npt.NDArray[np.int64]) -> None:
         if self._suspects is None:
