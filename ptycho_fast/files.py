@@ -16,6 +16,7 @@ import os
 import platform
 import re
 import secrets
+import shutil
 import stat
 import sys
 import time
@@ -306,6 +307,141 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+# --- folders ---
+
+
+def check_folder(path: str | os.PathLike[str], force: bool, marker: str) -> Path:
+    """The folder to make, or an error before any work is done.
+
+    Parameters
+    ----------
+    path : path-like
+        The name that was asked for.
+    force : bool
+        Whether a folder that exists may be replaced, with all that is in it.
+    marker : str
+        Name of a file: only a folder that holds it is ever replaced.
+
+    Returns
+    -------
+    Path
+        `path`; or, where it is a symbolic link, the folder that it points to.
+
+    Raises
+    ------
+    FileExistsError
+        There is such a folder, and `force` is False or it has no `marker`; or the path is a file.
+    FileNotFoundError, PermissionError, ValueError
+        As `check_target`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> check_folder(folder, force=True, marker="zarr.json")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    FileExistsError: ...: is a folder without zarr.json, expected a new name; it is not replaced
+    """
+    target, there = _looked_up(Path(path))
+    if there is None:
+        return check_target(path, force)
+    if not stat.S_ISDIR(there.st_mode):
+        raise FileExistsError(f"{path}: is a file, expected the name of a folder")
+    if not force:
+        raise FileExistsError(
+            f"{path}: exists, expected a new name, or force=True to replace the folder"
+        )
+    if not (target / marker).is_file():
+        raise FileExistsError(
+            f"{path}: is a folder without {marker}, expected a new name; it is not replaced"
+        )
+    if not os.access(target.absolute().parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"{path}: the folder {target.absolute().parent} cannot be written to")
+    return target
+
+
+@contextmanager
+def folder_aside(path: str | os.PathLike[str], *, force: bool, marker: str) -> Iterator[Path]:
+    """A folder to write to, which takes the place of `path` if all goes well and vanishes if not.
+
+    The files in it are to be synced by those who write them. With `force`, a folder that is there
+    is moved away in the last moment; between two renames there is none.
+
+    Parameters
+    ----------
+    path, force, marker
+        As for `check_folder`.
+
+    Yields
+    ------
+    Path
+        An empty folder beside `path`.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `check_folder`, or the folder cannot be written; nothing is left behind.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "greetings"
+    >>> with folder_aside(path, force=False, marker="hello.txt") as folder:
+    ...     _ = (folder / "hello.txt").write_text("hello")
+    >>> [file.name for file in path.iterdir()]
+    ['hello.txt']
+    """
+    target = check_folder(path, force, marker).absolute()
+    _remove_forgotten_parts(target.parent)
+    part = target.with_name(_part_name())
+    part.mkdir()
+    try:
+        with locked_folder(part):
+            yield part
+            put_folder_in_place(part, target, force=force, marker=marker)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Keep other writers, and those who tidy up, away from a folder; released however a run ends.
+
+    Raises
+    ------
+    BlockingIOError
+        Another process has locked it.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if _lock(descriptor) is False:
+            raise BlockingIOError(errno.EAGAIN, "another run writes to it", str(folder))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def put_folder_in_place(part: Path, target: Path, *, force: bool, marker: str) -> None:
+    """Give a whole folder its name; with `force`, one that is there is removed."""
+    _sync_folder(part)
+    old = None
+    if check_folder(target, force, marker) and target.exists():
+        old = target.with_name(_part_name())
+        target.rename(old)
+    try:
+        part.rename(target)
+    except BaseException:
+        if old is not None:
+            old.rename(target)
+        raise
+    _sync_folder(target.parent)
+    if old is not None:
+        shutil.rmtree(old, ignore_errors=True)
+
+
 # --- parts, and those that dead runs left ---
 
 
@@ -369,17 +505,17 @@ def _remove_forgotten_parts(folder: Path) -> None:
 
 def _remove_if_forgotten(part: Path, kernel: str) -> None:
     """Remove a part if it is certain that nobody writes to it."""
-    flags: Any = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(part, flags)
+    is_folder = stat.S_ISDIR(os.lstat(part).st_mode)
+    flags: Any = os.O_RDONLY if is_folder else os.O_RDWR
+    descriptor = os.open(part, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         there = os.fstat(descriptor)
         if kernel != _kernel() and time.time() - there.st_mtime < _FORGOTTEN:
             return
-        if (
-            stat.S_ISREG(there.st_mode)
-            and _lock(descriptor)
-            and os.path.samestat(os.lstat(part), there)
-        ):
-            part.unlink()
+        if _lock(descriptor) and os.path.samestat(os.lstat(part), there):
+            if stat.S_ISREG(there.st_mode):
+                part.unlink()
+            elif is_folder:
+                shutil.rmtree(part)
     finally:
         os.close(descriptor)
