@@ -16,7 +16,6 @@ from ptycho_fast.data import grouping
 from ptycho_fast.data.photons import Meter, PassingPhotons
 from ptycho_fast.data.split import split_on_y
 from ptycho_fast.errors import DataWarning, ScenarioError
-from ptycho_fast.files import check_target
 from ptycho_fast.formats import Format, format_of, recognise
 from ptycho_fast.formats.amplitudes import Corrections, Roots, Squares, Unit, part_of
 from ptycho_fast.formats.contents import DOMAINS, Contents, projected
@@ -446,7 +445,7 @@ class Dataset:
         """
         work = work or Work(force=force, memory=memory)
         file_format, contents, taken = self._prepared(path, format, patches, options)
-        check_target(path, work.force)
+        file_format.check_target(path, work.force)
         made: list[Path] = file_format.load().write(path, contents, work, **taken)
         return made
 

@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any
 
 from ptycho_fast import checks
+from ptycho_fast.files import check_folder, check_target
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"  # at 0 or after a user block of 512, 1024, ... bytes
 _MAGIC = {
@@ -70,6 +71,8 @@ class Format:
         What this version does.
     extra : str or None
         The extra that installs what the module imports.
+    marker : str
+        Of a folder: the file in it without which a folder that exists is never replaced.
     """
 
     name: str
@@ -80,6 +83,13 @@ class Format:
     writes: bool = True
     reads: bool = True
     extra: str | None = None
+    marker: str = ""
+
+    def check_target(self, path: str | os.PathLike[str], force: bool) -> Path:
+        """`files.check_target`, or for a folder `files.check_folder`."""
+        if self.container == "folder":
+            return check_folder(path, force, self.marker)
+        return check_target(path, force)
 
     def load(self) -> ModuleType:
         """The module.
@@ -128,6 +138,15 @@ FORMATS: dict[str, Format] = {
             module="formats.pinn_npz",
             container="zip",
             suffixes=(".npz",),
+        ),
+        Format(
+            name="zarr",
+            title="Zarr version 3, sharded",
+            module="formats.zarr",
+            container="folder",
+            suffixes=(".zarr",),
+            marker="zarr.json",
+            extra="cluster",
         ),
     )
 }

@@ -530,7 +530,9 @@ def _uncompressed(stored: memoryview, size: int, compression: str) -> Any:
             raise ValueError("too short for Blosc")
         held, _, packed = struct.unpack_from("<3I", stored, 4)
         if (held, packed) != (size, len(stored)):
-            raise ValueError(f"Blosc says {packed} bytes for {held}, expected {len(stored)}, {size}")
+            raise ValueError(
+                f"Blosc says {packed} bytes for {held}, expected {len(stored)}, {size}"
+            )
         raw = np.empty(size, np.uint8)
         try:
             blosc.decompress(stored, raw)
@@ -549,7 +551,7 @@ def _crc(data: Any) -> bytes:
 
 
 class ShardedPatterns(LazyPatterns):
-    """The patterns of a group; chunks are read when they are asked for, and their checksums compared.
+    """The patterns of a group: chunks are read, and checked, when they are asked for.
 
     Parameters
     ----------
@@ -670,7 +672,8 @@ def read(path: str | os.PathLike[str]) -> Contents:
     patterns = ShardedPatterns(layout, folder)
     patterns.index(layout.shards - 1)  # the claim about the number of patterns is no empty one
     B, N, _ = layout.shape
-    arrays = {name: _small_array(folder, name) for name in (*_SMALL, *_CORRECTIONS)}
+    names = (*_SMALL, *_CORRECTIONS)
+    arrays: dict[str, Any] = {name: _small_array(folder, name) for name in names}
     _check_shapes(folder, arrays, B, N)
     pixels, counts = (arrays.pop(name) for name in _CORRECTIONS)
     corrections: Any = None
@@ -725,11 +728,9 @@ def _about(folder: Path) -> dict[str, Any]:
 def _read_json(folder: Path) -> dict[str, Any]:
     path = folder / MARKER
     try:
-        with path.open("rb") as file:
-            text = file.read(_LONGEST_METADATA + 1)
-        if len(text) > _LONGEST_METADATA:
+        if path.stat().st_size > _LONGEST_METADATA:
             raise ValueError(f"more than {_LONGEST_METADATA} bytes")
-        content = json.loads(text)
+        content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file, expected a whole Zarr group") from None
     except (OSError, ValueError, RecursionError) as error:

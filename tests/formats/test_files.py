@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -218,7 +219,7 @@ def test_only_parts_are_removed(tmp_path):
     others = [".set.npz.1.part", ".ptycho_fast-note.part", "data.part"]
     for name in others:
         (tmp_path / name).touch()
-    (tmp_path / files._part_name()).mkdir()
+    (tmp_path / "folder.part").mkdir()
     (tmp_path / "precious").write_text("kept")
     (tmp_path / files._part_name()).symlink_to(tmp_path / "precious")
     before = names(tmp_path)
@@ -332,3 +333,55 @@ def test_file_state_tells_whether_a_file_was_written(tmp_path):
         assert file_state(path) == states[-1]
     assert states[0] is None
     assert len(set(states)) == 3
+
+
+# --- folders ---
+
+
+def folder_with(path, force=False, **contents):
+    with files.folder_aside(path, force=force, marker="marker") as folder:
+        for name, text in contents.items():
+            (folder / name).write_text(text)
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "set"
+    with suppress(KeyboardInterrupt), files.folder_aside(path, force=False, marker="m") as f:
+        (f / "half").write_text("1")
+        assert not path.exists()
+        raise KeyboardInterrupt
+    assert names(tmp_path) == []
+    folder_with(path, marker="", data="1")
+    assert names(path) == ["data", "marker"]
+    folder_with(path, force=True, marker="")
+    assert names(tmp_path) == ["set"]
+    assert names(path) == ["marker"]
+
+
+def test_only_a_folder_with_its_marker_is_replaced(tmp_path):
+    path = tmp_path / "set"
+    path.mkdir()
+    (path / "precious").write_text("kept")
+    for force, message in [(False, "exists, expected a new name"), (True, "without marker")]:
+        with pytest.raises(FileExistsError, match=message):
+            folder_with(path, force, marker="")
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match="is a file"):
+        folder_with(tmp_path / "file", force=True, marker="")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        folder_with(tmp_path / "none" / "set", marker="")
+    assert names(path) == ["precious"]
+
+
+def test_folders_of_killed_runs_are_removed_those_of_others_not(tmp_path):
+    dead, alive = (tmp_path / files._part_name() for _ in range(2))
+    for folder in (dead, alive):
+        folder.mkdir()
+        (folder / "shard").touch()
+    with files.locked_folder(alive):
+        with pytest.raises(BlockingIOError, match="another run"), files.locked_folder(alive):
+            pass
+        folder_with(tmp_path / "set", marker="")
+        assert names(tmp_path) == sorted([alive.name, "set"])
+    write(tmp_path / "file", "ours")
+    assert names(tmp_path) == ["file", "set"]
