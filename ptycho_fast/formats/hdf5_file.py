@@ -359,8 +359,8 @@ class Hdf5File:
         with _damage(self.path, key):
             return _checked(self.path, key, self._dataset(key), self._size)
 
-    def read(self, key: str) -> npt.NDArray[Any]:
-        """An array, as stored.
+    def read(self, key: str, row: int | None = None) -> npt.NDArray[Any]:
+        """An array, as stored, or one entry of its first axis.
 
         Raises
         ------
@@ -370,9 +370,10 @@ class Hdf5File:
             The array does not fit.
         """
         header = self.header(key)
-        self._require_memory(key, math.prod(header.shape) * header.dtype.itemsize)
+        shape = header.shape if row is None else header.shape[1:]
+        self._require_memory(key, math.prod(shape) * header.dtype.itemsize)
         with _damage(self.path, key):
-            return np.asarray(self._dataset(key)[()])
+            return np.asarray(self._dataset(key)[() if row is None else row])
 
     def text(self, key: str) -> str:
         """A text, of fixed or variable length.
@@ -624,6 +625,7 @@ class Hdf5Patterns(LazyPatterns):
     def __init__(self, path: Path, key: str, header: Header) -> None:
         self.path, self.key = path, key
         self.shape, self.dtype = header.shape, header.dtype.newbyteorder("=")
+        self._stored_shape = header.shape
         self._forget()
 
     def _forget(self) -> None:
@@ -639,8 +641,11 @@ class Hdf5Patterns(LazyPatterns):
 
     def _read(self, first: int, last: int) -> npt.NDArray[Any]:
         with _damage(self.path, self.key):
-            stored = np.asarray(self._dataset()[first:last])
+            stored = np.asarray(self._part(self._dataset(), first, last))
         return np.ascontiguousarray(stored, self.dtype)
+
+    def _part(self, dataset: Any, first: int, last: int) -> Any:
+        return dataset[first:last]
 
     def _dataset(self) -> Any:
         mine = self._open
@@ -649,7 +654,7 @@ class Hdf5Patterns(LazyPatterns):
         with self._lock:
             file = open_file(self.path)
             header = file.header(self.key)
-            if header.shape != self.shape or header.dtype.newbyteorder("=") != self.dtype:
+            if header.shape != self._stored_shape or header.dtype.newbyteorder("=") != self.dtype:
                 file.close()
                 raise ValueError(f"{self.path}: {self.key}: the file changed since it was opened")
             self._open = (os.getpid(), file._dataset(self.key))
