@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,8 @@ class Campaign:
         The description.
     count : int or None
         Number of experiments.
+    kept : int
+        As given.
 
     Raises
     ------
@@ -96,20 +98,31 @@ class Campaign:
         if count is not None:
             self.count = checks.integer(count, "count", 1, MOST_EXPERIMENTS)
         self._how: dict[str, Any] = {"backend": backend, "device": device, "threads": threads}
-        self._kept = checks.count(kept, "kept")
+        self.kept = checks.count(kept, "kept")
         self._drawing = Draws(self.template)
         self._made: OrderedDict[int, Future[Simulator]] = OrderedDict()
         self._ends = np.zeros(0, np.int64)
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        how = {**self._how, "count": self.count, "kept": self._kept}
+        how = {**self._how, "count": self.count, "kept": self.kept}
         return _rebuilt, (self.template, how)
 
     def __repr__(self) -> str:
         many = "experiments without end" if self.count is None else f"{self.count} experiments"
         keys = ", ".join(self.drawn) or "the seeds alone"
         return f"Campaign({self.template.name!r}, {many}, draws {keys})"
+
+    def with_threads(self, threads: int | None) -> Self:
+        """The same campaign, with another number of threads.
+
+        Parameters
+        ----------
+        threads : int or None
+            As for `Simulator`.
+        """
+        how = {**self._how, "threads": threads}
+        return type(self)(self.template, count=self.count, kept=self.kept, **how)
 
     @property
     def drawn(self) -> list[str]:
@@ -193,7 +206,7 @@ class Campaign:
             if made is None:
                 made = self._made[k] = Future()
             self._made.move_to_end(k)
-            while len(self._made) > self._kept:
+            while len(self._made) > self.kept:
                 self._made.popitem(last=False)
         if mine:
             try:
@@ -267,6 +280,11 @@ class Campaign:
         """Number of patterns of experiment k; None where only a file of positions knows it."""
         return self._patterns(range(self._number(k), k + 1))[0]
 
+    @property
+    def total(self) -> int | None:
+        """Number of patterns of all experiments; None without end."""
+        return None if self.count is None else self._end()
+
     def locate(self, indices: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Experiment, and pattern in it, of patterns that are counted through all experiments.
 
@@ -327,11 +345,7 @@ class Campaign:
         ScenarioError
             N or noise is drawn; or an experiment cannot be made.
         """
-        undrawn = self.template.undrawn()
-        for key in ("N", "noise"):
-            if key in undrawn:
-                expected = "one value for frames across experiments; simulator(k).frames has those"
-                raise wrong(key, undrawn[key].to_dict(), f"{expected} of one experiment")
+        self.require_same_frames()
         indices = checks.indices(first, last, self._end())
         experiments, patterns = self._located(indices)
         shape = (len(indices), self.template.N, self.template.N)
@@ -350,6 +364,14 @@ class Campaign:
                 raise ValueError(checks.wrong("detector", given, expected))
             out[here] = frames
         return out
+
+    def require_same_frames(self) -> None:
+        """Raise ScenarioError where patterns of different experiments do not fit into one array."""
+        undrawn = self.template.undrawn()
+        for key in ("N", "noise"):
+            if key in undrawn:
+                expected = "one value for frames across experiments; simulator(k).frames has those"
+                raise wrong(key, undrawn[key].to_dict(), f"{expected} of one experiment")
 
     # --- how ---
 

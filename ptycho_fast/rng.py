@@ -26,6 +26,7 @@ STREAMS = {
     "object": 8,
     "object_drawings": 9,
     "object_window": 10,
+    "pattern_order": 11,
     "probe_shapes": 16,
     "probe_weights": 17,
     "probe_intensity": 18,

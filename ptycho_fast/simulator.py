@@ -4,7 +4,8 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, overload
+from copy import copy
+from typing import Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -156,12 +157,20 @@ class Simulator:
         self.dtype = self._asked_dtype(dtype)
         self.domain = self._domain()
         self._paths = every.positions
-        arrays = (*experiment.still.values(), self._paths, experiment.weights)
-        self._inputs = tuple(array for array in arrays if isinstance(array, np.ndarray))
+        self._inputs = self._arrays()
         self.work = every.n_pixels // experiment.n_patterns
         self._resident: dict[str, Array] = {}
         if self._kind == "counts" and self.dtype != np.uint32:
             self._check_fit(np.array([np.argmax(self._rates())]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the backend, which each process chooses anew, and what lies on its GPU."""
+        return self.__dict__ | {"_backend": None, "_resident": {}, "_inputs": ()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.backend, self._backend = choose(self.backend)
+        self._inputs = self._arrays()
 
     def __len__(self) -> int:
         return self.n_patterns
@@ -187,6 +196,19 @@ class Simulator:
     def chunk(self) -> int:
         """Patterns that are worth a call of their own in a run that is made in pieces."""
         return max(1, self._backend.capabilities.chunk_pixels // self.work)
+
+    def with_threads(self, threads: int | None) -> Self:
+        """The same simulator, with another number of threads; nothing is made again.
+
+        Parameters
+        ----------
+        threads : int or None
+            As for the class.
+        """
+        thread_count(threads)
+        other = copy(self)
+        other._threads = threads
+        return other
 
     # --- frames ---
 
@@ -338,6 +360,11 @@ class Simulator:
         yield from made_ahead(made, 1)
 
     # --- how ---
+
+    def _arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        """What an output must not share memory with."""
+        arrays = (*self.experiment.still.values(), self._paths, self.experiment.weights)
+        return tuple(array for array in arrays if isinstance(array, np.ndarray))
 
     def _indices(self, first: Any, last: int | None) -> npt.NDArray[np.int64]:
         return checks.indices(first, last, self.n_patterns)

@@ -154,17 +154,21 @@ class Dataset:
         counts = Converted(self.diffraction, squares, np.uint32)
         return counts if self.is_lazy else np.asarray(counts)
 
-    def amplitude(self, first: int = 0, last: int | None = None) -> npt.NDArray[np.float32]:
-        """Normalised amplitude of the patterns from `first` to before `last`.
+    def amplitude(
+        self, first: int | npt.NDArray[np.integer[Any]] = 0, last: int | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Normalised amplitude of the patterns from `first` to before `last`, or of any.
 
         Parameters
         ----------
         first, last : int
             Range of patterns; by default all.
+        first : (n,) array of integers
+            Or any pattern numbers, in any order, also repeated.
 
         Returns
         -------
-        (last - first, N, N) float32
+        (last - first, N, N) or (n, N, N) float32
             ``sqrt(counts) / s``, or ``sqrt(intensity)`` where there is no noise. Signals are taken
             to photons, ``max((signal - offset) / gain, 0)``, first.
 
@@ -173,7 +177,8 @@ class Dataset:
         ValueError
             The data set holds counts or signals and no intensity scale.
         """
-        patterns: npt.NDArray[np.float32] = self.diffraction[first:last]
+        which = first if isinstance(first, np.ndarray) else slice(first, last)
+        patterns: npt.NDArray[np.float32] = self.diffraction[which]
         if self.domain == "normalized_amplitude":
             return patterns
         return self._unit().amplitudes(patterns)

@@ -14,18 +14,27 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks, scale_report, scaling
+from ptycho_fast.campaign import Campaign
 from ptycho_fast.data.dataset import Dataset
-from ptycho_fast.data.grouping import Groups, group_energies
-from ptycho_fast.data.source import PARTS, Selection, Source, load
+from ptycho_fast.data.grouping import Groups
+from ptycho_fast.data.source import (
+    NOISES,
+    PARTS,
+    Given,
+    Selection,
+    Source,
+    load,
+    opened,
+    require_scale,
+)
 from ptycho_fast.data.symmetry import SYMMETRIES, Symmetry, require_symmetric
-from ptycho_fast.formats.patterns import ranges
 from ptycho_fast.rng import uniforms
 from ptycho_fast.scenario import GroupSpec, Scenario
 from ptycho_fast.simulator import Simulator
 
 PAIRINGS = ("published", "consistent")
-NOISES = ("fixed", "fresh")
-RENEWALS = ("scan", "object")
+RENEWALS = ("scan", "object", "experiment")
+_MEASURED_PIXELS = 2**22  # of patterns whose energy is measured at a time
 _BLOCK_PIXELS = 2**18  # of patterns that are made in one call, for several small batches
 
 Batch = tuple[tuple[Any, Any], dict[str, Any]]
@@ -45,8 +54,9 @@ class Stream:
         The epoch to begin with, for a run that is continued.
     epochs : int
         Number of epochs.
-    renew : {"scan", "object"}, optional
-        Go on without end: after each epoch, simulate new positions, or a new object as well.
+    renew : {"scan", "object", "experiment"}, optional
+        Go on without end: after each epoch, simulate new positions, or a new object as well, or the
+        next experiment of the campaign.
 
     Raises
     ------
@@ -184,7 +194,9 @@ class Feed:
         return (b for n in epochs for b in self.epoch(n, how.batch_size, shuffle=how.shuffle))
 
     def check(self, how: Stream) -> None:
-        """Raise ValueError if `how` cannot be streamed: there is no scenario to simulate again."""
+        """Raise ValueError if `how` cannot be streamed: there is nothing to simulate again."""
+        if how.renew == "experiment" and self.source.campaign is None:
+            raise ValueError(checks.wrong("renew", "'experiment'", "another; there is no campaign"))
         if how.renew and self.source.scenario is None:
             given = f"{how.renew!r} for data without a scenario"
             raise ValueError(checks.wrong("renew", given, "None, or data with one"))
@@ -244,10 +256,13 @@ class Feed:
         Parameters
         ----------
         turn : int
-            Added to the scenario's seeds.
-        what : {"scan", "object"}
+            Added to the scenario's seeds; of a campaign the number of the experiment.
+        what : {"scan", "object", "experiment"}
             What is new.
         """
+        if what == "experiment":
+            assert self.source.campaign is not None  # as well
+            return self._of(self.source.campaign.simulator(turn))
         assert self.source.scenario is not None  # `check` has seen to it
         seeds = self.source.scenario.seeds
         changes = {
@@ -257,7 +272,10 @@ class Feed:
         if what == "object":
             changes["seeds.object"] = (seeds.object + turn) % 2**32
         scenario = self.source.scenario.replace(changes)
-        simulator = Simulator(scenario, backend=self.source.backend)
+        return self._of(Simulator(scenario, backend=self.source.backend))
+
+    def _of(self, simulator: Simulator) -> Self:
+        """The feed of another experiment."""
         source = replace(self.source, given=simulator)
         groups = self.selection.groups(source)
         fits = np.abs(groups.coords_relative).max(axis=(1, 2, 3)) <= self.largest_offset
@@ -285,7 +303,7 @@ class Feed:
     @classmethod
     def prepare(
         cls,
-        source: Scenario | Dataset | str | os.PathLike[str],
+        source: Given | Scenario | str | os.PathLike[str],
         gridsize: int | None = None,
         *,
         part: str = "train",
@@ -304,8 +322,11 @@ class Feed:
 
         Parameters
         ----------
-        source : Scenario, Dataset, str or path-like
-            A scenario or its name (which is simulated), a data set, or the path of one.
+        source : Scenario, Campaign, Simulator, Dataset, str or path-like
+            A scenario or its name (which is simulated), experiment 0 of a campaign, a data set, or
+            the path of one in any format. Of a data set that is not in memory, or of a recipe, all
+            patterns of the groups pass once, to be measured, and then those of each batch; without
+            a scenario or `nphotons` all patterns of the data set pass, for their mean dose.
         gridsize : int, optional
             Square root of the patterns in a group; by default the scenario's, else 1.
         part : {"train", "test"}
@@ -351,11 +372,13 @@ class Feed:
         checks.choice(part, "part", PARTS)
         checks.choice(noise, "noise", NOISES)
         checks.choice(pairing, "pairing", PAIRINGS)
-        data = load(source, domain=domain, backend=backend)
+        given = opened(source, domain=domain, backend=backend)
+        data = load(given)
         _check_data(data, noise, augment)
         scenario = data.scenario
         spec = scenario.groups if scenario else GroupSpec()
-        origin = Source(given=data, backend=backend, seed=seed)
+        campaign = given if isinstance(given, Campaign) else None
+        origin = Source(given=data, backend=backend, seed=seed, campaign=campaign)
         if gridsize is None:
             gridsize = scenario.gridsize if scenario else 1
         if n_groups is None:
@@ -369,8 +392,7 @@ class Feed:
             seed=scenario.seeds.groups if scenario else seed,
         )
         groups = selection.groups(origin)
-        kept = noise == "fixed"  # fresh photons never need the amplitudes again
-        energies = group_energies(origin.amplitude if kept else data.amplitude(), groups)
+        energies = _energies(origin, groups, kept=noise == "fixed")
         if nphotons is None:
             nphotons = scenario.dose.nphotons if scenario else float(data.photons().mean())
         if pairing == "published":
@@ -403,17 +425,42 @@ def _some(batch: Batch, groups: slice) -> Batch:
 
 def _check_data(data: Dataset, noise: str, augment: bool) -> None:
     """Raise ValueError if the data cannot be fed as asked for."""
-    for first, last in ranges(data.diffraction):
-        finite = np.isfinite(data.diffraction[first:last]).all(axis=(1, 2))
-        if not finite.all():
-            given = f"pattern {first + int(np.argmin(finite))} with NaN or infinity"
-            raise ValueError(checks.wrong("source", given, "numbers"))
-    if noise == "fresh" and data.intensity_scale is None:
-        expected = "'fixed' for data without an intensity scale"
-        raise ValueError(checks.wrong("noise", repr(noise), expected))
+    if not data.is_lazy and data.diffraction.dtype.kind == "f":
+        _check_finite(np.asarray(data.diffraction), np.arange(data.n_patterns))
+    if noise == "fresh":
+        require_scale(data)
     if augment:
         require_symmetric(data.probe)
         order = data.scenario.groups.order if data.scenario else "fixed"
         if order != "fixed":
             given = f"True with groups.order = {order!r}"
             raise ValueError(checks.wrong("augment", given, "groups.order = 'fixed'"))
+
+
+def _check_finite(patterns: npt.NDArray[Any], numbers: npt.NDArray[np.int64]) -> None:
+    """Raise ValueError if a pattern is not all numbers."""
+    finite = np.isfinite(patterns).all(axis=(1, 2))
+    if not finite.all():
+        given = f"pattern {numbers[np.argmin(finite)]} with NaN or infinity"
+        raise ValueError(checks.wrong("source", given, "numbers"))
+
+
+def _energies(source: Source, groups: Groups, *, kept: bool) -> npt.NDArray[np.float64]:
+    """Energies (G, C) of the patterns of groups, of which few are in memory at a time.
+
+    `kept`: the amplitudes will be needed again. Fresh photons never need them.
+
+    Raises
+    ------
+    ValueError
+        A pattern holds no numbers.
+    """
+    members, place = np.unique(groups.nn_indices, return_inverse=True)
+    energies = np.empty(len(members))
+    step = max(1, _MEASURED_PIXELS // source.N**2)
+    for first in range(0, len(members), step):
+        some = members[first : first + step]
+        amplitude = source.amplitudes(some[:, None])[:, 0] if kept else source.patterns(some)
+        _check_finite(amplitude, some)
+        energies[first : first + step] = scaling.amplitude_energies(amplitude)
+    return energies[place.reshape(groups.nn_indices.shape)]

@@ -8,20 +8,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ptycho_fast import checks
 from ptycho_fast.backend import choose, gpu_arrays, host_arrays
 from ptycho_fast.backend.protocol import Backend
+from ptycho_fast.campaign import Campaign
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.grouping import Groups, make_groups
+from ptycho_fast.data.opening import open
 from ptycho_fast.data.split import split_on_y
-from ptycho_fast.experiment import described_by, make_experiment
-from ptycho_fast.formats.contents import projected
+from ptycho_fast.experiment import Experiment, described_by, make_experiment
+from ptycho_fast.formats import FORMATS
+from ptycho_fast.formats.contents import DOMAINS, projected
+from ptycho_fast.formats.patterns import Observed
 from ptycho_fast.scenario import GroupSpec, Scenario, resolve
-from ptycho_fast.simulation import dataset_of, simulate
+from ptycho_fast.simulation import SimulatedPatterns, dataset_of
 from ptycho_fast.simulator import Simulator
 from ptycho_fast.stages import extract_patches
 
-DATA_SUFFIXES = (".npz", ".npy")  # of a data set's file; other names are those of scenarios
+DATA_SUFFIXES = tuple(
+    suffix for one in FORMATS.values() if one.reads for suffix in one.suffixes if suffix != ".toml"
+)
+"""Ends of names that are files of data; other names are those of scenarios."""
+
 PARTS = ("train", "test")
+NOISES = ("fixed", "fresh")
+OUTPUTS = ("patterns", "counts", "amplitude")
+
+Given = Dataset | Simulator | Campaign
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -36,11 +49,14 @@ class Source:
         Backend of the simulator.
     seed : int
         Seed of new photons for a data set without a scenario.
+    campaign : Campaign, optional
+        What `given` is experiment 0 of.
     """
 
     given: Dataset | Simulator
     backend: str = "auto"
     seed: int = 42
+    campaign: Campaign | None = None
 
     @property
     def scenario(self) -> Scenario | None:
@@ -72,7 +88,7 @@ class Source:
 
     @cached_property
     def data(self) -> Dataset:
-        """The whole data set in memory."""
+        """The data set; that of a simulator is in memory."""
         return self.given if isinstance(self.given, Dataset) else dataset_of(self.given)
 
     @cached_property
@@ -83,9 +99,11 @@ class Source:
     @cached_property
     def simulator(self) -> Simulator:
         """What makes the patterns, also with other photons."""
-        if isinstance(self.given, Simulator):
-            return self.given
+        if self._maker is not None and self._maker.noise:
+            return self._maker
         data = self.given
+        if isinstance(data, Simulator):
+            return data
         arrays: dict[str, Any] = {
             "object": data.object, "probe": data.probe, "positions": data.positions
         }  # fmt: skip
@@ -113,8 +131,81 @@ class Source:
         gate = gpu_arrays if on_gpu else host_arrays
         return gate.empty_aligned(shape, np.float32)
 
+    @cached_property
+    def _maker(self) -> Simulator | None:
+        """What makes the patterns as they are; None where they are in memory or in a file."""
+        return maker(self.given)
+
+    def check(self, output: str, noise: str) -> None:
+        """Raise ValueError if patterns cannot be had like this.
+
+        Parameters
+        ----------
+        output, noise
+            As for `patterns`, and of `NOISES`.
+        """
+        given = self.given
+        counted = given.domain == "count_intensity" or (
+            isinstance(given, Dataset)
+            and given.domain == "normalized_amplitude"
+            and given.provenance.get("noise", True)
+        )
+        if output == "counts" and not counted:
+            raise ValueError(
+                checks.wrong("output", f"'counts' of {DOMAINS[given.domain]}", "another")
+            )
+        if noise == "fresh":
+            require_scale(given)
+
+    def dtype(self, output: str) -> np.dtype[Any]:
+        """Type of `patterns`."""
+        if output == "amplitude":
+            return np.dtype(np.float32)
+        given = self._maker or self.given
+        if isinstance(given, Simulator):
+            return given.dtype
+        if output == "counts" and given.domain != "count_intensity":
+            return np.dtype(np.uint32)
+        return given.diffraction.dtype
+
+    def patterns(
+        self,
+        numbers: npt.NDArray[np.int64],
+        output: str = "amplitude",
+        epoch: int | None = None,
+        on_gpu: bool = False,
+    ) -> Any:
+        """Any patterns, in a new array; no others are made or read.
+
+        Parameters
+        ----------
+        numbers : (n,) int64
+            Pattern numbers.
+        output : {"patterns", "counts", "amplitude"}
+            As they are, as photon counts, or as normalised amplitudes.
+        epoch : int, optional
+            Draw the photons of this epoch; those of epoch 0 are the data set's. None: the patterns
+            as they are.
+        on_gpu : bool
+            Whether the result is a CuPy array.
+
+        Returns
+        -------
+        (n, N, N) array
+            Amplitudes are float32, ``sqrt(counts) / s``, or ``sqrt(intensity)`` without noise.
+        """
+        made_by = self._maker if epoch is None else self.simulator
+        if made_by is not None:
+            make = made_by.amplitudes if output == "amplitude" else made_by.frames
+            return make(numbers, epoch=epoch or 0, on_gpu=on_gpu)
+        if output == "amplitude":
+            found = self.data.amplitude(numbers)
+        else:
+            found = (self._counts if output == "counts" else self.data.diffraction)[numbers]
+        return self.moved(found, on_gpu)
+
     def amplitudes(
-        self, members: npt.NDArray[np.int64], epoch: int | None, on_gpu: bool = False
+        self, members: npt.NDArray[np.int64], epoch: int | None = None, on_gpu: bool = False
     ) -> Any:
         """Amplitudes of patterns, in a new array.
 
@@ -133,9 +224,9 @@ class Source:
         (G, C, N, N) float32
             ``sqrt(counts) / s``, or ``sqrt(intensity)`` without noise.
         """
-        if epoch is None and isinstance(self.given, Dataset):
+        if epoch is None and isinstance(self.given, Dataset) and not self.given.is_lazy:
             return (self._amplitude_on_gpu if on_gpu else self.amplitude)[members]
-        made = self.simulator.amplitudes(members.ravel(), epoch=epoch or 0, on_gpu=on_gpu)
+        made = self.patterns(members.ravel(), "amplitude", epoch, on_gpu)
         return made.reshape(*members.shape, self.N, self.N)
 
     def patches(self, positions: npt.NDArray[np.float64], on_gpu: bool = False) -> Any:
@@ -144,6 +235,10 @@ class Source:
         at = self.moved(np.ascontiguousarray(positions), on_gpu)
         outside = self.scenario.scan.outside if self.scenario else "zero"
         return extract_patches(obj, at, self.N, boundary=outside, backend=self.backend)
+
+    @cached_property
+    def _counts(self) -> Any:
+        return self.data.counts
 
     @property
     def _backend(self) -> Backend:
@@ -197,13 +292,73 @@ class Selection:
         )
 
 
+def is_data(source: str | os.PathLike[str]) -> bool:
+    """Whether a name is that of a file of data, which is there or not, and not of a scenario."""
+    name = os.fspath(source)
+    return name.endswith(DATA_SUFFIXES) or (os.path.exists(name) and not name.endswith(".toml"))
+
+
+def maker(given: Given) -> Simulator | None:
+    """What makes patterns when they are asked for; None where they are in memory or in a file."""
+    if isinstance(given, Dataset):
+        patterns = given.diffraction
+        while isinstance(patterns, Observed):
+            patterns = patterns.base
+        return patterns.simulator if isinstance(patterns, SimulatedPatterns) else None
+    return given if isinstance(given, Simulator) else None
+
+
+def require_scale(given: Given) -> None:
+    """Raise ValueError if new photons cannot be drawn."""
+    if isinstance(given, Dataset) and given.intensity_scale is None:
+        expected = "'fixed' for data without an intensity scale"
+        raise ValueError(checks.wrong("noise", "'fresh'", expected))
+
+
+def opened(
+    source: Given | Experiment | Scenario | str | os.PathLike[str],
+    *,
+    domain: str | None = None,
+    backend: str = "auto",
+    threads: int | None = None,
+) -> Given:
+    """What gives the patterns of a source, of which none is made or read yet.
+
+    Parameters
+    ----------
+    source, domain, backend, threads
+        As for `pattern_feed.PatternFeed`.
+
+    Returns
+    -------
+    Dataset, Simulator or Campaign
+        A data set for a file, also for one with a recipe of one experiment; a campaign for a
+        scenario with ranges; else a simulator.
+
+    Raises
+    ------
+    ScenarioError, ValueError, TypeError, OSError
+        There is no such scenario or file, or it cannot be simulated or opened.
+    """
+    if isinstance(source, Dataset | Simulator | Campaign):
+        return source
+    how: dict[str, Any] = {"backend": backend, "threads": threads}
+    if isinstance(source, Experiment):
+        return Simulator(source, **how)
+    if not isinstance(source, Scenario):
+        if is_data(source):
+            return open(source, domain=domain)
+        source = resolve(source)
+    return Campaign(source, **how) if source.undrawn() else Simulator(source, **how)
+
+
 def load(
-    source: Scenario | Dataset | str | os.PathLike[str],
+    source: Given | Scenario | str | os.PathLike[str],
     *,
     domain: str | None = None,
     backend: str = "auto",
 ) -> Dataset:
-    """The data set of a source: simulated from a scenario, as given, or read from a file.
+    """The data set of a source; patterns of a file or a recipe stay there.
 
     Parameters
     ----------
@@ -213,17 +368,14 @@ def load(
     Returns
     -------
     Dataset
-        In memory.
+        In memory where it is simulated, or was given like that; of a campaign experiment 0.
 
     Raises
     ------
     ScenarioError, ValueError, TypeError, OSError
         There is no such scenario or file, or it cannot be simulated or read.
     """
-    if isinstance(source, Dataset):
-        return source
-    if not isinstance(source, Scenario):
-        if os.fspath(source).endswith(DATA_SUFFIXES):
-            return Dataset.load(source, domain=domain)
-        source = resolve(source)
-    return simulate(source, backend=backend)
+    given = opened(source, domain=domain, backend=backend)
+    if isinstance(given, Campaign):
+        return given.dataset(0)
+    return given if isinstance(given, Dataset) else dataset_of(given)
