@@ -140,6 +140,14 @@ FORMATS: dict[str, Format] = {
             suffixes=(".npz",),
         ),
         Format(
+            name="hdf5",
+            title="HDF5 of ptycho_fast",
+            module="formats.hdf5",
+            container="hdf5",
+            suffixes=(".h5", ".hdf5"),
+            extra="hdf5",
+        ),
+        Format(
             name="zarr",
             title="Zarr version 3, sharded",
             module="formats.zarr",

@@ -453,6 +453,22 @@ class Hdf5File:
             for first in range(0, header.shape[0], dataset.chunks[0]):
                 yield first, dataset.id.read_direct_chunk((first, *zeros))[1]
 
+    def chunk_length(self, key: str) -> int:
+        """Patterns in a chunk."""
+        with _damage(self.path, key):
+            return int((self._dataset(key).chunks or (1,))[0])
+
+    def parts(self, key: str) -> list[tuple[int, Path]]:
+        """The files that patterns lie in, and the first pattern of each; the file itself if one.
+
+        Raises
+        ------
+        ValueError
+            As `patterns`.
+        """
+        patterns = self.patterns(key)
+        return patterns.files if isinstance(patterns, JoinedPatterns) else [(0, self.path)]
+
     # --- what a name leads to ---
 
     def _item(self, key: str) -> Any:
@@ -668,7 +684,13 @@ class Hdf5Patterns(LazyPatterns):
 
 
 class JoinedPatterns(LazyPatterns):
-    """Patterns of a virtual data set, whose parts are runs of patterns in files beside it."""
+    """Patterns of a virtual data set, whose parts are runs of patterns in files beside it.
+
+    Attributes
+    ----------
+    files : list of (int, Path)
+        The first pattern of each part, and its file.
+    """
 
     def __init__(self, path: Path, key: str, header: Header, sources: list[Any]) -> None:
         self.shape, self.dtype = header.shape, header.dtype.newbyteorder("=")
@@ -683,6 +705,7 @@ class JoinedPatterns(LazyPatterns):
         self._parts: list[Hdf5Patterns | tuple[Path, str, int]] = [
             (_beside(path, name, file), source, last - first) for first, last, file, source in runs
         ]
+        self.files = [(first, _beside(path, name, file)) for first, _, file, _ in runs]
 
     def _part(self, i: int) -> Hdf5Patterns:
         part = self._parts[i]
