@@ -145,6 +145,20 @@ FORMATS: dict[str, Format] = {
             module="formats.hdf5",
             container="hdf5",
             suffixes=(".h5", ".hdf5"),
+        ),
+        Format(
+            name="cxi",
+            title="CXI",
+            module="formats.cxi",
+            container="hdf5",
+            suffixes=(".cxi",),
+            extra="hdf5",
+        ),
+        Format(
+            name="ptychodus",
+            title="a product of ptychodus, and its patterns",
+            module="formats.ptychodus",
+            container="hdf5",
             extra="hdf5",
         ),
         Format(

@@ -82,7 +82,11 @@ def test_a_file_of_another_program_says_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("weights", np.ones((B + 1, 3), np.float32), r"weights: float32 array.*expected \(3, M \+ K\)"),
+        (
+            "weights",
+            np.ones((B + 1, 3), np.float32),
+            r"weights: float32 array.*expected \(3, M \+ K\)",
+        ),
         ("weights", np.full((B, 3), np.nan, np.float32), "weights: nan at index"),
         ("mask", np.ones((N, N)), "mask: float64 array.*expected"),
         ("path", np.array(["text"], "S"), "path: .*expected"),
