@@ -145,6 +145,7 @@ FORMATS: dict[str, Format] = {
             module="formats.hdf5",
             container="hdf5",
             suffixes=(".h5", ".hdf5"),
+            extra="hdf5",
         ),
         Format(
             name="cxi",

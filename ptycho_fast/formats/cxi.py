@@ -225,8 +225,11 @@ def _write_images(file: Any, contents: Contents) -> int:
 
 def recognises(path: str | os.PathLike[str]) -> bool:
     """Whether an HDF5 file has patterns or images where CXI has them."""
-    with open_file(path) as file:
-        return any(key in file.keys for key in (*_DATA, *_PROBES, _OBJECT))
+    try:
+        with open_file(path) as file:
+            return any(key in file.keys for key in (*_DATA, *_PROBES, _OBJECT))
+    except ValueError:  # damaged: the name alone says what it was
+        return Path(path).suffix.lower() == ".cxi"
 
 
 def read(

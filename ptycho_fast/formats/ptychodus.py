@@ -219,14 +219,17 @@ def _attributes(contents: Contents, probe: npt.NDArray[np.complex128]) -> dict[s
 
 def recognises(path: str | os.PathLike[str]) -> bool:
     """Whether an HDF5 file is a product, the patterns of one, or exported training data."""
-    with open_file(path) as file:
-        keys = set(file.keys)
-        product = {"object", "probe", *_POSITIONS}
-        return (
-            {"patterns", "indexes"} <= keys
-            or {"patterns", "probe", "object", *_PIXELS} <= keys
-            or (product <= keys and "detector_object_distance_m" in file.attributes())
-        )
+    try:
+        with open_file(path) as file:
+            keys, root = set(file.keys), file.attributes()
+    except ValueError:  # damaged
+        return False
+    product = {"object", "probe", *_POSITIONS}
+    return (
+        {"patterns", "indexes"} <= keys
+        or {"patterns", "probe", "object", *_PIXELS} <= keys
+        or (product <= keys and "detector_object_distance_m" in root)
+    )
 
 
 def read(
