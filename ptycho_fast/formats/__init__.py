@@ -140,6 +140,18 @@ FORMATS: dict[str, Format] = {
             suffixes=(".npz",),
         ),
         Format(
+            name="pinn-counts",
+            title="PtychoPINN NPZ, photon counts",
+            module="formats.pinn_counts",
+            container="zip",
+        ),
+        Format(
+            name="pinn-raw",
+            title="PtychoPINN NPZ, photon counts for its conversion tools",
+            module="formats.pinn_raw",
+            container="zip",
+        ),
+        Format(
             name="hdf5",
             title="HDF5 of ptycho_fast",
             module="formats.hdf5",

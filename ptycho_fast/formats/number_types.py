@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from ptycho_fast import checks
 
+_LARGEST_COUNT = 2**32 - 1
 _EXACT = 2**24  # up to here a float32 holds every whole number
 
 
@@ -76,3 +77,55 @@ def _lost(frames: Any, lost: Any, name: str, first: Any, expected: str) -> Value
     number = first + i if isinstance(first, int) else first[i]
     given = f"{frames[i][lost[i]][0]} in pattern {number}"
     return ValueError(checks.wrong(name, given, expected))
+
+
+# --- numbers of other programs ---
+
+
+def counted(frames: npt.NDArray[Any], name: str, first: int = 0) -> npt.NDArray[np.uint32]:
+    """Photon counts of any number type as uint32; else ValueError, which names the pattern.
+
+    Parameters
+    ----------
+    frames : (n, N, N) array of integers or floats
+        Patterns from number `first` on.
+    name : str
+        File and key, for messages.
+    first : int
+        Number of the first pattern.
+    """
+    expected = f"photon counts, whole numbers from 0 to {_LARGEST_COUNT}"
+    counts = np.empty(frames.shape, np.uint32)
+    for number, (pattern, out) in enumerate(zip(frames, counts, strict=True), first):
+        least, most = pattern.min().item(), pattern.max().item()
+        if not (least >= 0 and most <= _LARGEST_COUNT):  # NaN passes neither comparison
+            given = f"{least} to {most} in pattern {number}"
+            raise ValueError(checks.wrong(name, given, expected))
+        out[...] = pattern
+        if frames.dtype.kind == "f" and not np.array_equal(out, pattern):
+            odd = pattern[out != pattern][0]
+            raise ValueError(checks.wrong(name, f"{odd} in pattern {number}", expected))
+    return counts
+
+
+def measured(frames: npt.NDArray[Any], name: str, first: int = 0) -> npt.NDArray[np.float32]:
+    """Amplitudes or intensities of any number type as float32, finite and not negative.
+
+    Parameters
+    ----------
+    frames, name, first
+        As for `counted`.
+
+    Raises
+    ------
+    ValueError
+        A number is not finite, negative, or overflows float32.
+    """
+    with np.errstate(over="ignore"):
+        out: npt.NDArray[np.float32] = np.ascontiguousarray(frames, np.float32)
+    good = np.isfinite(out) & (out >= 0)
+    if not good.all():
+        i = int((~good).any(axis=(1, 2)).argmax())
+        given = f"{frames[i][~good[i]][0]} in pattern {first + i}"
+        raise ValueError(checks.wrong(name, given, "finite numbers, none negative, for float32"))
+    return out

@@ -1,8 +1,14 @@
-"""Read arrays from NumPy files (``.npz``, ``.npy``) safely: no pickles, and only what is needed."""
+"""Read arrays from NumPy files (``.npz``, ``.npy``) safely: no pickles, and only what is needed.
+
+Patterns can be left in the file: of those that are stored as they are any range is read at once,
+compressed ones are unpacked from the beginning up to it.
+"""
 
 import math
 import os
+import threading
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
+from ptycho_fast.formats.patterns import LazyPatterns, Patterns
 
 _DEFLATE = 1032  # deflated data are at least 1/1032 of what they unfold to
 
@@ -40,6 +47,14 @@ class Header(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.dtype} array of shape {self.shape}"
+
+
+class _Layout(NamedTuple):
+    """Also whether its axes are in Fortran order, and where its numbers begin."""
+
+    header: Header
+    fortran: bool
+    start: int
 
 
 class ArrayFile:
@@ -81,6 +96,9 @@ class ArrayFile:
         ValueError
             The file is damaged, claims more than it holds, or the array is pickled.
         """
+        return self._layout(key).header
+
+    def _layout(self, key: str) -> _Layout:
         with self._reading(key), self._opened(key) as (stream, size):
             return _read_header(stream, size, exactly=self._archive is not None)
 
@@ -100,6 +118,40 @@ class ArrayFile:
             if self._archive is not None:
                 stream.read(1)  # at the end the checksum is compared
             return array
+
+    def patterns(self, key: str) -> Patterns:
+        """An array (B, ...) of which any range is read later, also when this file is closed.
+
+        Whoever takes it closes it. One in Fortran order is read at once.
+
+        Raises
+        ------
+        ValueError
+            As `header`; later, when patterns are read that are damaged. A checksum is compared as
+            soon as all have been read in order.
+        """
+        layout = self._layout(key)
+        if layout.fortran:
+            return self.read(key)
+        if self._archive is None:
+            return _Stored(self, key, layout, 0, None)
+        member = self._archive.getinfo(f"{key}.npy")
+        if member.compress_type != zipfile.ZIP_STORED:
+            return _Packed(self, key, layout)
+        with self._reading(key):
+            return _Stored(self, key, layout, self._data_of(member), member.CRC)
+
+    def _data_of(self, member: zipfile.ZipInfo) -> int:
+        """Where the data of a member begin; its local header has names and fields of its own."""
+        descriptor = self._stream.fileno()
+        local = os.pread(descriptor, 30, member.header_offset)
+        if not local.startswith(_ZIP[0]) or len(local) < 30:
+            raise ValueError("no local header")
+        lengths = int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
+        data = member.header_offset + 30 + lengths
+        if data + member.file_size > self._size:
+            raise ValueError(f"{self._size - data} bytes where {member.file_size} should be")
+        return data
 
     def _what_it_is(self) -> str:
         self._stream.seek(0)
@@ -128,19 +180,131 @@ class ArrayFile:
     @contextmanager
     def _reading(self, key: str) -> Iterator[None]:
         """Name the file and the key in whatever the zip and header parsers raise."""
-        try:
+        with _naming(self.path, key):
             yield
-        except MemoryError:
-            raise
-        except Exception as error:
-            at = f" key {key!r}:" if key else ""
-            raise ValueError(
-                f"{self.path}:{at} cannot be read ({str(error) or type(error).__name__}), expected "
-                "a whole .npz or .npy file without pickles"
-            ) from error
 
 
-def _read_header(stream: IO[bytes], size: int, *, exactly: bool) -> Header:
+@contextmanager
+def _naming(path: Path, key: str) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        at = f" key {key!r}:" if key else ""
+        raise ValueError(
+            f"{path}:{at} cannot be read ({str(error) or type(error).__name__}), expected a whole "
+            ".npz or .npy file without pickles"
+        ) from error
+
+
+class _InFile(LazyPatterns):
+    """An array that stays in its file."""
+
+    def __init__(self, file: ArrayFile, key: str, layout: _Layout) -> None:
+        self.shape, self.dtype = layout.header
+        self._path, self._key = file.path, key
+        self._descriptor = os.dup(file._stream.fileno())
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        if getattr(self, "_descriptor", -1) >= 0:
+            self.close()
+
+    def _open_descriptor(self) -> int:
+        if self._descriptor < 0:
+            raise ValueError("the data set is closed")
+        return self._descriptor
+
+
+class _Stored(_InFile):
+    """An array that lies in its file as it is, any range of which is read at once.
+
+    Its header is at `place` in the file; `checksum` is that of header and numbers.
+    """
+
+    def __init__(
+        self, file: ArrayFile, key: str, layout: _Layout, place: int, checksum: int | None
+    ) -> None:
+        super().__init__(file, key, layout)
+        self._start = place + layout.start
+        self._expected = checksum
+        self._next = 0  # the pattern before which all have passed in order, with this checksum:
+        self._checksum = zlib.crc32(os.pread(self._descriptor, layout.start, place))
+
+    def _read(self, first: int, last: int) -> npt.NDArray[Any]:
+        with _naming(self._path, self._key):
+            size = (last - first) * self._pattern_bytes
+            out = np.empty((last - first, *self.shape[1:]), self.dtype)
+            view = out.reshape(-1).view(np.uint8).data
+            at, done = self._start + first * self._pattern_bytes, 0
+            while done < size:
+                got = os.preadv(self._open_descriptor(), [view[done:]], at + done)
+                if not got:
+                    raise ValueError(f"the file ends within patterns {first} to {last - 1}")
+                done += got
+            self._check(first, last, view)
+            return out
+
+    def _check(self, first: int, last: int, data: memoryview) -> None:
+        with self._lock:
+            if self._expected is None or first != self._next:
+                return
+            self._checksum = zlib.crc32(data, self._checksum)
+            self._next = last
+            if last == len(self):
+                self._next = -1
+                if self._checksum != self._expected:
+                    raise ValueError("its checksum is wrong: it is damaged")
+
+
+class _Packed(_InFile):
+    """A compressed array: patterns are unpacked in order, a step back begins anew."""
+
+    def __init__(self, file: ArrayFile, key: str, layout: _Layout) -> None:
+        super().__init__(file, key, layout)
+        self._start = layout.start
+        self._archive: zipfile.ZipFile | None = None
+        self._stream: IO[bytes] | None = None
+
+    def _read(self, first: int, last: int) -> npt.NDArray[Any]:
+        with _naming(self._path, self._key), self._lock:
+            stream = self._stream or self._opened()
+            stream.seek(self._start + first * self._pattern_bytes)
+            data = stream.read((last - first) * self._pattern_bytes)
+            if len(data) != (last - first) * self._pattern_bytes:
+                raise ValueError(f"the file ends within patterns {first} to {last - 1}")
+            if last == len(self):
+                stream.read(1)  # at the end the checksum is compared
+            out = np.frombuffer(bytearray(data), self.dtype)
+            return out.reshape(last - first, *self.shape[1:])
+
+    def _opened(self) -> IO[bytes]:
+        there = os.fstat(self._open_descriptor())
+        self._archive = zipfile.ZipFile(self._path)
+        assert self._archive.fp is not None
+        if not os.path.samestat(os.fstat(self._archive.fp.fileno()), there):
+            raise ValueError("the file was replaced while it was open")
+        self._stream = self._archive.open(f"{self._key}.npy")
+        return self._stream
+
+    def close(self) -> None:
+        """Let go of the file."""
+        super().close()
+        with self._lock:
+            if self._archive is not None:
+                self._archive.close()
+            self._archive = self._stream = None
+
+
+def _read_header(stream: IO[bytes], size: int, *, exactly: bool) -> _Layout:
     version = np.lib.format.read_magic(stream)
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -149,7 +313,7 @@ def _read_header(stream: IO[bytes], size: int, *, exactly: bool) -> Header:
     if version not in readers:  # later ones are for names of fields, which no array of numbers has
         raise ValueError(f"version {version} of the .npy format")
     try:
-        shape, _, dtype = readers[version](stream)
+        shape, fortran, dtype = readers[version](stream)
     except MemoryError:  # from Python's parser, where brackets are nested too deeply
         raise ValueError("its header is no description of an array") from None
     if dtype.hasobject:
@@ -157,7 +321,7 @@ def _read_header(stream: IO[bytes], size: int, *, exactly: bool) -> Header:
     needed, held = math.prod(shape) * dtype.itemsize, size - stream.tell()
     if needed < 0 or needed > held or (exactly and needed != held):
         raise ValueError(f"{held} bytes for a {Header(shape, dtype)}, which takes {needed}")
-    return Header(shape, dtype)
+    return _Layout(Header(shape, dtype), fortran, stream.tell())
 
 
 @contextmanager

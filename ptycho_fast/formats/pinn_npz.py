@@ -35,6 +35,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,11 +47,12 @@ from ptycho_fast.formats.amplitudes import Corrections
 from ptycho_fast.formats.array_archive import ArrayArchive
 from ptycho_fast.formats.contents import DOMAINS as ALL_DOMAINS
 from ptycho_fast.formats.contents import Contents, projected
+from ptycho_fast.formats.number_types import counted, exactly, measured
 from ptycho_fast.formats.numpy_files import ArrayFile, open_arrays, to_complex64
+from ptycho_fast.formats.patterns import Converted, Patterns
 from ptycho_fast.formats.work import Work
 
 PROFILE = "pinn-amplitude"
-SCALE_CONTRACT = "legacy_v1"
 DOMAINS = ("normalized_amplitude",)
 OPTIONS = frozenset({"alias", "modes"})
 READ_OPTIONS = frozenset({"domain", "position_offset"})
@@ -59,7 +61,6 @@ _READ = [domain for domain in ALL_DOMAINS if domain != "detector_signal"]
 _LARGE = 2 * 2**30  # bytes; other programs of the family load the whole file into memory
 _TEXT = 8_000  # bytes of headers and metadata, about
 _LONGEST_METADATA = 2**26  # bytes
-_LARGEST_COUNT = 2**32 - 1
 
 _KINDS = {
     "i": "integers",
@@ -74,16 +75,65 @@ _log = logging.getLogger(__name__)
 # --- writing ---
 
 
-def check(contents: Contents, *, alias: bool = False, modes: str | None = None) -> None:
+@dataclass(frozen=True)
+class Profile:
+    """What ``diff3d`` means in a file, and what the file says of it.
+
+    Attributes
+    ----------
+    name : str
+        As the metadata and ``--format`` have it.
+    domain : str
+        A key of `contents.DOMAINS`.
+    key : str
+        Where the patterns stand.
+    contract : str or None
+        ``scale_contract_version``; None: the file states neither this nor its domain.
+    dtypes : tuple of str
+        Types that patterns may have; others are converted to the last one.
+    physical : bool
+        Whether the energy of ``probeGuess`` is the photons of a pattern in vacuum.
+    """
+
+    name: str
+    domain: str
+    key: str
+    contract: str | None
+    dtypes: tuple[str, ...]
+    physical: bool = False
+
+
+PROFILES = {
+    one.name: one
+    for one in (
+        Profile("pinn-amplitude", "normalized_amplitude", "diff3d", "legacy_v1", ("float32",)),
+        Profile(
+            "pinn-counts",
+            "count_intensity",
+            "diff3d",
+            "ci_intensity_v2",
+            ("uint16", "uint32"),
+            physical=True,
+        ),
+        Profile("pinn-raw", "count_intensity", "diffraction", None, ("uint16",)),
+    )
+}
+"""The three meanings of patterns in the wild."""
+
+
+def check(
+    contents: Contents, *, alias: bool = False, modes: str | None = None, profile: str = PROFILE
+) -> None:
     """Raise ValueError where `write` would, which can be known before the patterns are made.
 
     Parameters
     ----------
     contents : Contents
         What is to be written.
-    alias, modes
+    alias, modes, profile
         As for `write`.
     """
+    one = PROFILES[profile]
     if modes is not None:
         checks.choice(modes, "modes", ("first", "all"))
     if (probe_modes := len(contents.probe)) > 1 and modes is None:
@@ -92,7 +142,10 @@ def check(contents: Contents, *, alias: bool = False, modes: str | None = None) 
             "first, because the format holds one, or modes='all' to write the others beside it, "
             "where only ptycho_fast looks for them"
         )
-    checks.choice(contents.domain, "domain", DOMAINS)
+    checks.choice(contents.domain, "domain", (one.domain,))
+    if one.physical and contents.intensity_scale is None:
+        expected = "the intensity scale s, to give the probe its energy in photons"
+        raise ValueError(checks.wrong("intensity_scale", None, expected))
 
 
 def write(
@@ -102,8 +155,9 @@ def write(
     *,
     alias: bool = False,
     modes: str | None = None,
+    profile: str = PROFILE,
 ) -> list[Path]:
-    """Write a data set of normalised amplitudes.
+    """Write a data set; patterns go into the archive block by block.
 
     The bytes depend on the contents alone: not on the time, the machine or the number of threads.
 
@@ -112,8 +166,8 @@ def write(
     path : path-like
         File to make; the name is taken as it is.
     contents : Contents
-        The data, with ``diffraction`` (B, N, N) float32 in the domain ``normalized_amplitude``.
-        Its ``patches``, if there are any, are written as ``ground_truth_patches`` and ``Y``.
+        The data, with ``diffraction`` (B, N, N) in the profile's domain. Its ``patches``, if there
+        are any, are written as ``ground_truth_patches`` and ``Y``.
     work : Work
         Whether an existing file may be replaced, and how patterns are made on the way.
     alias : bool
@@ -121,6 +175,8 @@ def write(
     modes : {"first", "all"}, optional
         What to do with several probe modes, of which the format holds one: keep the first, and
         nothing of how the others vary, or write all under a key of their own as well.
+    profile : str
+        A name of `PROFILES`.
 
     Returns
     -------
@@ -130,48 +186,74 @@ def write(
     Raises
     ------
     ValueError
-        The probe has several modes and `modes` does not say what to do; or another domain.
+        The probe has several modes and `modes` does not say what to do; another domain; or counts
+        that the profile's type does not hold.
     OSError
         The file exists, or cannot be written; nothing is left behind.
     """
-    check(contents, alias=alias, modes=modes)
-    size = file_size(contents, alias=alias, modes=modes)
+    one = PROFILES[profile]
+    check(contents, alias=alias, modes=modes, profile=profile)
+    size = file_size(contents, alias=alias, modes=modes, profile=profile)
     if size > _LARGE:
         _log.warning(
             "%s: %.1f GB; the programs that read this format load the whole file into memory",
             path,
             size / 1e9,
         )
+    patterns = _typed(contents.diffraction, one)
     with work.aside(path) as file, ArrayArchive(file, work) as archive:
         positions, nominal = contents.positions, contents.positions_nominal
         archive.write("xcoords", positions[:, 0])
         archive.write("ycoords", positions[:, 1])
         archive.write("xcoords_start", nominal[:, 0])
         archive.write("ycoords_start", nominal[:, 1])
-        archive.stream("diff3d", contents.diffraction)
+        archive.stream(one.key, patterns)
         contents = contents.completed()
-        archive.write("probeGuess", contents.probe[0])
+        archive.write("probeGuess", _probe_guess(contents, one))
         archive.write("objectGuess", projected(contents.object))
-        archive.write("scan_index", np.zeros(len(contents.diffraction), np.int64))
-        archive.write("_metadata", np.array(json.dumps(_metadata(contents))))
+        archive.write("scan_index", np.zeros(len(patterns), np.int64))
+        archive.write("_metadata", np.array(json.dumps(_metadata(contents, one))))
         if alias:
-            archive.stream("diffraction", contents.diffraction)
+            archive.stream("diffraction", patterns)
         if contents.patches is not None:
             for key in ("ground_truth_patches", "Y"):
                 archive.stream(key, contents.patches)
         if contents.mask is not None:
             archive.write("bad_pixels", ~contents.mask)
-        for key, array in _own_arrays(contents, modes).items():
+        for key, array in _own_arrays(contents, modes, one).items():
             archive.write(key, array)
     return [Path(path)]
 
 
-def _own_arrays(contents: Contents, modes: str | None) -> dict[str, npt.NDArray[Any]]:
+def _typed(patterns: Patterns, profile: Profile) -> Patterns:
+    """Patterns of a type that the profile knows."""
+    if patterns.dtype.name in profile.dtypes:
+        return patterns
+    dtype = np.dtype(profile.dtypes[-1])
+
+    def converted(first: int, frames: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return exactly(frames, dtype, f"{profile.name} {profile.key}", first)
+
+    return Converted(patterns, converted, dtype)
+
+
+def _probe_guess(contents: Contents, profile: Profile) -> npt.NDArray[np.complex64]:
+    probe = contents.probe[0]
+    if not profile.physical:
+        return probe
+    return (probe * np.float64(contents.intensity_scale)).astype(np.complex64)
+
+
+def _own_arrays(
+    contents: Contents, modes: str | None, profile: Profile
+) -> dict[str, npt.NDArray[Any]]:
     """What only this package looks for."""
     one = contents
     whole = len(one.probe) == 1 or modes == "all"
+    several = one.probe if whole else one.probe[:1]
     arrays = {
-        "probe_modes": one.probe if len(one.probe) > 1 and whole else None,
+        # In units of the intensity before dose, also where probeGuess is in photons.
+        "probe_modes": several if len(several) > 1 or profile.physical else None,
         "eigenprobes": one.eigenprobes if whole else None,
         "probe_weights": one.weights if whole else None,
         "object_slices": one.object if one.object.ndim == 3 else None,
@@ -183,36 +265,42 @@ def _own_arrays(contents: Contents, modes: str | None) -> dict[str, npt.NDArray[
     return {key: array for key, array in arrays.items() if array is not None}
 
 
-def file_size(contents: Contents, *, alias: bool = False, modes: str | None = None) -> int:
+def file_size(
+    contents: Contents, *, alias: bool = False, modes: str | None = None, profile: str = PROFILE
+) -> int:
     """Bytes that `write` will need, to a few kilobytes; without corrections.
 
     Parameters
     ----------
     contents : Contents
         What is to be written; of its arrays only shape and type are looked at.
-    alias, modes
+    alias, modes, profile
         As for `write`.
     """
     one, (H, W) = contents, contents.object.shape[-2:]
+    patterns = _typed(one.diffraction, PROFILES[profile])
     size = one.positions.nbytes + one.positions_nominal.nbytes + 8 * len(one.diffraction)
-    size += one.diffraction.nbytes * (2 if alias else 1) + one.probe[0].nbytes + 8 * H * W
+    size += patterns.nbytes * (2 if alias else 1) + one.probe[0].nbytes + 8 * H * W
     size += 0 if one.patches is None else 2 * one.patches.nbytes
     size += 0 if one.mask is None else one.mask.nbytes
-    return size + sum(array.nbytes for array in _own_arrays(one, modes).values()) + _TEXT
+    own = _own_arrays(one, modes, PROFILES[profile])
+    return size + sum(array.nbytes for array in own.values()) + _TEXT
 
 
-def _metadata(contents: Contents) -> dict[str, Any]:
+def _metadata(contents: Contents, profile: Profile) -> dict[str, Any]:
     # PtychoPINN looks for the dose here, and takes 1e9 photons where there is none.
     physics = {
         "N": contents.diffraction.shape[-1],
         "nphotons": contents.nphotons,
         "gridsize": contents.gridsize,
     }
+    contract = {
+        "scale_contract_version": profile.contract, "measurement_domain": contents.domain
+    }  # fmt: skip
     return {
         "program": "ptycho_fast",
-        "profile": PROFILE,
-        "scale_contract_version": SCALE_CONTRACT,
-        "measurement_domain": contents.domain,
+        "profile": profile.name,
+        **(contract if profile.contract else {}),
         "intensity_scale": contents.intensity_scale,
         "provenance": contents.provenance,
         "probe_modes": len(contents.probe),
@@ -242,6 +330,7 @@ def read(
     """Read a file of the family.
 
     Only the keys that are needed are read and unpacked, after all shapes and types were checked.
+    Patterns stay in the file; they are checked when they are read.
 
     Parameters
     ----------
@@ -256,7 +345,8 @@ def read(
     Returns
     -------
     Contents
-        ``diffraction`` is uint32 for counts, else float32; ``patches`` are left in the file.
+        ``diffraction``, not in memory, is uint16 or uint32 for counts, else float32; ``patches``
+        are left in the file.
 
     Raises
     ------
@@ -264,7 +354,8 @@ def read(
         There is no such file.
     ValueError
         It is damaged, lacks a key, holds arrays or metadata that cannot be right, or does not say
-        what its patterns mean. The message names the file and the key.
+        what its patterns mean. The message names the file and the key. Of patterns this is raised
+        when they are read.
     """
     offset = _offset(position_offset)
     with open_arrays(path) as file:
@@ -282,12 +373,12 @@ def read(
         probe_key = "probe_modes" if "probe_modes" in keys else "probeGuess"
         probe = to_complex64(file.read(probe_key), f"{path}: {probe_key}")
         object_key = "object_slices" if "object_slices" in keys else "objectGuess"
+        corrections = _corrections(file, keys) if meaning == "normalized_amplitude" else None
         return Contents(
             object=to_complex64(file.read(object_key), f"{path}: {object_key}"),
             probe=probe.reshape(-1, *probe.shape[-2:]),
             positions=positions,
             positions_nominal=nominal,
-            diffraction=_patterns(file, pattern_key, meaning),
             domain=meaning,
             mask=_mask(file) if "bad_pixels" in keys else None,
             intensity_scale=_intensity_scale(file, metadata),
@@ -295,16 +386,21 @@ def read(
             weights=_own(file, keys, "probe_weights", np.float32),
             path=_path(file, keys, offset),
             dose_factors=_own(file, keys, "dose_factors", np.float64),
-            corrections=_corrections(file, keys),
+            corrections=corrections,
             geometry=_table(file, metadata, "geometry"),
             scenario=_table(file, metadata, "scenario"),
             provenance=_table(file, metadata, "provenance") or {},
+            diffraction=_patterns(file, pattern_key, meaning),
         )
 
 
-def recognises(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is of the family; every zip archive of arrays is taken for one."""
-    return True
+def recognises(path: str | os.PathLike[str], *, profile: str = PROFILE) -> bool:
+    """Whether a file is of a profile; an archive that says nothing is taken for the first one."""
+    try:
+        stated = metadata(path).get("profile")
+    except (ValueError, OSError):
+        stated = None
+    return profile == (stated if stated in PROFILES else PROFILE)
 
 
 def metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -413,6 +509,10 @@ def _corrections(file: ArrayFile, keys: set[str]) -> Corrections | None:
     if "corrections" not in keys:
         return None
     index, difference = (file.read(key) for key in ("corrected_pixels", "corrections"))
+    if not (np.diff(index, prepend=-1) > 0).all():
+        raise ValueError(
+            f"{file.path}: corrected_pixels: not in order, expected numbers of pixels, rising"
+        )
     return index.astype(np.int64), difference.astype(np.int32)
 
 
@@ -453,33 +553,14 @@ def _mask(file: ArrayFile) -> npt.NDArray[np.bool_]:
     return np.ascontiguousarray(~file.read("bad_pixels"))
 
 
-def _patterns(file: ArrayFile, key: str, domain: str) -> npt.NDArray[Any]:
-    """The patterns as uint32 counts or float32, none of them negative."""
-    name, stored = f"{file.path}: {key}", file.read(key)
+def _patterns(file: ArrayFile, key: str, domain: str) -> Patterns:
+    """The patterns as counts or float32, none of them negative, left in the file."""
+    name, stored = f"{file.path}: {key}", file.patterns(key)
     if domain == "count_intensity":
-        patterns = _counts(stored, name)
-    else:
-        patterns = checks.floating(stored, name, np.float32, integers=True)
-    if (least := stored.min()) < 0:
-        raise ValueError(checks.wrong(name, least, "no negative pixels"))
-    return patterns
-
-
-def _counts(stored: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint32]:
-    if stored.dtype == np.uint32 and stored.dtype.isnative:
-        return np.ascontiguousarray(stored)
-    expected = f"photon counts, whole numbers from 0 to {_LARGEST_COUNT}"
-    counts = np.empty(stored.shape, np.uint32)
-    for number, (pattern, out) in enumerate(zip(stored, counts, strict=True)):
-        least, most = pattern.min().item(), pattern.max().item()
-        if not (least >= 0 and most <= _LARGEST_COUNT):  # NaN passes neither comparison
-            given = f"{least} to {most} in pattern {number}"
-            raise ValueError(checks.wrong(name, given, expected))
-        out[...] = pattern
-        if stored.dtype.kind == "f" and not np.array_equal(out, pattern):
-            odd = pattern[out != pattern][0]
-            raise ValueError(checks.wrong(name, f"{odd} in pattern {number}", expected))
-    return counts
+        if stored.dtype.isnative and stored.dtype in (np.uint16, np.uint32):
+            return stored
+        return Converted(stored, lambda first, frames: counted(frames, name, first), np.uint32)
+    return Converted(stored, lambda first, frames: measured(frames, name, first), np.float32)
 
 
 # --- metadata ---
@@ -510,6 +591,8 @@ def _read_metadata(file: ArrayFile) -> dict[str, Any]:
 
 def _domain(file: ArrayFile, metadata: dict[str, Any], domain: str | None) -> str:
     stated = metadata.get("measurement_domain")
+    if stated is None and metadata.get("profile") in PROFILES:
+        stated = PROFILES[metadata["profile"]].domain
     if domain is not None:
         checks.choice(domain, "domain", _READ)
     if stated is None and domain is None:
@@ -524,6 +607,8 @@ def _domain(file: ArrayFile, metadata: dict[str, Any], domain: str | None) -> st
 
 def _intensity_scale(file: ArrayFile, metadata: dict[str, Any]) -> float | None:
     scale = metadata.get("intensity_scale")
+    if scale is None and metadata.get("scale_contract_version") == "ci_intensity_v2":
+        return 1.0  # its probe is in photons
     try:
         return None if scale is None else checks.positive(scale, f"{file.path}: intensity_scale")
     except TypeError as error:  # what a file holds is a wrong value
