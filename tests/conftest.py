@@ -1,7 +1,7 @@
 """Which backends must be there: a missing one is a failure, never a silent skip.
 
-PTYCHO_FAST_REQUIRE names them, and "tf" for the training core; without a compiler set it to
-"numba,reference,tf".
+PTYCHO_FAST_REQUIRE names them, "tf" for the training core, and "interop" for the programs of
+tests/interop, which are not required otherwise; without a compiler set it to "numba,reference,tf".
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 import pytest
 
 NAMED = os.environ.get("PTYCHO_FAST_REQUIRE", "native,numba,reference,tf").split(",")
-REQUIRED = [name for name in NAMED if name != "tf"]
+REQUIRED = [name for name in NAMED if name not in ("tf", "interop")]
 
 of_tensorflow = ["tf/*", "doors/test_train.py", "docs/test_tensorflow.py"]
 collect_ignore_glob = [] if "tf" in NAMED else of_tensorflow

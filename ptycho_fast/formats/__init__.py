@@ -175,6 +175,13 @@ FORMATS: dict[str, Format] = {
             extra="hdf5",
         ),
         Format(
+            name="ptychodus-npz",
+            title="NPZ that ptychodus exports, and SLAC_NPZ",
+            module="formats.ptychodus_npz",
+            container="zip",
+            writes=False,
+        ),
+        Format(
             name="zarr",
             title="Zarr version 3, sharded",
             module="formats.zarr",

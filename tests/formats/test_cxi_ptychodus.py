@@ -431,3 +431,63 @@ def test_hostile_files(name, dataset, tmp_path):
         path.write_bytes(whole[:size])
         with pytest.raises(ValueError, match=path.name):
             ptycho_fast.open(path, format=name)
+
+
+# --- its NPZ files ---
+
+
+def test_export_for_ptychopinn(dataset, tmp_path):
+    path = tmp_path / "export.npz"
+    x, y = (dataset.positions - 0.5).T
+    np.savez(
+        path,
+        xcoords=x,
+        ycoords=y,
+        xcoords_start=x,
+        ycoords_start=y,
+        diff3d=dataset.counts,
+        bad_pixels=~dataset.mask,
+        probeGuess=dataset.probe.astype(np.complex128),
+        objectGuess=dataset.object,
+        scan_index=np.zeros(7, np.int64),
+    )
+    back = ptycho_fast.open(path, format="ptychodus-npz")
+    np.testing.assert_allclose(back.positions, dataset.positions, rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(back.counts[:], dataset.counts)
+    np.testing.assert_array_equal(back.probe, dataset.probe)
+    np.testing.assert_array_equal(back.mask, dataset.mask)
+
+
+def slac(dataset, path, **changes):
+    x, y = dataset.positions.T
+    arrays = {
+        "diffraction": np.moveaxis(dataset.counts, 0, -1),
+        "xcoords_start": x,
+        "ycoords_start": y,
+        "probeGuess": dataset.probe[0],
+        "objectGuess": dataset.object,
+    }
+    np.savez(path, **(arrays | changes))
+    return path
+
+
+def test_slac_npz(dataset, tmp_path):
+    path = slac(dataset, tmp_path / "slac.npz")
+    with pytest.raises(ValueError, match=r"slac\.npz: the file does not say"):
+        ptycho_fast.open(path, format="ptychodus-npz")
+    back = ptycho_fast.open(path, format="ptychodus-npz", domain="count_intensity")
+    np.testing.assert_array_equal(back.counts[:], dataset.counts)
+    np.testing.assert_array_equal(back.positions, dataset.positions)
+    x, y = dataset.positions.T * DX
+    slac(dataset, path, xcoords_start=x, ycoords_start=y)
+    with pytest.raises(ValueError, match="look like metres"):
+        ptycho_fast.open(path, format="ptychodus-npz", domain="count_intensity")
+    for key, value, message in (
+        ("xcoords_start", np.full(7, "a"), "xcoords_start"),
+        ("diffraction", dataset.counts[:5, :4], r"diffraction.*\(5, 4, 64\)"),
+        ("probeGuess", np.zeros((3, 3)), r"probeGuess.*\(3, 3\)"),
+        ("diffraction", np.full((64, 64, 7), -1), "-1 in pattern 0"),
+    ):
+        slac(dataset, path, **{key: value})
+        with pytest.raises(ValueError, match=message):
+            ptycho_fast.open(path, format="ptychodus-npz", domain="count_intensity")
