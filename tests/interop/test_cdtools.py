@@ -7,13 +7,13 @@ from foreign import check_patterns, check_positions
 
 @pytest.mark.parametrize("kind", ["whole", "between"])
 def test_cxi(program, tmp_path, request, kind):
-    matplotlib = program("matplotlib")
-    matplotlib.use("Agg")
+    program("matplotlib").use("Agg")
+    datasets = program("cdtools.datasets")
     data = request.getfixturevalue(kind)
     path = tmp_path / "scan.cxi"
     data.save(path)
     torch = program("torch")
-    dataset = program("cdtools.datasets").Ptycho2DDataset.from_cxi(path)
+    dataset = datasets.Ptycho2DDataset.from_cxi(path)
     interactions = program("cdtools.tools.interactions")
     check_patterns(dataset.patterns.numpy(), data)
     np.testing.assert_array_equal(dataset.mask.numpy(), data.mask)

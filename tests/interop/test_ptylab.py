@@ -9,15 +9,15 @@ from foreign import check_patterns, check_positions
 
 def test_input(program, whole, tmp_path):
     program("matplotlib").use("Agg")
-    path = tmp_path / "scan.hdf5"
-    whole.save(path, format="ptylab")
     logging.disable(logging.CRITICAL)
     try:
-        experiment = program("PtyLab.ExperimentalData.ExperimentalData").ExperimentalData(path)
+        experiments = program("PtyLab.ExperimentalData.ExperimentalData")
         parameters = program("PtyLab.Params.Params").Params()
-        reconstruction = program("PtyLab.Reconstruction.Reconstruction").Reconstruction(
-            experiment, parameters
-        )
+        reconstructions = program("PtyLab.Reconstruction.Reconstruction")
+        path = tmp_path / "scan.hdf5"
+        whole.save(path, format="ptylab")
+        experiment = experiments.ExperimentalData(path)
+        reconstruction = reconstructions.Reconstruction(experiment, parameters)
     finally:
         logging.disable(logging.NOTSET)
     check_patterns(experiment.ptychogram, whole)
