@@ -98,6 +98,43 @@ PF_HD void quick_normals(const uint32_t* word, float* normal) {
   }
 }
 
+// What W * K pixels that are dead for a time see of their photons: counts k, the other photons k - 1 of each, their
+// share x = (k - 1) tau / T of the exposure, the share that is seen, and the photons that are lost, all as floats.
+template <bool paralysable, int W, int K>
+struct DeadTime {
+  using V = lane<float, W>;
+  using I = lane<int32_t, W>;
+  I most[K];
+  V k[K], others[K], x[K], seen[K], lost[K];
+
+  PF_HD DeadTime(float tau, const uint32_t* count) {
+    PF_UNROLL
+    for (int v = 0; v < K; ++v) {
+      most[v] = (I)smaller(load<uint32_t, W>(count + v * W), splat<uint32_t, W>(kMostInDeadTime));
+      k[v] = convert<float, int32_t, W>(most[v]);
+      others[v] = larger(k[v] - 1.0f, V{});
+      x[v] = others[v] * tau;
+    }
+    if constexpr (paralysable) {
+      V limited[K];
+      PF_UNROLL
+      for (int v = 0; v < K; ++v) limited[v] = smaller(x[v], splat<float, W>(80));
+      quick_exp_minus<W, K>(limited, seen);
+    } else {
+      PF_UNROLL
+      for (int v = 0; v < K; ++v) seen[v] = 1.0f / (1.0f + x[v]);
+    }
+    PF_UNROLL
+    for (int v = 0; v < K; ++v) lost[v] = paralysable ? k[v] * (1.0f - seen[v]) : x[v] * (k[v] * seen[v]);
+  }
+};
+
+// The lower half of a word as a fraction.
+template <int W>
+PF_HD lane<float, W> chance_of(lane<uint32_t, W> half) {
+  return (convert<float, int32_t, W>((lane<int32_t, W>)half) + 0.5f) * 0x1p-16f;
+}
+
 // W * K counts of pixels that miss photons while they are dead. Where most photons are missed, the count is made from
 // its mean, elsewhere from the mean loss: single precision is enough for either. A number that hardly varies is rounded
 // up or down by chance; others are rounded to the nearest integer.
@@ -106,44 +143,51 @@ PF_HD void miss_photons(double dead_time, const uint32_t* word, uint32_t* count)
   using V = lane<float, W>;
   using I = lane<int32_t, W>;
   using B = lane<uint32_t, W>;
-  const float tau = float(dead_time), root_tau = float(root(dead_time));
-  I most[K];
-  V others[K], x[K], seen[K];
+  const float root_tau = float(root(dead_time));
+  const DeadTime<paralysable, W, K> dead(float(dead_time), count);
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
-    most[v] = (I)smaller(load<uint32_t, W>(count + v * W), splat<uint32_t, W>(kMostInDeadTime));
-    others[v] = larger(convert<float, int32_t, W>(most[v]) - 1.0f, V{});
-    x[v] = others[v] * tau;
-  }
-  if constexpr (paralysable) {
-    V limited[K];
-    PF_UNROLL
-    for (int v = 0; v < K; ++v) limited[v] = smaller(x[v], splat<float, W>(80));
-    quick_exp_minus<W, K>(limited, seen);
-  } else {
-    PF_UNROLL
-    for (int v = 0; v < K; ++v) seen[v] = 1.0f / (1.0f + x[v]);
-  }
-  PF_UNROLL
-  for (int v = 0; v < K; ++v) {
-    const V k = convert<float, int32_t, W>(most[v]), mean = k * seen[v];
-    V lost, deviation;
-    if constexpr (paralysable) {
-      lost = k * (1.0f - seen[v]);
-      deviation = root(larger(mean * (1.0f - (1.0f + x[v] * x[v]) * seen[v]), V{}));
-    } else {
-      lost = x[v] * mean;
-      deviation = others[v] * root_tau * (seen[v] * seen[v]);
-    }
+    const V x = dead.x[v], seen = dead.seen[v], mean = dead.k[v] * seen;
+    V deviation;
+    if constexpr (paralysable)
+      deviation = root(larger(mean * (1.0f - (1.0f + x * x) * seen), V{}));
+    else
+      deviation = dead.others[v] * root_tau * (seen * seen);
     const B half = load<uint32_t, W>(word + v * W) & 0xffffu;
     const V near_normal = convert<float, int32_t, W>((I)((half & 0xffu) + (half >> 8)) - 255) * kByteSumInverse;
-    const V chance = (convert<float, int32_t, W>((I)half) + 0.5f) * 0x1p-16f;
-    const V z = (x[v] > 1.0f ? mean : -lost) + (deviation < 0.5f ? chance : deviation * near_normal + 0.5f);
+    const V z = (x > 1.0f ? mean : -dead.lost[v]) +
+                (deviation < 0.5f ? chance_of<W>(half) : deviation * near_normal + 0.5f);
     const I cut = convert<int32_t, float, W>(larger(z, splat<float, W>(-float(kMostInDeadTime))));
     const I whole = convert<float, int32_t, W>(cut) > z ? cut - 1 : cut;
-    const I after = (x[v] > 1.0f ? I{} : most[v]) + whole;
-    store<uint32_t, W>(count + v * W, (B)smaller(larger(after, I{}), most[v]));
+    const I after = (x > 1.0f ? I{} : dead.most[v]) + whole;
+    store<uint32_t, W>(count + v * W, (B)smaller(larger(after, I{}), dead.most[v]));
   }
+}
+
+// Whether pixels of at most so many photons miss at most one, by chance: the same as `miss_photons` for them. The
+// variance is less than k (k - 1) tau / T then, and the mean loss too.
+PF_HD bool misses_at_most_one(double dead_time, uint32_t most) { return double(most) * root(dead_time) < 0.49; }
+
+template <bool paralysable, int W, int K>
+PF_HD void miss_one_photon(double dead_time, const uint32_t* word, uint32_t* count) {
+  using V = lane<float, W>;
+  const float tau = float(dead_time);
+  V chance[K];
+  PF_UNROLL
+  for (int v = 0; v < K; ++v) chance[v] = chance_of<W>(load<uint32_t, W>(word + v * W) & 0xffffu);
+  if constexpr (!paralysable) {
+    auto perhaps = V{} > 0.0f;  // as if all photons were seen, without a division
+    PF_UNROLL
+    for (int v = 0; v < K; ++v) {
+      const V k = convert<float, int32_t, W>(load<int32_t, W>((const int32_t*)count + v * W));
+      perhaps |= chance[v] < (k - 1.0f) * tau * k;
+    }
+    if (!mask_bits(perhaps)) return;
+  }
+  const DeadTime<paralysable, W, K> dead(tau, count);
+  PF_UNROLL
+  for (int v = 0; v < K; ++v)
+    store<uint32_t, W>(count + v * W, add_where((lane<uint32_t, W>)dead.most[v] - 1u, chance[v] >= dead.lost[v]));
 }
 
 // Adds dark counts to W * K counts, as far as the upper halves of the words tell: one for each threshold below. A set
@@ -154,30 +198,32 @@ PF_HD uint32_t add_dark_counts(const Optional<uint32_t, 1>& dark, const uint32_t
   using B = lane<uint32_t, W>;
   I half[K];
   B sum[K], same[K];
+  I most = I{};
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
     half[v] = (I)(load<uint32_t, W>(word + v * W) >> 16);
     sum[v] = load<uint32_t, W>(count + v * W);
     same[v] = B{};
+    most = larger(most, half[v]);
   }
   for (int64_t i = 0; i < dark.shape[0]; ++i) {
     const int32_t threshold = int32_t(dark.data[i] >> 16);
-    auto reached = half[0] >= threshold;
+    if (!mask_bits(most >= threshold)) break;
     PF_UNROLL
     for (int v = 0; v < K; ++v) {
-      const auto above = half[v] > threshold, equal = half[v] == threshold;
-      sum[v] = add_where(sum[v], above);
-      same[v] = add_where(same[v], equal);
-      reached |= above | equal;
+      sum[v] = add_where(sum[v], half[v] > threshold);
+      same[v] = add_where(same[v], half[v] == threshold);
     }
-    if (!mask_bits(reached)) break;
   }
   uint32_t doubtful = 0;
+  B any = B{};
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
-    doubtful |= mask_bits(same[v] != 0u) << (v * W);
+    any |= same[v];
     store<uint32_t, W>(count + v * W, sum[v]);
   }
+  if (mask_bits(any != 0u))
+    for (int v = 0; v < K; ++v) doubtful |= mask_bits(same[v] != 0u) << (v * W);
   return doubtful;
 }
 

@@ -43,15 +43,17 @@ struct PatternResponse {
 
   void draw(uint32_t first, uint32_t stream) { pixel_words<D>(philox, first / 4, stream, pattern, words); }
 
+  template <bool paralysable>
   void miss(uint32_t* count) const {
-    uint32_t most = 0;
-    for (int i = 0; i < pixels; ++i) most = larger(most, count[i]);
-    if (most < 2) return;  // a single photon is never missed
-    for (int i = 0; i < pixels; i += W * K)
-      if (response.paralysable)
-        miss_photons<true, W, K>(response.dead_time, words + i, count + i);
+    for (int i = 0; i < pixels; i += W * K) {
+      uint32_t most = 0;
+      for (int j = i; j < i + W * K; ++j) most = larger(most, count[j]);
+      if (most < 2) continue;  // a single photon is never missed
+      if (misses_at_most_one(response.dead_time, most))
+        miss_one_photon<paralysable, W, K>(response.dead_time, words + i, count + i);
       else
-        miss_photons<false, W, K>(response.dead_time, words + i, count + i);
+        miss_photons<paralysable, W, K>(response.dead_time, words + i, count + i);
+    }
   }
 
   void add_dark(uint32_t first, uint32_t* count) const {
@@ -77,7 +79,7 @@ struct PatternResponse {
   template <class As>
   void run(uint32_t first, uint32_t* count, const As& as, typename As::type* to) {
     if (response.dead_time > 0 || response.dark) draw(first, kCountsStream);
-    if (response.dead_time > 0) miss(count);
+    if (response.dead_time > 0) response.paralysable ? miss<true>(count) : miss<false>(count);
     if (response.dark_least > 0)
       for (int i = 0; i < pixels; ++i) count[i] += uint32_t(response.dark_least);
     if (response.dark) add_dark(first, count);
@@ -92,20 +94,32 @@ struct PatternResponse {
       rounds ? put<false, true>(count, as, to) : put<false, false>(count, as, to);
   }
 
+  // What is stored for the states of pixels.
   template <class As>
-  void mark_bad(uint32_t first, int here, const As& as, typename As::type* to) const {
+  struct Bad {
+    typename As::type of[4];
+    Bad(const Response& response, const As& as) {
+      for (int state = 0; state < 4; ++state) as.template store<1>(of + state, signal_of_bad(response, state));
+    }
+  };
+
+  template <class T>
+  void mark_bad(uint32_t first, int here, const T* of, T* to) const {
     const uint8_t* states = response.pixels.data + first;
     for (int i = 0; i < here;) {
       uint64_t eight = 1;
       if (i + 8 <= here) memcpy(&eight, states + i, sizeof eight);
-      if (eight != 0 && states[i]) as.template store<1>(to + i, signal_of_bad(response, states[i]));
-      i += eight != 0 ? 1 : 8;
+      const int end = eight == 0 ? i : smaller(i + 8, here);
+      for (int j = i; j < end; ++j)
+        if (states[j]) to[j] = of[states[j]];
+      i += 8;
     }
   }
 
   template <class As>
   void run_all(uint32_t* counts, uint32_t n_pixels, const As& as, void* out) {
     auto* to = static_cast<typename As::type*>(out);
+    const Bad<As> bad(response, as);
     for (uint32_t first = 0; first < n_pixels; first += pixels) {
       const int here = int(smaller(n_pixels - first, uint32_t(pixels)));
       if (here == pixels) {
@@ -117,7 +131,7 @@ struct PatternResponse {
         run(first, count, as, made);
         memcpy(to + first, made, sizeof made[0] * size_t(here));
       }
-      if (response.pixels) mark_bad(first, here, as, to + first);
+      if (response.pixels) mark_bad(first, here, bad.of, to + first);
     }
   }
 };

@@ -18,7 +18,16 @@ inline void repeat_rows(float* image, int rows, int columns, int beyond) {
 // A row; at(c) is a lane of it from column c on.
 template <int W, class At>
 inline void write_row(int columns, float* out, const At& at) {
-  for (int c = 0; c < columns; c += W) store_first<W>(out + c, at(c), columns - c);
+  constexpr int together = 4;
+  int c = 0;
+  for (; c + together * W <= columns; c += together * W) {
+    lane<float, W> made[together];
+    PF_UNROLL
+    for (int i = 0; i < together; ++i) made[i] = at(c + i * W);
+    PF_UNROLL
+    for (int i = 0; i < together; ++i) store<float, W>(out + c + i * W, made[i]);
+  }
+  for (; c < columns; c += W) store_first<W>(out + c, at(c), columns - c);
 }
 
 // (n, n), with repeated rows, -> (N, n).
@@ -70,23 +79,39 @@ inline void with_half(const float* half, int length, const Work& work) {
   work(half, length);
 }
 
-// A row of the blurred plane, times a factor, from (n, n) with repeated rows. `line` holds it while it is blurred along
-// the row index only.
+// Rows that are blurred together: along the row index first, all of them, so that what was stored then is in the cache
+// when it is read with other offsets.
+constexpr int rows_together = 8;
+
+// Floats from one line of `spread_rows` to the next.
+inline int spread_stride(int n, int beyond) { return (n + 2 * beyond + 2 * lane_padding - 1) / lane_padding * lane_padding; }
+
+// Some rows of the blurred plane, from `first` on, times a factor, from (n, n) with repeated rows. `lines` holds them
+// while they are blurred along the row index only.
 template <int W>
-inline void spread_row(const float* image, int n, const float* half, int length, int row, float* line, float factor,
-                       float* out) {
-  const int beyond = length - 1;
-  const float* from = image + ptrdiff_t(row) * n;
-  float* middle = line + beyond;
+inline void spread_rows(const float* image, int n, const float* half, int length, int first, float* lines, float factor,
+                        float* out) {
+  const int beyond = length - 1, stride = spread_stride(n, beyond), last = n - first < rows_together ? n : first + rows_together;
   with_half(half, length, [&](const auto& known, auto terms) {
-    write_row<W>(n, middle, [=](int c) {
-      return blurred(known, terms, [=](int t) { return load<float, W>(from + ptrdiff_t(t) * n + c); });
-    });
-    memcpy(line, line + n, sizeof(float) * size_t(beyond));
-    memcpy(middle + n, middle, sizeof(float) * size_t(beyond));
-    write_row<W>(n, out + ptrdiff_t(row) * n, [=](int c) {
-      return blurred(known, terms, [=](int t) { return load<float, W>(middle + c + t); }) * factor;
-    });
+#ifndef NOV
+    for (int row = first; row < last; ++row) {
+      const float* from = image + ptrdiff_t(row) * n;
+      float *line = lines + (row - first) * stride, *middle = line + beyond;
+      write_row<W>(n, middle, [=](int c) {
+        return blurred(known, terms, [=](int t) { return load<float, W>(from + ptrdiff_t(t) * n + c); });
+      });
+      memcpy(line, line + n, sizeof(float) * size_t(beyond));
+      memcpy(middle + n, middle, sizeof(float) * size_t(beyond));
+    }
+#endif
+#ifndef NOH
+    for (int row = first; row < last; ++row) {
+      const float* middle = lines + (row - first) * stride + beyond;
+      write_row<W>(n, out + ptrdiff_t(row) * n, [=](int c) {
+        return blurred(known, terms, [=](int t) { return load<float, W>(middle + c + t); }) * factor;
+      });
+    }
+#endif
   });
 }
 

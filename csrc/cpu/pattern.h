@@ -192,7 +192,7 @@ inline void detect(const Setup& setup, const Scratch& scratch, float dose, float
     each(side, 1, [&](int r) { bin_columns(between, n, q, r, line, 1, image); });
   }
   each(1, 1, [&](int) { repeat_rows(image, side, side, length - 1); });
-  each(side, 1, [&](int r) { spread_row<W>(image, side, half, length, r, line, dose, out); });
+  each(side, rows_together, [&](int r) { spread_rows<W>(image, side, half, length, r, line, dose, out); });
 }
 
 // All phases of one pattern: (N, N) expected photons, or intensities if the dose factor is 1. `each` does the items of
