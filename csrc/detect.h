@@ -18,9 +18,12 @@ namespace pf {
 inline namespace PF_ISA {
 
 // Streams: word 1 of a counter, see STREAMS in rng.py. The lower half of a word of kCountsStream is for dead time; the
-// upper half is that of the word for dark counts, whose lower half is in kDarkStream and rarely needed.
-constexpr uint32_t kCountsStream = 32, kDarkStream = 33, kReadoutStream = 34;
+// upper half is that of the word for dark counts, whose lower half is in kDarkStream and rarely needed. A word of
+// kReadoutStream serves two pixels; a normal number that is far out has the lower half of its word in
+// kReadoutTailStream.
+constexpr uint32_t kCountsStream = 32, kDarkStream = 33, kReadoutStream = 34, kReadoutTailStream = 36;
 
+constexpr uint32_t kNormalTail = 16;               // halves below, or as near to 2^16, are far out
 constexpr float kByteSumInverse = 0x1.39897ep-7f;  // 1 over the deviation of a sum of two bytes, sqrt(10922.5)
 constexpr uint32_t kMostInDeadTime = 2147483520;   // 2^31 - 128, a float
 
@@ -59,6 +62,11 @@ PF_HD_RARE uint32_t pixel_word(uint64_t seed, uint32_t stream, uint64_t pattern,
   return uint32_t(word[pixel / 16 % 4][0]);
 }
 
+// Of 128 pixels in a row the first 64 take the lower, the others the upper halves of 64 words: pixel p that of word
+// `shared_word(p)` of the pattern.
+PF_HD uint32_t shared_word(uint32_t pixel) { return pixel / 128 * 64 + pixel % 64; }
+PF_HD bool takes_upper_half(uint32_t pixel) { return pixel / 64 % 2; }
+
 // Phi^-1((word + 1/2) 2^-32) in a tail.
 PF_HD_RARE float normal_in_tail(uint32_t word) {
   constexpr double tail_top[] = {PF_TAIL_TOP};
@@ -72,30 +80,36 @@ PF_HD_RARE float normal_in_tail(uint32_t word) {
   return float(q > 0 ? top[0] / bottom[0] : -top[0] / bottom[0]);
 }
 
-// Phi^-1((word + 1/2) 2^-32) of W * K words. The error is below 2e-6, and is rounding mostly.
+// Phi^-1((half + 1/2) 2^-16) of W * K halves of words. The error is below 2e-5. A set bit of the result marks a half
+// that is far out.
 template <int W, int K>
-PF_HD void quick_normals(const uint32_t* word, float* normal) {
+PF_HD uint32_t quick_normals(const lane<uint32_t, W> (&half)[K], float* normal) {
   using V = lane<float, W>;
-  constexpr float w_top[] = {PF_QUICK_MIDDLE_TOP};
-  constexpr float w_bottom[] = {PF_QUICK_MIDDLE_BOTTOM};
-  constexpr float tail = kQuickTail * (1 - kQuickTail);
+  constexpr float w_top[] = {PF_QUICK_NORMAL_TOP};
+  constexpr float w_bottom[] = {PF_QUICK_NORMAL_BOTTOM};
+  constexpr float tail = kNormalTail * 0x1p-16f * (1 - kNormalTail * 0x1p-16f);
   V q[K], square[K], root_of[K], top[K], bottom[K];
-  uint32_t tails = 0;
+  auto far = V{} > 0.0f;
   PF_UNROLL
   for (int v = 0; v < K; ++v) {
-    q[v] = quick_centred<W>(load<uint32_t, W>(word + v * W));
+    q[v] = (convert<float, int32_t, W>((lane<int32_t, W>)half[v]) - 32767.5f) * 0x1p-16f;
     square[v] = (0.5f - q[v]) * (0.5f + q[v]);
     root_of[v] = root(square[v]);
-    tails |= mask_bits(square[v] < tail) << (v * W);
+    far |= square[v] < tail;
   }
   polynomial(w_top, root_of, square, top);
   polynomial(w_bottom, root_of, square, bottom);
   PF_UNROLL
   for (int v = 0; v < K; ++v) store<float, W>(normal + v * W, q[v] * top[v] / bottom[v]);
-  for (; tails; tails &= tails - 1) {
-    const int i = lowest_bit(tails);
-    normal[i] = normal_in_tail(word[i]);
-  }
+  uint32_t tails = 0;
+  if (mask_bits(far))
+    for (int v = 0; v < K; ++v) tails |= mask_bits(square[v] < tail) << (v * W);
+  return tails;
+}
+
+// The normal number of a pixel whose half is far out.
+PF_HD_RARE float far_normal(uint64_t seed, uint64_t pattern, uint32_t pixel, uint32_t half) {
+  return normal_in_tail(half << 16 | (pixel_word(seed, kReadoutTailStream, pattern, pixel) & 0xffffu));
 }
 
 // What W * K pixels that are dead for a time see of their photons: counts k, the other photons k - 1 of each, their
@@ -155,8 +169,8 @@ PF_HD void miss_photons(double dead_time, const uint32_t* word, uint32_t* count)
       deviation = dead.others[v] * root_tau * (seen * seen);
     const B half = load<uint32_t, W>(word + v * W) & 0xffffu;
     const V near_normal = convert<float, int32_t, W>((I)((half & 0xffu) + (half >> 8)) - 255) * kByteSumInverse;
-    const V z = (x > 1.0f ? mean : -dead.lost[v]) +
-                (deviation < 0.5f ? chance_of<W>(half) : deviation * near_normal + 0.5f);
+    const V z =
+        (x > 1.0f ? mean : -dead.lost[v]) + (deviation < 0.5f ? chance_of<W>(half) : deviation * near_normal + 0.5f);
     const I cut = convert<int32_t, float, W>(larger(z, splat<float, W>(-float(kMostInDeadTime))));
     const I whole = convert<float, int32_t, W>(cut) > z ? cut - 1 : cut;
     const I after = (x > 1.0f ? I{} : dead.most[v]) + whole;
@@ -164,9 +178,11 @@ PF_HD void miss_photons(double dead_time, const uint32_t* word, uint32_t* count)
   }
 }
 
-// Whether pixels of at most so many photons miss at most one, by chance: the same as `miss_photons` for them. The
-// variance is less than k (k - 1) tau / T then, and the mean loss too.
-PF_HD bool misses_at_most_one(double dead_time, uint32_t most) { return double(most) * root(dead_time) < 0.49; }
+// Pixels of at most so many photons miss at most one, by chance. Their variance is less than k (k - 1) tau / T, so
+// that `miss_photons` makes the same of them; the mean loss is less, too.
+PF_HD uint32_t most_that_miss_one(double dead_time) {
+  return uint32_t(smaller(0.49 / root(dead_time), double(kMostInDeadTime)));
+}
 
 template <bool paralysable, int W, int K>
 PF_HD void miss_one_photon(double dead_time, const uint32_t* word, uint32_t* count) {
@@ -319,8 +335,9 @@ PF_HD_LARGE double signal_of_pixel(const Response& response, uint32_t count, uin
     count += dark_counts_left(response.dark, word[0], pixel_word(response.seed, kDarkStream, pattern, pixel));
   float normal[1] = {0};
   if (response.readout > 0) {
-    word[0] = pixel_word(response.seed, kReadoutStream, pattern, pixel);
-    quick_normals<1, 1>(word, normal);
+    const uint32_t shared = pixel_word(response.seed, kReadoutStream, pattern, shared_word(pixel));
+    const uint32_t half[1] = {takes_upper_half(pixel) ? shared >> 16 : shared & 0xffffu};
+    if (quick_normals<1, 1>(half, normal)) normal[0] = far_normal(response.seed, pattern, pixel, half[0]);
   }
   const Conversion to(response);
   if (response.wrap)

@@ -26,7 +26,7 @@ PF_HD lane<uint64_t, 4> multiply_low_halves(lane<uint64_t, 4> a, lane<uint64_t, 
 #endif
 #if defined(__AVX512F__) && !defined(__CUDACC__)
 PF_HD lane<uint64_t, 8> multiply_low_halves(lane<uint64_t, 8> a, lane<uint64_t, 8> b) {
-  return (lane<uint64_t, 8>)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+  return (lane<uint64_t, 8>)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)b);  // GCC 12 warns of the plain one
 }
 #endif
 

@@ -35,6 +35,7 @@ STREAMS = {
     "detector_dark_counts": 33,
     "detector_readout_noise": 34,
     "detector_defects": 35,
+    "detector_readout_tails": 36,
     "campaign": 64,
     "ladder": 80,
 }
@@ -241,6 +242,38 @@ def pixel_words(seed: int, stream: str, pattern: int, n_pixels: int) -> npt.NDAr
     counter[:, 1:] = STREAMS[stream], pattern & 0xFFFFFFFF, pattern >> 32
     words = philox4x32(counter, _key(seed)).reshape(-1, 16, 4)  # 64 pixels, block, word
     return words.transpose(0, 2, 1).reshape(-1)[:n_pixels]
+
+
+def pixel_halves(seed: int, stream: str, pattern: int, n_pixels: int) -> npt.NDArray[np.uint32]:
+    """Random numbers of 16 bits, one for each pixel of a pattern: halves of `pixel_words`.
+
+    Of 128 pixels in a row the first 64 take the lower halves of 64 words, the others the upper
+    halves.
+
+    Parameters
+    ----------
+    seed, stream, pattern, n_pixels
+        As for `pixel_words`.
+
+    Returns
+    -------
+    (n_pixels,) uint32
+        Numbers from 0 to 65535, by flat pixel index.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `seed` or `stream` is not as above.
+
+    Examples
+    --------
+    >>> words = pixel_words(7, "detector_readout_noise", 3, 64)
+    >>> halves = pixel_halves(7, "detector_readout_noise", 3, 128)
+    >>> bool((halves[:64] == words & 0xFFFF).all() and (halves[64:] == words >> 16).all())
+    True
+    """
+    words = pixel_words(seed, stream, pattern, -(-n_pixels // 128) * 64).reshape(-1, 1, 64)
+    return np.concatenate([words & 0xFFFF, words >> 16], axis=1).reshape(-1)[:n_pixels]
 
 
 def legacy_generator(seed: int) -> np.random.RandomState:

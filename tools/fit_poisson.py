@@ -13,7 +13,8 @@ What is fitted, as polynomials with the lowest power first:
 - ``EXP``: ``exp(-t)``, ``|t| <= ln(2)/2``.
 - ``MIDDLE``, ``TAIL``: the normal quantile ``w = Phi^-1(u)``. In the middle ``w / (u - 1/2)`` is a
   ratio of polynomials in ``y = sqrt(u (1 - u))``, in the tails ``|w|`` is one in
-  ``sqrt(-log(min(u, 1 - u)))``.
+  ``sqrt(-log(min(u, 1 - u)))``. ``NORMAL`` is the middle of the detector's read-out noise, which
+  reaches further into the tails.
 - ``H``, ``C0``, ``C1``, ``C2`` of the Poisson quantile (Giles 2016, ACM Transactions on
   Mathematical Software 42, algorithm 955): the root ``x`` of ``Gamma(x, rate) / Gamma(x) = Phi(w)``
   is ``x = rate + sqrt(rate) w + w^2 h(s) + c0(s) + c1(s) / rate + c2(s) / rate^2 + ...`` with
@@ -39,6 +40,11 @@ HEADER = ROOT / "csrc" / "poisson_coefficients.h"
 MODULE = ROOT / "ptycho_fast" / "backend" / "numba" / "poisson_coefficients.py"
 
 TAIL = mp.mpf(2) ** -9  # u or 1 - u below: the tails
+MIDDLES = {  # number of coefficients, degree of the bottom, where the tails begin
+    "MIDDLE": (15, 7, TAIL),
+    "QUICK_MIDDLE": (9, 4, TAIL),
+    "QUICK_NORMAL": (9, 4, mp.mpf(2) ** -12),
+}
 S_LOW, S_HIGH = -1.0, 1.25  # range of s for h, c0, c1, c2
 CHECKED = 640.0  # from this rate on floor(x) is taken without a check
 ERROR_F, ERROR_X = 1e-12, 4e-4  # aims: error of F where it is not checked, of x where it is
@@ -164,9 +170,9 @@ def exponential(half: Real, count: int) -> tuple[list[float], Real]:
     return c, max(abs(value(c, t) - mp.exp(-t)) for t in mp.linspace(-half, half, 200))
 
 
-def middle_ratio(count: int, bottom: int) -> tuple[list[float], list[float], Real]:
+def middle_ratio(count: int, bottom: int, tail: Real) -> tuple[list[float], list[float], Real]:
     """Coefficients of `middle`, deg Q = bottom, and the error of u that they make."""
-    y_low = mp.sqrt(TAIL * (1 - TAIL))
+    y_low = mp.sqrt(tail * (1 - tail))
     low, high = y_low ** mp.mpf(0.25), mp.mpf(0.5) ** mp.mpf(0.25)  # nodes crowded at 0
     top, below = ratio_through(middle, [v**4 for v in nodes(low, high, count)], bottom)
     error = mp.mpf(0)
@@ -186,8 +192,8 @@ def fit() -> tuple[Coefficients, dict[str, str]]:
         found[name], error = exponential(mp.log(2) / 2, count)
         notes[name] = f"error {mp.nstr(error, 2)}"
 
-    for name, count, degree in (("MIDDLE", 15, 7), ("QUICK_MIDDLE", 9, 4)):
-        found[f"{name}_TOP"], found[f"{name}_BOTTOM"], error = middle_ratio(count, degree)
+    for name, (count, degree, tail_at) in MIDDLES.items():
+        found[f"{name}_TOP"], found[f"{name}_BOTTOM"], error = middle_ratio(count, degree, tail_at)
         notes[f"{name}_TOP"] = f"error of u {mp.nstr(error, 2)}"
 
     t_low, t_high = mp.sqrt(-mp.log(TAIL)), mp.sqrt(53 * mp.log(2))
@@ -247,9 +253,10 @@ def errors(c: Coefficients, count: int = 6) -> dict[str, tuple[float, float]]:
     for name, bound in (("EXP", 2e-17), ("QUICK_EXP", 4e-7)):
         ts = mp.linspace(-mp.log(2) / 2, mp.log(2) / 2, count)
         found[name] = float(max(abs(value(c[name], t) - mp.exp(-t)) for t in ts)), bound
-    for name, bound in (("MIDDLE", 1e-13), ("QUICK_MIDDLE", 3e-8)):
+    for name, bound in (("MIDDLE", 1e-13), ("QUICK_MIDDLE", 3e-8), ("QUICK_NORMAL", 2e-7)):
         worst = 0.0
-        for y in mp.linspace(mp.sqrt(TAIL * (1 - TAIL)), mp.mpf("0.49999"), count):
+        tail_at = MIDDLES[name][2]
+        for y in mp.linspace(mp.sqrt(tail_at * (1 - tail_at)), mp.mpf("0.49999"), count):
             q = mp.sqrt(mp.mpf(0.25) - y * y)
             ratio = value(c[f"{name}_TOP"], y) / value(c[f"{name}_BOTTOM"], y)
             worst = max(worst, float(abs(q * (ratio - middle(y))) * mp.npdf(q * middle(y))))

@@ -34,25 +34,51 @@ struct PatternResponse {
   const Response& response;
   const Conversion conversion;
   uint64_t pattern;
+  uint32_t few;  // photons, of which one at most is missed
   Philox<D> philox;
-  uint32_t words[pixels];
+  uint32_t words[pixels], shared[pixels];  // for counts, and those of which two pixels take a half each
   float normal[pixels] = {};
 
   PatternResponse(const Response& a_response, uint64_t a_pattern)
-      : response(a_response), conversion(a_response), pattern(a_pattern), philox(a_response.seed) {}
+      : response(a_response),
+        conversion(a_response),
+        pattern(a_pattern),
+        few(most_that_miss_one(a_response.dead_time)),
+        philox(a_response.seed) {}
 
-  void draw(uint32_t first, uint32_t stream) { pixel_words<D>(philox, first / 4, stream, pattern, words); }
+  void draw(uint32_t first, uint32_t stream, uint32_t* to) const {
+    pixel_words<D>(philox, first / 4, stream, pattern, to);
+  }
+
+  template <bool upper>
+  void draw_normals(uint32_t first) {
+    for (int i = 0; i < pixels; i += W * K) {
+      lane<uint32_t, W> half[K];
+      PF_UNROLL
+      for (int v = 0; v < K; ++v) {
+        const auto word = load<uint32_t, W>(shared + i + v * W);
+        half[v] = upper ? word >> 16 : word & 0xffffu;
+      }
+      uint32_t far = quick_normals<W, K>(half, normal + i);
+      for (; far; far &= far - 1) {
+        const int at = i + lowest_bit(far);
+        normal[at] =
+            far_normal(response.seed, pattern, first + uint32_t(at), upper ? shared[at] >> 16 : shared[at] & 0xffffu);
+      }
+    }
+  }
 
   template <bool paralysable>
   void miss(uint32_t* count) const {
     for (int i = 0; i < pixels; i += W * K) {
-      uint32_t most = 0;
-      for (int j = i; j < i + W * K; ++j) most = larger(most, count[j]);
-      if (most < 2) continue;  // a single photon is never missed
-      if (misses_at_most_one(response.dead_time, most))
-        miss_one_photon<paralysable, W, K>(response.dead_time, words + i, count + i);
-      else
+      auto most = load<uint32_t, W>(count + i);
+      PF_UNROLL
+      for (int v = 1; v < K; ++v) most = larger(most, load<uint32_t, W>(count + i + v * W));
+      if (!mask_bits(most > 1u)) continue;  // a single photon is never missed
+      if (mask_bits(most > few))
         miss_photons<paralysable, W, K>(response.dead_time, words + i, count + i);
+      else
+        miss_one_photon<paralysable, W, K>(response.dead_time, words + i, count + i);
     }
   }
 
@@ -78,14 +104,15 @@ struct PatternResponse {
   // From the photons of 64 pixels from `first` on; `count` is overwritten.
   template <class As>
   void run(uint32_t first, uint32_t* count, const As& as, typename As::type* to) {
-    if (response.dead_time > 0 || response.dark) draw(first, kCountsStream);
+    if (response.dead_time > 0 || response.dark) draw(first, kCountsStream, words);
     if (response.dead_time > 0) response.paralysable ? miss<true>(count) : miss<false>(count);
     if (response.dark_least > 0)
       for (int i = 0; i < pixels; ++i) count[i] += uint32_t(response.dark_least);
     if (response.dark) add_dark(first, count);
     if (response.readout > 0) {
-      draw(first, kReadoutStream);
-      for (int i = 0; i < pixels; i += W * K) quick_normals<W, K>(words + i, normal + i);
+      const bool upper = takes_upper_half(first);
+      if (!upper) draw(shared_word(first), kReadoutStream, shared);
+      upper ? draw_normals<true>(first) : draw_normals<false>(first);
     }
     const bool rounds = response.step > 0 && !(As::whole && response.step == 1);  // those are rounded when stored
     if (response.wrap)

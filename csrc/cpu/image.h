@@ -84,14 +84,17 @@ inline void with_half(const float* half, int length, const Work& work) {
 constexpr int rows_together = 8;
 
 // Floats from one line of `spread_rows` to the next.
-inline int spread_stride(int n, int beyond) { return (n + 2 * beyond + 2 * lane_padding - 1) / lane_padding * lane_padding; }
+inline int spread_stride(int n, int beyond) {
+  return (n + 2 * beyond + 2 * lane_padding - 1) / lane_padding * lane_padding;
+}
 
 // Some rows of the blurred plane, from `first` on, times a factor, from (n, n) with repeated rows. `lines` holds them
 // while they are blurred along the row index only.
 template <int W>
 inline void spread_rows(const float* image, int n, const float* half, int length, int first, float* lines, float factor,
                         float* out) {
-  const int beyond = length - 1, stride = spread_stride(n, beyond), last = n - first < rows_together ? n : first + rows_together;
+  const int beyond = length - 1, stride = spread_stride(n, beyond),
+            last = n - first < rows_together ? n : first + rows_together;
   with_half(half, length, [&](const auto& known, auto terms) {
 #ifndef NOV
     for (int row = first; row < last; ++row) {

@@ -49,7 +49,7 @@ def test_single_precision_ones_are_single(header):
 
 def test_errors_are_as_stated(tool, header):
     errors = tool.errors(header)
-    assert len(errors) == 12
+    assert len(errors) == 13
     for name, (error, bound) in errors.items():
         assert error <= bound, name
     spoiled = header | {"C0": [header["C0"][0] + 1e-3, *header["C0"][1:]]}

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import special
 
 from ptycho_fast.detector.record import DEAD, HOT, MASKED, Response
-from ptycho_fast.rng import pixel_words
+from ptycho_fast.rng import pixel_halves, pixel_words
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -16,14 +16,16 @@ _BYTES = 10922.5**-0.5  # 1 over the deviation of a sum of two bytes
 _MOST = 2.0**31 - 128  # counts that take part in dead time
 
 
-def uniforms(words: Array) -> Floats:
-    """The middles of 2**32 intervals of (0, 1)."""
-    return (words.astype(np.float64) + 0.5) * 2.0**-32
+def normals(halves: Array, tails: Array) -> Floats:
+    """Normal quantiles of the middles of 2**16 intervals of (0, 1).
 
-
-def normals(words: Array) -> Floats:
-    """Normal quantiles of random words."""
-    return np.asarray(special.ndtri(uniforms(words)))
+    The outermost 16 intervals on either side are divided by 2**16 once more: there the quantile is
+    that of the words whose upper half is in `halves` and whose lower half in `tails`.
+    """
+    far = np.minimum(halves, 0xFFFF - halves) < 16
+    words = (halves.astype(np.uint32) << 16) | (tails & np.uint32(0xFFFF))
+    uniform = np.where(far, (words + 0.5) * 2.0**-32, (halves + 0.5) * 2.0**-16)
+    return np.asarray(special.ndtri(uniform))
 
 
 def counted_in_dead_time(counts: Array, response: Response, words: Array) -> Floats:
@@ -86,7 +88,10 @@ def signal(counts: Array, response: Response, pattern: int) -> Floats:
         x = x + np.searchsorted(response.dark, dark, side="right")
     x = x * response.gain
     if response.readout:
-        x = x + response.readout * normals(words("readout_noise"))
+        halves = pixel_halves(
+            response.seed, "detector_readout_noise", pattern, counts.size
+        ).reshape(counts.shape)
+        x = x + response.readout * normals(halves, words("readout_tails"))
     x = x + response.offset
     if response.ceiling:
         if response.wrap:
