@@ -11,16 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ptycho_fast import checks
 from ptycho_fast.campaign import Campaign
+from ptycho_fast.data.opening import open as open_dataset
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.files import check_target, written_aside
-from ptycho_fast.formats import pinn_npz
+from ptycho_fast.formats import pinn_npz, recognise
+from ptycho_fast.runs.journal import difference
 from ptycho_fast.scenario import Scenario
 from ptycho_fast.version import __version__
 
 INDEX = "campaign.json"
 _LONGEST_INDEX = 2**30  # bytes
+_FIRST_OPTIONS = ("alias", "modes", "patches")
 _ROWS = 20  # of the table that people read
 
 
@@ -37,6 +39,8 @@ class CampaignFolder:
         Numbers k of the experiments to make.
     options : mapping
         Those of `Dataset.save`, which the bytes of a file depend on too.
+    suffix : str
+        End of the names of the files.
     force : bool
         Whether files of another campaign may be replaced.
 
@@ -62,16 +66,22 @@ class CampaignFolder:
         numbers: Iterable[int],
         *,
         options: Mapping[str, Any],
+        suffix: str = ".npz",
         force: bool = False,
     ) -> None:
         self.campaign = campaign
         self.folder = folder
-        self.force = force
+        self.force, self._suffix = force, suffix
         self._head: dict[str, Any] = {
             "program": "ptycho_fast",
             "version": __version__,
             "scenario": campaign.template.to_dict(),
-            "options": dict(options),
+            # What was not there when the first campaigns were made, and is not given, is not said.
+            "options": {
+                name: value
+                for name, value in options.items()
+                if name in _FIRST_OPTIONS or value is not None
+            },
         }
         self.scenarios = _feasible(campaign, numbers)
         if folder.exists() and not folder.is_dir():
@@ -98,7 +108,7 @@ class CampaignFolder:
 
     def file_name(self, k: int) -> str:
         """Name of the file of an experiment."""
-        return f"{self.campaign.template.name}_{k:06d}.npz"
+        return f"{self.campaign.template.name}_{k:06d}{self._suffix}"
 
     def path(self, k: int) -> Path:
         """The file of an experiment."""
@@ -170,7 +180,7 @@ class CampaignFolder:
             return False
         check_target(path, force=True)
         try:
-            stored = pinn_npz.metadata(path)
+            stored = _said(path, self._head["options"].get("format"))
             provenance = dict(stored["provenance"])
             found = {
                 "version": provenance["version"],
@@ -194,6 +204,15 @@ class CampaignFolder:
         )
 
 
+def _said(path: Path, name: str | None) -> Mapping[str, Any]:
+    """Provenance and scenario of a file."""
+    if recognise(path, name).module == "formats.pinn_npz":
+        return pinn_npz.metadata(path)
+    with open_dataset(path, format=name) as dataset:
+        scenario = dataset.scenario.to_dict() if dataset.scenario else None
+        return {"provenance": dataset.provenance, "scenario": json.loads(json.dumps(scenario))}
+
+
 def _feasible(campaign: Campaign, numbers: Iterable[int]) -> dict[int, Scenario]:
     """The scenarios, or an error that names all experiments whose draws do not go together."""
     scenarios, first, wrong = {}, None, []
@@ -212,31 +231,6 @@ def _feasible(campaign: Campaign, numbers: Iterable[int]) -> dict[int, Scenario]
         + ("" if len(wrong) == 1 else f";{others} {numbers_text}"),
         key=first.key,
     )
-
-
-def difference(found: Mapping[str, Any], expected: Mapping[str, Any], where: str = "") -> str:
-    """The first value by which two nested mappings differ, in words; empty if they are equal.
-
-    Parameters
-    ----------
-    found, expected : mapping
-        Plain JSON types.
-    where : str
-        What stands before the keys in the message.
-
-    Examples
-    --------
-    >>> difference({"dose": {"nphotons": 1.0}}, {"dose": {"nphotons": 2.0}})
-    'dose.nphotons: 1.0 given, expected 2.0'
-    """
-    for key in [*found, *(key for key in expected if key not in found)]:
-        old, new = found.get(key), expected.get(key)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            if inner := difference(old, new, f"{where}{key}."):
-                return inner
-        elif old != new:
-            return checks.wrong(f"{where}{key}", repr(old), repr(new))
-    return ""
 
 
 def table(entries: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -17,14 +17,17 @@ from ptycho_fast.errors import DataWarning
 from ptycho_fast.experiment import Experiment
 from ptycho_fast.formats import format_of
 from ptycho_fast.formats.contents import Contents
+from ptycho_fast.formats.work import MEMORY
 from ptycho_fast.machine import memory_available
 from ptycho_fast.progress import StageClock
 from ptycho_fast.scenario import Scenario
 from ptycho_fast.simulation import dataset_of
 from ptycho_fast.simulator import Simulator
 from ptycho_fast.terminal import bytes_text
+from ptycho_fast.threads import thread_count
 
 _FIXED = 64 * 2**20  # bytes: libraries that are loaded on the way, buffers, Python's own
+_PER_THREAD = 16 * 2**20  # bytes: patterns that it makes, and that wait for the file
 _PER_POSITION = 256  # bytes: true and nominal position, energy, photons, split, with copies
 _DRAWN_PIXEL = 200  # bytes per object pixel while lines are drawn and blurred
 _ENERGY_PIXEL = 96  # bytes per object pixel, with half a patch on each side, for the energies
@@ -49,7 +52,9 @@ class Needs:
     file: int
 
     @classmethod
-    def of_scenario(cls, scenario: Scenario, out: Path, save: dict[str, Any]) -> Self:
+    def of_scenario(
+        cls, scenario: Scenario, out: Path, save: dict[str, Any], memory: int = MEMORY
+    ) -> Self:
         """What is known from the scenario alone; the truth may be more.
 
         Parameters
@@ -59,16 +64,20 @@ class Needs:
         out : Path
             The file to make.
         save : dict
-            Options of `Dataset.save`.
+            Format and options of `Dataset.save`.
+        memory : int
+            Bytes that patterns on their way to the file may take.
         """
         n_patterns = scenario.scan.n_patterns or 0  # a file is not opened yet
         side = getattr(scenario.object, "size", None) or 0
         slices = scenario.object.slices or 1
         shape = (slices, side, side) if slices > 1 else (side, side)
-        return cls._of(n_patterns, scenario.N, shape, _DRAWN_PIXEL, out, save)
+        return cls._of(n_patterns, scenario.N, shape, _DRAWN_PIXEL, out, save, memory)
 
     @classmethod
-    def of_experiment(cls, experiment: Experiment, out: Path, save: dict[str, Any]) -> Self:
+    def of_experiment(
+        cls, experiment: Experiment, out: Path, save: dict[str, Any], memory: int = MEMORY
+    ) -> Self:
         """The same when object and positions are made."""
         e = experiment
         drawn = _DRAWN_PIXEL if hasattr(e.scenario.object, "size") else 0
@@ -76,7 +85,7 @@ class Needs:
             "probe": e.probe, "mask": e.mask, "path": e.path, "dose_factors": e.dose_factors,
             "weights": e.weights, "eigenprobes": e.eigenprobes,
         }  # fmt: skip
-        return cls._of(e.n_patterns, e.N, e.object.shape, drawn, out, save, **others)
+        return cls._of(e.n_patterns, e.N, e.object.shape, drawn, out, save, memory, **others)
 
     @classmethod
     def _of(
@@ -87,13 +96,15 @@ class Needs:
         drawn: int,
         out: Path,
         save: dict[str, Any],
+        memory: int,
         **others: Any,
     ) -> Self:
         (H, W), patches, stored = shape[-2:], save["patches"], math.prod(shape)
+        name = save.get("format")
         if stored > H * W:  # the slices, and their product
             stored += H * W
-        file_format = format_of(out)
-        options = {name: value for name, value in save.items() if name != "patches"}
+        file_format = format_of(out, name)
+        options = {key: save[key] for key in save if key not in ("patches", "format")}
         frames = (n_patterns, N, N)
         contents = Contents(
             object=_unmade(shape, np.complex64),
@@ -106,8 +117,9 @@ class Needs:
         )
         file = file_format.load().file_size(contents, **file_format.options(options))
         arrays = sum(array.nbytes for array in others.values() if array is not None)
-        # Counts of 4 bytes; what is made of them passes block by block.
-        pixels = 8 * stored + arrays + n_patterns * N**2 * 4
+        # Patterns pass block by block, some for each thread.
+        passing = min(memory, n_patterns * N**2 * 4, thread_count(None) * _PER_THREAD)
+        pixels = 8 * stored + arrays + passing
         preparing = max(drawn * H * W + 8 * stored, _ENERGY_PIXEL * (H + N) * (W + N))
         return cls(max(pixels, preparing) + n_patterns * _PER_POSITION + _FIXED, file)
 
@@ -180,12 +192,11 @@ def remaining_seconds(
     n = int(max(few, min(B, most, _SAMPLE_SECONDS / max(per_pattern, 1e-9))))
 
     clock = StageClock()
-    dataset = dataset_of(_sample(simulator, n, run), clock)
     # A sample is not what its scenario says; the file is otherwise the same.
-    dataset = dataclasses.replace(dataset, scenario=None)
+    dataset = dataclasses.replace(dataset_of(_sample(simulator, n, run), lazy=True), scenario=None)
     prefix = ".ptycho_fast-dry-run-"
     with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=prefix) as folder:
-        with clock.stage("write"):
+        with clock.stage("patterns"):
             dataset.save(Path(folder, f"sample{out.suffix}"), **save)
         seconds = {name: value * B / n for name, value in clock.seconds.items()}
         if preview:

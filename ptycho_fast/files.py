@@ -261,13 +261,14 @@ def written_aside(path: str | os.PathLike[str], *, force: bool) -> Iterator[IO[b
                 file.flush()
                 os.fsync(file.fileno())
                 check_target(target, force)
-                _put_in_place(part, target, force)
+                put_in_place(part, target, force)
         finally:
             part.unlink(missing_ok=True)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
-def _put_in_place(part: Path, target: Path, force: bool) -> None:
+def put_in_place(part: Path, target: Path, force: bool) -> None:
+    """Give a part the name of its target; without `force` an error where the name is taken."""
     if force:
         part.replace(target)
         return
@@ -297,7 +298,7 @@ def _rename_to_new_name(part: Path, target: Path) -> None:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the new name last through a power cut, where the file system can."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
@@ -417,7 +418,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if _lock(descriptor) is False:
+        if lock(descriptor) is False:
             raise BlockingIOError(errno.EAGAIN, "another run writes to it", str(folder))
         yield
     finally:
@@ -426,7 +427,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 def put_folder_in_place(part: Path, target: Path, *, force: bool, marker: str) -> None:
     """Give a whole folder its name; with `force`, one that is there is removed."""
-    _sync_folder(part)
+    sync_folder(part)
     old = None
     if check_folder(target, force, marker) and target.exists():
         old = target.with_name(_part_name())
@@ -437,7 +438,7 @@ def put_folder_in_place(part: Path, target: Path, *, force: bool, marker: str) -
         if old is not None:
             old.rename(target)
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
     if old is not None:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -468,7 +469,7 @@ def _locked_part(part: Path) -> IO[bytes] | None:
     """Create and lock a part; None if another process, which tidies up, was faster to lock it."""
     file = part.open("xb")
     try:
-        if _lock(file.fileno()) is not False and os.fstat(file.fileno()).st_nlink:
+        if lock(file.fileno()) is not False and os.fstat(file.fileno()).st_nlink:
             return file
     except BaseException:
         file.close()
@@ -477,7 +478,7 @@ def _locked_part(part: Path) -> IO[bytes] | None:
     return None
 
 
-def _lock(descriptor: int) -> bool | None:
+def lock(descriptor: int) -> bool | None:
     """Lock a file until it is closed: whether that worked, None where locks are not supported."""
     if sys.platform == "win32":
         return None
@@ -512,7 +513,7 @@ def _remove_if_forgotten(part: Path, kernel: str) -> None:
         there = os.fstat(descriptor)
         if kernel != _kernel() and time.time() - there.st_mtime < _FORGOTTEN:
             return
-        if _lock(descriptor) and os.path.samestat(os.lstat(part), there):
+        if lock(descriptor) and os.path.samestat(os.lstat(part), there):
             if stat.S_ISREG(there.st_mode):
                 part.unlink()
             elif is_folder:

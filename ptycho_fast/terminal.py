@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import os
+import re
 import sys
 import time
 import warnings
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
+from ptycho_fast.checks import wrong
 from ptycho_fast.errors import DataWarning
 from ptycho_fast.progress import StageClock
 
@@ -166,6 +168,29 @@ def bytes_text(size: float) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:,.3g} PB"
+
+
+def bytes_of(text: str, name: str) -> int:
+    """The number of bytes that a text such as ``512MiB``, ``2 GB`` or ``1e9`` means.
+
+    Raises
+    ------
+    ValueError
+        It means none.
+
+    Examples
+    --------
+    >>> bytes_of("512MiB", "--memory"), bytes_of("2 GB", "--memory"), bytes_of("1e6", "--memory")
+    (536870912, 2000000000, 1000000)
+    """
+    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kMGT]?)(i?)B?\s*", text)
+    with suppress(ValueError, OverflowError):
+        if match:
+            power = " kMGT".index(match[2] or " ")
+            size = int(float(match[1]) * (1024 if match[3] else 1000) ** power)
+            if size > 0:
+                return size
+    raise ValueError(wrong(name, repr(text), "a number of bytes, such as 512MiB or 2GB"))
 
 
 # --- meanwhile: a progress bar on a terminal ---

@@ -85,6 +85,12 @@ class Format:
     extra: str | None = None
     marker: str = ""
 
+    @property
+    def suffix(self) -> str:
+        """End of the names of new files; that of the container where others have it first."""
+        usual = {"zip": ".npz", "hdf5": ".h5", "text": ".toml"}
+        return (*self.suffixes, usual.get(self.container, ""))[0]
+
     def check_target(self, path: str | os.PathLike[str], force: bool) -> Path:
         """`files.check_target`, or for a folder `files.check_folder`."""
         if self.container == "folder":

@@ -154,7 +154,9 @@ def write(
     for number, first in enumerate(range(0, len(contents.diffraction), size)):
         last = min(first + size, len(contents.diffraction))
         shards.append(shard_path(path, number))
-        _write_one(shards[-1], part_of(contents, first, last), work, name)
+        part = part_of(contents, first, last)
+        if not work.has_made(shards[-1], part.diffraction):
+            _write_one(shards[-1], part, work, name)
     join(path, contents.completed(), work, shards)
     return [Path(path), *shards]
 

@@ -292,9 +292,27 @@ class Part(LazyPatterns):
     def _take(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         return np.asarray(self.base[self._first + numbers])
 
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """Those of the base, who count from its first pattern."""
+        return tuple(_Shifted(one, self._first) for one in observers(self.base))
+
     def close(self) -> None:
         """Close the base."""
         close(self.base)
+
+
+class _Shifted:
+    """An observer of a part: asked by numbers in the part, it asks by numbers in the whole."""
+
+    def __init__(self, observer: Observer, first: int) -> None:
+        self._observer, self._first = observer, first
+
+    def notes(self, first: int, last: int) -> Any:
+        return self._observer.notes(self._first + first, self._first + last)
+
+    def restore(self, first: int, last: int, notes: Any) -> None:
+        self._observer.restore(self._first + first, self._first + last, notes)
 
 
 def observers(patterns: Patterns) -> tuple[Observer, ...]:

@@ -79,6 +79,9 @@ class Journal(Protocol):
     def stored(self, block: Block, offset: int, size: int) -> None:
         """Keep where a block lies in the file that was opened last."""
 
+    def whole(self, path: str | os.PathLike[str]) -> list[tuple[int, int, list[Any]]] | None:
+        """First, last, notes of each block of a file that an earlier run made, if it is whole."""
+
 
 @dataclass(eq=False)
 class Work:
@@ -116,6 +119,22 @@ class Work:
         aside = self.journal.aside if self.journal else written_aside
         with aside(path, force=self.force) as file:
             yield file
+
+    def has_made(self, path: str | os.PathLike[str], patterns: Patterns) -> bool:
+        """Whether an earlier run made one of several files, and it is whole.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        patterns : Patterns
+            What is in it, as `blocks` would take them: their observers get their notes back.
+        """
+        blocks = self.journal.whole(path) if self.journal else None
+        for first, last, notes in blocks or ():
+            for seer, note in zip(observers(patterns), notes, strict=True):
+                seer.restore(first, last, note)
+        return blocks is not None
 
     def blocks(
         self,

@@ -90,7 +90,7 @@ class Machine:
 
         def timed_save(dataset, *arguments, **options):
             self.now += self.write * dataset.n_patterns
-            save(dataset, *arguments, **options)
+            return save(dataset, *arguments, **options)
 
         def timed_picture(*arguments, **options):
             self.now += self.draw

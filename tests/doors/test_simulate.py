@@ -111,7 +111,7 @@ def test_the_file_is_named_after_the_scenario_file(run):
 
 
 def test_the_device_reaches_the_simulator(run, monkeypatch, capsys):
-    from ptycho_fast import backend, simulator
+    from ptycho_fast.runs import single
 
     class Told(Exception):
         pass
@@ -119,8 +119,8 @@ def test_the_device_reaches_the_simulator(run, monkeypatch, capsys):
     def told(*_, **options):
         raise Told(options["device"])
 
-    monkeypatch.setattr(backend, "require_device", lambda device, _: device)
-    monkeypatch.setattr(simulator, "Simulator", told)
+    monkeypatch.setattr(single, "require_device", lambda device, _: device)
+    monkeypatch.setattr(single, "Simulator", told)
     assert run(*SMALL, "--device", 3) == 1
     assert "Told: 3" in capsys.readouterr().err
 

@@ -228,7 +228,7 @@ def test_only_parts_are_removed(tmp_path):
 
 
 def test_a_part_that_was_tidied_away_before_it_was_locked_is_made_again(tmp_path, monkeypatch):
-    lock, seen = files._lock, []
+    lock, seen = files.lock, []
 
     def late(descriptor):
         if not seen:
@@ -236,7 +236,7 @@ def test_a_part_that_was_tidied_away_before_it_was_locked_is_made_again(tmp_path
             next(tmp_path.iterdir()).unlink()
         return lock(descriptor)
 
-    monkeypatch.setattr(files, "_lock", late)
+    monkeypatch.setattr(files, "lock", late)
     write(tmp_path / "set.npz", "ours")
     assert names(tmp_path) == ["set.npz"]
 
