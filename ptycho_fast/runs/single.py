@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,11 @@ def make(job: Job, simulator: Simulator, clock: StageClock) -> Result:
     simulator.check_dose()
     fingerprint = fingerprint_of(dataset, simulator, job.save)
     work = Work(force=job.force, memory=job.memory, threads=job.run["threads"], clock=clock)
-    with Journal.opened(job.out, fingerprint, resume=job.resume, force=job.force) as journal:
+    with ExitStack() as stack:
+        with usage_errors():  # what an earlier run left
+            journal = stack.enter_context(
+                Journal.opened(job.out, fingerprint, resume=job.resume, force=job.force)
+            )
         work.journal, work.force = journal, job.force or journal.replaces(job.out)
         with clock.stage("patterns", total=simulator.n_patterns):
             files = dataset.save(job.out, work=work, **job.save)
@@ -191,7 +196,7 @@ def fingerprint_of(
         "scenario": scenario.to_dict() if scenario else None,
         "provenance": dataset.provenance,
         "arrays": {
-            name: hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+            name: hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
             for name in arrays
             if (array := getattr(dataset, name)) is not None
         },
