@@ -9,7 +9,7 @@ from foreign import check_model, check_patterns, check_positions
 @pytest.fixture
 def ptychi(program):
     """Its interface. It needs torchvision for a filter that is plain Python."""
-    program("torch")
+    program("ptychi")
     try:
         import torchvision  # noqa: F401
     except RuntimeError:  # its extension is of another build of torch; two operators are declared
@@ -18,7 +18,7 @@ def ptychi(program):
         library = torch.library.Library("torchvision", "FRAGMENT")
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
-    return program("ptychi.api"), program("ptychi.api.task")
+    yield program("ptychi.api"), program("ptychi.api.task")
 
 
 @pytest.mark.parametrize("kind", ["whole", "between"])
