@@ -6,7 +6,10 @@
 """
 
 import base64
+import itertools
+import tempfile
 import threading
+import weakref
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +20,7 @@ from ptycho_fast import checks
 LEAST_UNSURE = 4_000_000
 """Counts from which an amplitude alone may not give the count back; 2**22 and some room."""
 
+_IN_MEMORY = 2**24  # bytes of corrections that are kept in memory
 _LARGEST_COUNT = 2**32 - 1
 _USUAL_SCALE = 1e12  # up to here amplitudes of a photon are ordinary float32 numbers
 
@@ -91,8 +95,7 @@ class Roots:
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
-        self._kept: dict[int, Corrections] = {}  # by the number of the pattern
-        self._lock = threading.Lock()
+        self._kept = _Kept()
 
     def __call__(self, first: int, frames: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Amplitudes (n, N, N) float32 of patterns from number `first` on."""
@@ -106,33 +109,102 @@ class Roots:
     ) -> None:
         scale = self._unit.scale
         least = LEAST_UNSURE if 1 / _USUAL_SCALE < scale < _USUAL_SCALE else 0
-        bright = np.flatnonzero(frames.max(axis=(1, 2)) >= least)
-        size = frames[0].size if len(frames) else 0
-        for i in bright:
-            missing = frames[i].astype(np.float64) - _squared(amplitudes[i], scale)
-            (index,) = np.nonzero(missing.ravel())
-            difference = missing.ravel()[index].astype(np.int32)
-            with self._lock:
-                self._kept[first + int(i)] = (index + (first + int(i)) * size, difference)
+        counts = frames.reshape(-1)
+        bright = np.flatnonzero(counts >= least)
+        if not len(bright):
+            return
+        back = _squared(amplitudes.reshape(-1)[bright], scale)
+        difference = (counts[bright].astype(np.float64) - back).astype(np.int32)
+        lacking = difference != 0
+        pixels = frames[0].size
+        index = bright[lacking] + first * pixels
+        self._kept.add(first, first + len(frames), pixels, index, difference[lacking])
 
     @property
     def corrections(self) -> Corrections | None:
         """Those of all patterns that passed; None if an amplitude gives every count back."""
-        with self._lock:
-            kept = [self._kept[b] for b in sorted(self._kept)]
-        return _joined(kept) if kept else None
+        return self._kept.all()
 
     def notes(self, first: int, last: int) -> Any:
-        """The corrections of patterns `first` to before `last`, by pattern."""
-        with self._lock:
-            kept = {b: self._kept[b] for b in range(first, last) if b in self._kept}
-        return {str(b): [packed(array) for array in arrays] for b, arrays in kept.items()}
+        """The corrections of patterns `first` to before `last`; None where none may be needed."""
+        there = self._kept.within(first, last)
+        return there and [self._kept.pixels, *map(packed, there)]
 
     def restore(self, first: int, last: int, notes: Any) -> None:
         """Take the corrections of these patterns from their notes."""
+        if notes:
+            pixels, index, difference = notes
+            arrays = unpacked(index, np.int64), unpacked(difference, np.int32)
+            self._kept.add(first, last, pixels, *arrays)
+
+
+class _Kept:
+    """Corrections by run of patterns; in a temporary file where they are many."""
+
+    def __init__(self) -> None:
+        self.pixels = 0  # of a pattern
+        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - as long as this
+        weakref.finalize(self, self._file.close)
+        # Offset in the file and how many there are, by first and last pattern.
+        self._places: dict[tuple[int, int], tuple[int, int]] = {}
+        self._lock = threading.Lock()
+
+    def add(
+        self,
+        first: int,
+        last: int,
+        pixels: int,
+        index: npt.NDArray[np.int64],
+        difference: npt.NDArray[np.int32],
+    ) -> None:
+        """Keep those of the patterns `first` to before `last`."""
         with self._lock:
-            for b, (index, difference) in notes.items():
-                self._kept[int(b)] = (unpacked(index, np.int64), unpacked(difference, np.int32))
+            self.pixels = pixels
+            if (first, last) in self._places:
+                return  # they passed before, and were the same
+            offset = self._file.seek(0, 2)
+            self._file.write(index.tobytes() + difference.tobytes())
+            self._places[first, last] = offset, len(index)
+
+    def within(self, first: int, last: int) -> Corrections | None:
+        """Those of some patterns; None if no run with any of them was kept."""
+        with self._lock:
+            there = sorted(run for run in self._places if run[0] < last and first < run[1])
+            if not there:
+                return None
+            index, difference = self._joined(there)
+        here = slice(*np.searchsorted(index, [first * self.pixels, last * self.pixels]))
+        return index[here], difference[here]
+
+    def all(self) -> Corrections | None:
+        """Those of all patterns; None if no run was kept."""
+        with self._lock:
+            return self._joined(sorted(self._places)) if self._places else None
+
+    def _joined(self, runs: list[tuple[int, int]]) -> Corrections:
+        n = sum(self._places[run][1] for run in runs)
+        index, difference = _array(n, np.int64), _array(n, np.int32)
+        done = 0
+        for run in runs:
+            offset, count = self._places[run]
+            self._file.seek(offset)
+            here = slice(done, done + count)
+            index[here] = np.frombuffer(self._file.read(8 * count), np.int64)
+            difference[here] = np.frombuffer(self._file.read(4 * count), np.int32)
+            done += count
+        if any(one[1] > other[0] for one, other in itertools.pairwise(runs)):  # passed twice
+            index, chosen = np.unique(index, return_index=True)
+            difference = difference[chosen]
+        return index, difference
+
+
+def _array(n: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """An empty array (n,); a large one lies in a temporary file."""
+    dtype = np.dtype(dtype)
+    if n * dtype.itemsize <= _IN_MEMORY:
+        return np.empty(n, dtype)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, dtype, "w+", shape=(n,))
 
 
 class Squares:
@@ -220,8 +292,3 @@ def unpacked(text: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 def _squared(amplitudes: npt.NDArray[np.float32], scale: float) -> npt.NDArray[np.float64]:
     return np.rint(np.square(amplitudes * np.float64(scale)))
-
-
-def _joined(parts: list[Corrections]) -> Corrections:
-    index, difference = zip(*parts, strict=True)
-    return np.concatenate(index), np.concatenate(difference)

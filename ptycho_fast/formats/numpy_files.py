@@ -4,6 +4,7 @@ Patterns can be left in the file: of those that are stored as they are any range
 compressed ones are unpacked from the beginning up to it.
 """
 
+import functools
 import math
 import os
 import threading
@@ -19,6 +20,9 @@ import numpy.typing as npt
 
 from ptycho_fast import checks
 from ptycho_fast.formats.patterns import LazyPatterns, Patterns
+
+_CRC_POLYNOMIAL = 0xEDB88320
+_MOST_AHEAD = 64  # runs of patterns that wait for others before them
 
 _DEFLATE = 1032  # deflated data are at least 1/1032 of what they unfold to
 
@@ -236,8 +240,9 @@ class _Stored(_InFile):
         super().__init__(file, key, layout)
         self._start = place + layout.start
         self._expected = checksum
-        self._next = 0  # the pattern before which all have passed in order, with this checksum:
+        self._next = 0  # the pattern before which all have passed, with this checksum:
         self._checksum = zlib.crc32(os.pread(self._descriptor, layout.start, place))
+        self._ahead: dict[int, tuple[int, int]] = {}  # last pattern and checksum of runs by first
 
     def _read(self, first: int, last: int) -> npt.NDArray[Any]:
         with _naming(self._path, self._key):
@@ -254,12 +259,18 @@ class _Stored(_InFile):
             return out
 
     def _check(self, first: int, last: int, data: memoryview) -> None:
+        """Compare the checksum when all have passed, in whatever order threads read them."""
+        if self._expected is None or not 0 <= self._next <= first:
+            return
+        checksum = zlib.crc32(data)
         with self._lock:
-            if self._expected is None or first != self._next:
-                return
-            self._checksum = zlib.crc32(data, self._checksum)
-            self._next = last
-            if last == len(self):
+            if len(self._ahead) < _MOST_AHEAD:
+                self._ahead[first] = last, checksum
+            while (run := self._ahead.pop(self._next, None)) is not None:
+                size = (run[0] - self._next) * self._pattern_bytes
+                self._checksum = joined_checksum(self._checksum, run[1], size)
+                self._next = run[0]
+            if self._next == len(self):
                 self._next = -1
                 if self._checksum != self._expected:
                     raise ValueError("its checksum is wrong: it is damaged")
@@ -322,6 +333,51 @@ def _read_header(stream: IO[bytes], size: int, *, exactly: bool) -> _Layout:
     if needed < 0 or needed > held or (exactly and needed != held):
         raise ValueError(f"{held} bytes for a {Header(shape, dtype)}, which takes {needed}")
     return _Layout(Header(shape, dtype), fortran, stream.tell())
+
+
+# --- checksums of parts ---
+
+
+def joined_checksum(first: int, second: int, size: int) -> int:
+    """CRC-32 of two runs of bytes from those of each; the second one has `size` bytes.
+
+    A CRC is linear over the bits, so bytes that follow multiply it by a matrix: M. Adler's
+    ``crc32_combine`` of zlib, which Python does not have.
+
+    Examples
+    --------
+    >>> import zlib
+    >>> joined_checksum(zlib.crc32(b"ab"), zlib.crc32(b"cde"), 3) == zlib.crc32(b"abcde")
+    True
+    """
+    return _times(_followed_by(size), first) ^ second
+
+
+@functools.lru_cache(64)
+def _followed_by(size: int) -> tuple[int, ...]:
+    """What `size` bytes of zeros make of a CRC: images of its 32 bits."""
+    power = (_CRC_POLYNOMIAL, *(1 << bit for bit in range(31)))  # one bit of zero
+    for _ in range(3):
+        power = _squared(power)  # one byte
+    out = tuple(1 << bit for bit in range(32))
+    while size:
+        if size & 1:
+            out = tuple(_times(power, image) for image in out)
+        power, size = _squared(power), size >> 1
+    return out
+
+
+def _times(matrix: tuple[int, ...], vector: int) -> int:
+    product = 0
+    for image in matrix:
+        if vector & 1:
+            product ^= image
+        vector >>= 1
+    return product
+
+
+def _squared(matrix: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(_times(matrix, image) for image in matrix)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import ptycho_fast
 from ptycho_fast import Dataset, Simulator
+from ptycho_fast.formats import amplitudes
 from ptycho_fast.formats.amplitudes import LEAST_UNSURE, Roots, Squares, Unit
 from ptycho_fast.simulation import dataset_of
 
@@ -87,6 +88,7 @@ def test_amplitudes_and_corrections_are_the_counts(seed, scale, most):
     counts = np.random.default_rng(seed).integers(0, most, (3, 16, 16), np.uint32, endpoint=False)
     roots = Roots(Unit("count_intensity", scale))
     second, first = roots(1, counts[1:]), roots(0, counts[:1])  # in any order
+    roots(1, counts[1:2])  # and again
     resumed = Roots(Unit("count_intensity", scale))
     for start, end in ((2, 3), (0, 2)):
         resumed.restore(start, end, json.loads(json.dumps(roots.notes(start, end))))
@@ -94,6 +96,13 @@ def test_amplitudes_and_corrections_are_the_counts(seed, scale, most):
         back = Squares(scale, kept, "file")(0, np.concatenate([first, second]))
         np.testing.assert_array_equal(back, counts)
     assert (roots.corrections is None) == (counts.max() < LEAST_UNSURE)
+
+
+def test_many_corrections_wait_in_a_file(dataset, tmp_path, monkeypatch):
+    dataset.save(tmp_path / "a.npz")
+    monkeypatch.setattr(amplitudes, "_IN_MEMORY", 100)
+    dataset.save(tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
 def test_amplitudes_that_are_of_no_counts(dim, tmp_path):
@@ -247,6 +256,10 @@ def test_a_damaged_file_is_noticed_when_it_is_read(dim, tmp_path):
     path.write_bytes(whole)
     with pytest.raises(ValueError, match=r"a.npz: key 'diff3d': .*its checksum is wrong"):
         Dataset.load(path)
+    with ptycho_fast.open(path) as back:
+        back.counts[4:6], back.counts[:2]
+        with pytest.raises(ValueError, match="its checksum is wrong"):  # read in another order
+            back.counts[6:], back.counts[2:4]
     with ptycho_fast.open(path) as back:
         path.write_bytes(whole[: place + 5_000])  # cut off while it is open
         with pytest.raises(ValueError, match=r"a.npz: key 'diff3d': .*the file ends within"):
