@@ -128,7 +128,7 @@ class Roots:
     def notes(self, first: int, last: int) -> Any:
         """The corrections of patterns `first` to before `last`; None where none may be needed."""
         there = self._kept.within(first, last)
-        return there and [self._kept.pixels, *map(packed, there)]
+        return there and [self._kept.pixels, packed(there[0]), packed(there[1])]
 
     def restore(self, first: int, last: int, notes: Any) -> None:
         """Take the corrections of these patterns from their notes."""
