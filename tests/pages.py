@@ -29,7 +29,6 @@ NOT_RUN = {
     ("docs/gallery.md", "import "): "tests/report/test_gallery.py runs it",
     ("docs/ptychopinn.md", "from ptycho import params"): "needs PtychoPINN",
     ("docs/ptychopinn.md", "from ptycho import loader"): "needs PtychoPINN",
-    ("docs/interop.md", "pip install"): ENVIRONMENT,
     ("docs/interop.md", "from pathlib"): "needs ptychodus; tests/interop does it",
     ("docs/interop.md", "from cdtools"): "needs cdtools; tests/interop does it",
     ("docs/interop.md", "import h5py"): "is for pty-chi; tests/interop does it",
