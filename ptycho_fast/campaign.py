@@ -21,7 +21,7 @@ from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.experiment import Experiment
 from ptycho_fast.keys import wrong
-from ptycho_fast.scenario import Scenario, resolve
+from ptycho_fast.scenario import Scenario, resolve, toml
 from ptycho_fast.scenario.draws import Draws, key_seed
 from ptycho_fast.simulation import dataset_of
 from ptycho_fast.simulator import Simulator
@@ -47,7 +47,7 @@ class Campaign:
     scenario : Scenario, str or path
         The description, with or without ranges, or the name or path of one.
     count : int, optional
-        Number of experiments; without it there is no end.
+        Number of experiments; without it that of a recipe, and else there is no end.
     backend, device, threads
         As for `Simulator`.
     kept : int
@@ -95,6 +95,8 @@ class Campaign:
     ) -> None:
         self.template = scenario if isinstance(scenario, Scenario) else resolve(scenario)
         self.count = None
+        if count is None and not isinstance(scenario, Scenario):
+            count = _recorded_count(scenario)
         if count is not None:
             self.count = checks.integer(count, "count", 1, MOST_EXPERIMENTS)
         self._how: dict[str, Any] = {"backend": backend, "device": device, "threads": threads}
@@ -440,6 +442,15 @@ class Campaign:
 
 def _rebuilt(template: Scenario, how: dict[str, Any]) -> Campaign:
     return Campaign(template, **how)
+
+
+def _recorded_count(path: str | os.PathLike[str]) -> int | None:
+    """Where the experiments of a recipe end; None for other scenarios."""
+    if not os.path.isfile(path):
+        return None
+    table = toml.recipe(toml.read(path))
+    count, first = table.get("count"), table.get("first", 0)
+    return count + first if isinstance(count, int) and isinstance(first, int) else None
 
 
 def _plain(draws: dict[str, Any]) -> dict[str, Any]:

@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ptycho_fast.errors import ScenarioError
-from ptycho_fast.scenario import Scenario, parse_assignment, resolve
+from ptycho_fast.scenario import Scenario, parse_assignment, presets, resolve
 from ptycho_fast.terminal import Output, steady_streams
 from ptycho_fast.version import __version__
+
+if TYPE_CHECKING:
+    from ptycho_fast.data.dataset import Dataset
 
 OK, RUNTIME_ERROR, USAGE_ERROR = 0, 1, 2
 
@@ -76,7 +79,7 @@ def run_command(
         the number of the signal if one ended it (Ctrl-C: 130, SIGTERM: 143).
     """
     with steady_streams():
-        options = parser.parse_args(argv)
+        options = parser.parse_args(_keys_as_set(sys.argv[1:] if argv is None else argv))
         output = Output(quiet=options.quiet, as_json=options.json)
         with _signals_raise() as ignore_signals:
             try:
@@ -90,6 +93,21 @@ def run_command(
                 sys.stderr.write(f"{parser.prog}: error: {_message(error)}\n")
                 return _exit_code(error)
     return OK
+
+
+def _keys_as_set(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ``--dose.nphotons 1e7`` spelt ``--set dose.nphotons=1e7``."""
+    found, rest = [], list(arguments)
+    while rest and rest[0] != "--":
+        one = rest.pop(0)
+        key, equals, value = one.removeprefix("--").partition("=")
+        if not (one.startswith("--") and re.fullmatch(r"[a-z]+\.\w+", key)):
+            found.append(one)
+            continue
+        if not equals and rest and not rest[0].startswith("--"):
+            value = rest.pop(0)
+        found += ["--set", f"{key}={value}"]
+    return found + rest
 
 
 def add_output_flags(parser: argparse.ArgumentParser, result: str) -> None:
@@ -215,14 +233,125 @@ def naming_written(*paths: Path) -> Iterator[None]:
         raise
 
 
+# --- data sets that are read ---
+
+
+def add_reading_flags(parser: argparse._ActionsContainer) -> None:
+    """Add the flags that `reading_of` reads."""
+    parser.add_argument(
+        "--from-format", metavar="NAME", help="its format, where the content leaves several"
+    )
+    parser.add_argument(
+        "--domain",
+        choices=["count_intensity", "normalized_amplitude"],
+        help="what its patterns mean, where the file does not say",
+    )
+    parser.add_argument(
+        "--position-offset",
+        type=float,
+        metavar="PIXELS",
+        help="added to x and y; 0.5 for an .npz that ptychodus exported",
+    )
+    parser.add_argument(
+        "--read",
+        metavar="OPTION=VALUE",
+        action="append",
+        default=[],
+        help="any option of the format's reader, such as experiment=3 of a campaign's recipe",
+    )
+
+
+def reading_of(options: argparse.Namespace, path: str) -> "Dataset":
+    """Open the data set that the command line names; close it by ``with``.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Of a parser with the flags of `add_reading_flags`.
+    path : str
+        The file.
+
+    Raises
+    ------
+    UsageError
+        There is no such file, or its format takes no such option.
+    OSError, ValueError, RuntimeError
+        It cannot be read.
+    """
+    from ptycho_fast.data.opening import open as open_data
+    from ptycho_fast.formats import recognise
+
+    with usage_errors():
+        more = dict(parse_assignment(text) for text in options.read)
+        offset = options.position_offset or 0.0
+        given = {"domain": options.domain, "position_offset": offset or None, **more}
+        recognise(path, options.from_format).options(given, reading=True)
+    return open_data(
+        path,
+        format=options.from_format,
+        domain=options.domain,
+        position_offset=offset,
+        **more,
+    )
+
+
 # --- the scenario ---
+
+
+def add_start_flags(parser: argparse._ActionsContainer) -> None:
+    """Add the flags that take object, probe and positions from a file."""
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="FILE",
+        help="take object, probe modes, positions, energy and sizes of pixels from a data set or a "
+        "reconstruction; other flags win over it",
+    )
+    parser.add_argument(
+        "--from-format",
+        metavar="NAME",
+        help="format of that file, where its content leaves several",
+    )
+    parser.add_argument(
+        "--position-offset",
+        type=float,
+        metavar="PIXELS",
+        help="added to x and y of that file; 0.5 for an .npz that ptychodus exported",
+    )
+
+
+def _start_of(options: argparse.Namespace) -> dict[str, Any]:
+    """The keys that take what the file of ``--from`` holds."""
+    if getattr(options, "start", None) is None:
+        for flag in ("from_format", "position_offset"):
+            if getattr(options, flag, None) is not None:
+                name = flag.replace("_", "-")
+                raise UsageError(f"--{name}: given, expected --from too, the file that it is about")
+        return {}
+    from ptycho_fast import checks
+    from ptycho_fast.formats import FORMATS
+    from ptycho_fast.start import changes_from
+
+    if options.from_format is not None:
+        with usage_errors():
+            readers = [one.name for one in FORMATS.values() if one.reads]
+            checks.choice(options.from_format, "--from-format", readers)
+    return changes_from(
+        options.start,
+        format=options.from_format,
+        position_offset=options.position_offset or 0.0,
+    )
 
 
 def add_scenario_flags(parser: argparse._ActionsContainer) -> None:
     """Add the flags that `scenario_of` reads."""
     parser.add_argument("--config", metavar="FILE", help="TOML file laid over the scenario")
     parser.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="set any key (see below)"
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="set any key (see below); --KEY VALUE does it too for keys with a dot",
     )
     for flag, (key, kind, doc) in _DIRECT.items():
         parser.add_argument(flag, dest=key, type=kind, metavar="VALUE", help=f"{doc} ({key})")
@@ -251,9 +380,16 @@ def scenario_of(options: argparse.Namespace, *, drawn: bool = False) -> Scenario
     """
     changes = dict(parse_assignment(text) for text in options.set) | given_keys(options)
     for table in ("object", "probe", "scan"):
-        if f"{table}.file" in changes:
-            changes.setdefault(f"{table}.kind", "file")
-    scenario = resolve(options.scenario, changes, options.config)
+        if f"{table}.file" in changes and changes.setdefault(f"{table}.kind", "file") == "file":
+            changes = {f"{table}.sha256": None, f"{table}.format": None} | changes
+    start = _start_of(options)
+    if options.scenario is None and not start:
+        raise UsageError(
+            f"scenario: nothing given, expected {', '.join(presets())}, a TOML file, or --from FILE"
+        )
+    if options.scenario is not None:
+        start.pop("name", None)
+    scenario = resolve(options.scenario, changes, options.config, start=start)
     if not drawn:
         scenario.require_runnable()
         if "dose.nphotons" in changes:

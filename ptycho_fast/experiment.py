@@ -402,12 +402,16 @@ def described_by(
     object: npt.ArrayLike | None = None,
     probe: npt.ArrayLike | None = None,
     positions: npt.ArrayLike | None = None,
+    start: Mapping[str, Any] | None = None,
     nphotons: float | None = None,
     seed: int | None = None,
     noise: bool | None = None,
 ) -> Scenario:
     """The scenario that a call describes, with what was given in it."""
-    if scenario is None:
+    begin = dict(start or {})
+    if scenario is None and begin:
+        scenario = Scenario()
+    elif scenario is None:
         arrays = {"object": object, "probe": probe, "positions": positions}
         needed = {**arrays, "nphotons": nphotons}
         missing = [name for name, value in needed.items() if value is None]
@@ -417,8 +421,9 @@ def described_by(
                 checks.wrong(missing[0], "nothing", f"{expected}, or a scenario that says it")
             )
         scenario = Scenario()
-    elif not isinstance(scenario, Scenario):
-        scenario = resolve(scenario)
+    else:
+        begin.pop("name", None)
+        scenario = scenario if isinstance(scenario, Scenario) else resolve(scenario)
     changes: dict[str, Any] = {}
     if nphotons is not None:
         changes["dose.nphotons"] = nphotons
@@ -426,7 +431,7 @@ def described_by(
         changes["seeds.photons"] = checks.seed(seed)
     if noise is not None:
         changes["noise"] = noise
-    described = scenario.replace(changes)
+    described = scenario.replace(begin).replace(changes)
     if nphotons is not None:
         require_nphotons(described.dose)
     return described.with_given(object=object, probe=probe, positions=positions)

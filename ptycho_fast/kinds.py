@@ -12,6 +12,7 @@ file and nothing else.
 
 import hashlib
 import importlib
+import os
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -230,3 +231,42 @@ def handed_over(
         message = checks.wrong(argument, f"array of SHA-256 {found[:12]}...", f"{sha256[:12]}...")
         raise ScenarioError(f"{message}, the one in the scenario", key=f"{table}.sha256")
     return array
+
+
+# --- arrays that are read from files ---
+
+FileFormat = Annotated[
+    str | None,
+    Key(
+        "name of the file's format, where its content leaves several; see docs/formats.md",
+        drawn=False,
+    ),
+]
+
+StoredSha256 = Annotated[
+    str | None,
+    Key(
+        "SHA-256 of what is read; a file that holds something else is an error",
+        pattern="[0-9a-f]{64}",
+        words="64 hexadecimal digits",
+        drawn=False,
+    ),
+]
+
+
+def same_as_recorded(
+    array: npt.NDArray[Any],
+    sha256: str | None,
+    table: str,
+    file: str | os.PathLike[str],
+    key: str = "sha256",
+) -> None:
+    """Raise ScenarioError if an array from a file is not the one that a scenario means."""
+    if sha256 is None or (found := fingerprint(array)) == sha256:
+        return
+    raise ScenarioError(
+        f"{table}.{key}: {sha256[:12]}... given, but what {file} holds has {found[:12]}...: the "
+        f"file was changed since the scenario was written; without {table}.{key} it is taken as "
+        "it is",
+        key=f"{table}.{key}",
+    )

@@ -14,6 +14,7 @@ from ptycho_fast.command import (
     UsageError,
     add_output_flags,
     add_scenario_flags,
+    add_start_flags,
     naming_written,
     run_command,
     scenario_of,
@@ -58,10 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "scenario",
+        nargs="?",
         help=f"{', '.join(presets())}, or a TOML file; with --count also "
         f"{' or '.join(campaigns())}, which draw each experiment",
     )
     add_scenario_flags(parser)
+    add_start_flags(parser.add_argument_group("to start from a data set or a reconstruction"))
     run = parser.add_argument_group("how to run")
     run.add_argument("--backend", default="auto", help="auto, native, numba, reference or cuda")
     run.add_argument("--device", type=int, metavar="NUMBER", help="GPU, with the backend cuda")
@@ -147,6 +150,9 @@ def _written() -> list[str]:
 
 def _run(options: argparse.Namespace, output: Output) -> None:
     scenario = scenario_of(options, drawn=options.count is not None)
+    if _is_recipe(options):
+        _run_recipe(options, scenario, output)
+        return
     if options.count is not None:
         _run_campaign(options, scenario, output)
         return
@@ -170,6 +176,34 @@ def _run(options: argparse.Namespace, output: Output) -> None:
             result = single.estimate if options.dry_run else single.make
             facts, lines = result(job, simulator, clock)
         output.result(facts, lines)
+
+
+def _is_recipe(options: argparse.Namespace) -> bool:
+    from ptycho_fast.formats import format_of
+
+    if options.format is not None or options.out is None:
+        return options.format == "recipe"
+    with usage_errors():
+        suffix = Path(options.out).suffix.lower()
+        return suffix == ".toml" and format_of(options.out).name == "recipe"
+
+
+def _run_recipe(options: argparse.Namespace, scenario: Scenario, output: Output) -> None:
+    """The recipe of one experiment, or of a campaign."""
+    from ptycho_fast.runs import recipes
+
+    job = _job(options, scenario, Path(options.out or f"{scenario.name}.toml"))
+    names = (
+        "preview", "ladder", "ladder_numbers", "skip", "alias", "modes", "patches", "resume",
+        "compression", "shard_patterns",
+    )  # fmt: skip
+    with naming_written(job.out):
+        with usage_errors():
+            recipes.refuse(job, {name: getattr(options, name) for name in names})
+            numbers = None if options.count is None else _experiments(options)
+        with watched(output.for_people) as clock:
+            result = recipes.make(job, numbers, clock, dry_run=options.dry_run)
+    output.result(*result)
 
 
 def _run_ladder(options: argparse.Namespace, scenario: Scenario, output: Output) -> None:

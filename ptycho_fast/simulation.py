@@ -21,6 +21,7 @@ def simulate(
     object: npt.ArrayLike | None = None,
     probe: npt.ArrayLike | None = None,
     positions: npt.ArrayLike | None = None,
+    start: "Dataset | str | os.PathLike[str] | None" = None,
     nphotons: float | None = None,
     seed: int | None = None,
     noise: bool | None = None,
@@ -34,7 +35,9 @@ def simulate(
 
     Parameters
     ----------
-    scenario, object, probe, positions, nphotons, seed, noise, backend, device, threads, dtype
+    scenario, object, probe, positions, start, nphotons, seed, noise
+        As for `Simulator`.
+    backend, device, threads, dtype
         As for `Simulator`.
     clock : StageClock, optional
         Told of every stage as it begins and goes on.
@@ -63,8 +66,9 @@ def simulate(
     """
     clock = clock or StageClock()
     simulator = Simulator(
-        scenario, object=object, probe=probe, positions=positions, nphotons=nphotons, seed=seed,
-        noise=noise, backend=backend, device=device, threads=threads, dtype=dtype, clock=clock,
+        scenario, object=object, probe=probe, positions=positions, start=start,
+        nphotons=nphotons, seed=seed, noise=noise, backend=backend, device=device, threads=threads,
+        dtype=dtype, clock=clock,
     )  # fmt: skip
     return dataset_of(simulator, clock)
 

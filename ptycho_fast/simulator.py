@@ -15,6 +15,7 @@ from ptycho_fast.ahead import made_ahead
 from ptycho_fast.backend import choose, gpu_arrays, host_arrays, require_device
 from ptycho_fast.backend.protocol import Gate
 from ptycho_fast.backend.records import Array, Counting, Exposure, Sink, SinkKind
+from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.dose.modes import given_dose
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.experiment import Experiment, described_by, make_experiment
@@ -30,6 +31,7 @@ from ptycho_fast.limits import (
 from ptycho_fast.progress import StageClock
 from ptycho_fast.rounding import default_rounding
 from ptycho_fast.scenario import Scenario
+from ptycho_fast.start import begun
 from ptycho_fast.threads import granted, thread_count
 
 _DARK = 1e-30  # dose factor of a pattern without light, whose intensity is 0 all the same
@@ -52,6 +54,10 @@ class Simulator:
         In place of the scenario's probe, taken as it is: its power is not changed.
     positions : (B, 2) float64, optional
         In place of the scenario's scan: ``[x, y]`` in object pixels.
+    start : Dataset, str or path, optional
+        A data set, or the file of one or of a reconstruction: its object, probe modes, positions,
+        energy and sizes of pixels take the place of the scenario's; see `ptycho_fast.start`. The
+        scenario names a file with what it holds, so that it can be made again.
     nphotons : float, optional
         Mean detected photons of a pattern, instead of ``dose.nphotons``.
     seed : int, optional
@@ -110,6 +116,7 @@ class Simulator:
         object: npt.ArrayLike | None = None,
         probe: npt.ArrayLike | None = None,
         positions: npt.ArrayLike | None = None,
+        start: "Dataset | str | os.PathLike[str] | None" = None,
         nphotons: float | None = None,
         seed: int | None = None,
         noise: bool | None = None,
@@ -129,10 +136,11 @@ class Simulator:
         with default_rounding():
             if isinstance(scenario, Experiment):
                 changes = {**given, "nphotons": nphotons, "seed": seed, "noise": noise}
-                self.experiment = scenario.changed(**changes)
+                self.experiment = scenario.changed(**changes, start=start)
             else:
+                given, begin = begun(start, given)
                 described = described_by(
-                    scenario, **given, nphotons=nphotons, seed=seed, noise=noise
+                    scenario, **given, start=begin, nphotons=nphotons, seed=seed, noise=noise
                 )
                 self.experiment = make_experiment(
                     described, **given, backend=self.backend, threads=threads, clock=clock

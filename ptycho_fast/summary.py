@@ -1,8 +1,10 @@
 """What ``python -m ptycho_fast.simulate`` says of a data set, line by line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from ptycho_fast.scenario import Scenario
 from ptycho_fast.terminal import bytes_text
 
 Facts = dict[str, Any]
@@ -43,6 +45,21 @@ def summary_lines(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "preview", facts["preview"]
 
 
+def recipe_lines(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Label and text of each line about a recipe that was written."""
+    dry = " (dry run, nothing is written)" if facts["dry_run"] else ""
+    yield "scenario", f"{facts['scenario']['name']}{dry}"
+    each = " in the first experiment" if "experiments" in facts else ""
+    yield "patterns", f"{facts['patterns']} of {facts['N']} x {facts['N']} pixels{each}"
+    if "experiments" in facts:
+        yield "experiments", f"{facts['experiments']}, from number {facts['first']}"
+        yield "draws", ", ".join(facts["draws"]) or "none; each experiment has its own seeds"
+    yield "backend", facts["backend"]
+    yield from _dose_lines(facts["dose"])
+    yield "time", time_text(facts["seconds"], facts["seconds_by_stage"], 3)
+    yield "recipe", f"{facts['file']}, {bytes_text(facts['file_bytes'])}; no pattern is in it"
+
+
 _LENGTHS = {
     "energy_ev": "energy {:.6g} eV",
     "object_pixel_m": "object pixel {:.4g} m",
@@ -52,12 +69,58 @@ _LENGTHS = {
 }
 
 
+def geometry_text(geometry: Mapping[str, Any]) -> str:
+    """Energy and lengths in words; empty where none is known."""
+    known = [
+        text.format(geometry[name])
+        for name, text in _LENGTHS.items()
+        if geometry.get(name) is not None
+    ]
+    return ", ".join([f"{geometry.get('radiation', 'photon')}s", *known]) if known else ""
+
+
+def scenario_lines(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """Label and text of each line about a scenario."""
+    yield "scenario", scenario.name
+    for table in ("object", "probe", "scan"):
+        values = getattr(scenario, table)
+        drawn = not hasattr(values, "kind")  # a choice of whole tables
+        yield table, "drawn" if drawn else _table_text(values)
+    given = scenario.detector.to_dict()
+    changed = {name: v for name, v in given.items() if v != scenario.detector.known()[name].default}
+    if changed:
+        yield "detector", _values_text(changed)
+    yield "seeds", _values_text(scenario.seeds.to_dict())
+
+
+def _table_text(table: Any) -> str:
+    """The kind, and the values that are not the defaults."""
+    kind = table.kinds[table.kind]
+    known = table.keys_of(kind)
+    values = {
+        name: value
+        for name, value in table.to_dict().items()
+        if name != "kind" and value != known[name].default
+    }
+    text = _values_text(values)
+    return f"{kind.name} ({text})" if text else kind.name
+
+
+def _values_text(values: Mapping[str, Any]) -> str:
+    shown = {name: v[:12] + "..." if "sha256" in name else v for name, v in values.items()}
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
+
+
+def bytes_in(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    inside = path.rglob("*") if path.is_dir() else [path]
+    return sum(one.stat().st_size for one in inside if one.is_file())
+
+
 def _truth_lines(facts: Facts) -> Iterator[tuple[str, str]]:
     """What is out of the ordinary in an experiment."""
-    geometry = facts["geometry"]
-    known = [text.format(geometry[name]) for name, text in _LENGTHS.items() if name in geometry]
-    if known:
-        yield "geometry", ", ".join([f"{geometry['radiation']}s", *known])
+    if text := geometry_text(facts["geometry"]):
+        yield "geometry", text
     if facts["slices"] > 1:
         yield "object", f"{facts['slices']} slices"
     shares, added = facts["mode_fractions"], facts["eigenprobes"]

@@ -21,6 +21,7 @@ from . import oversample as _oversample
 from . import point_spread as _point_spread
 from . import presets as _presets
 from . import source_blur as _source_blur
+from .bad_pixels import bad_pixels
 from .dark_counts import dark_counts
 from .dead_time import dead_time
 from .defects import defects
@@ -66,6 +67,7 @@ PARTS: tuple[Callable[..., Any], ...] = (
     defects,
     gaps,
     _beam_stop.beam_stop,
+    bad_pixels,
     masks,
 )
 """All parts, in the order in which they act; photons are counted between spread and dead time."""
@@ -287,7 +289,8 @@ def _hot(values: dict[str, Any], numbers: dict[str, Any]) -> float:
 def _pixels(values: dict[str, Any], N: int, seed: int) -> npt.NDArray[np.uint8]:
     """(N, N) uint8: the state of each pixel."""
     pixels: npt.NDArray[np.uint8] = _part(defects, values, N, seed)
-    pixels[_part(gaps, values, N) | _part(_beam_stop.beam_stop, values, N)] = MASKED
+    masked = _part(gaps, values, N) | _part(_beam_stop.beam_stop, values, N)
+    pixels[masked | _part(bad_pixels, values, N)] = MASKED
     return pixels
 
 
@@ -306,7 +309,8 @@ def good_pixels(spec: Any, N: int, seed: int = 0) -> npt.NDArray[np.bool_] | Non
     Returns
     -------
     (N, N) bool, or None
-        False where a pixel is dead, hot, in a gap or behind the beam stop; None if all are good.
+        False where a pixel is dead, hot, in a gap, behind the beam stop, or bad in a
+        file; None if all are good.
 
     Examples
     --------

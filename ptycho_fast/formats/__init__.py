@@ -10,7 +10,11 @@ A format's module takes and returns plain arrays (`contents.Contents`) and has
 - ``write(path, contents, work, **options) -> list of Path``: make the files. Patterns are taken
   from ``work.blocks``; after the last one ``contents.completed()`` knows what was measured;
 - ``read(path, **options) -> Contents``: open a file. Patterns are left in it (`patterns`);
-- ``recognises(path) -> bool``: whether a file of the right container is of this format.
+- ``recognises(path) -> bool``: whether a file of the right container is of this format;
+- ``truth(path) -> truth.Truth``, if its files may hold object, probe and positions alone;
+- ``damaged(path) -> iterator of (first, last, whole)``, if its files have checksums: whether the
+  patterns `first` to before `last` are as they were written; or ``verify(path)``, which raises
+  ValueError if one is not.
 
 A module that only reads or only writes has its half of them. Adding a format is a module and a line
 in the table.
@@ -197,6 +201,13 @@ FORMATS: dict[str, Format] = {
             suffixes=(".zarr",),
             marker="zarr.json",
             extra="cluster",
+        ),
+        Format(
+            name="recipe",
+            title="recipe: the scenario, whose patterns are made when they are asked for",
+            module="data.recipe",
+            container="text",
+            suffixes=(".toml",),
         ),
     )
 }

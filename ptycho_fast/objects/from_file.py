@@ -1,15 +1,14 @@
-"""An object read from a NumPy file."""
+"""An object read from a file of any format."""
 
-import os
 from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast.checks import wrong
-from ptycho_fast.formats.numpy_files import read_array, to_complex64
+from ptycho_fast.formats.truth import read_plane
 from ptycho_fast.keys import Key
-from ptycho_fast.kinds import kind
+from ptycho_fast.kinds import FileFormat, StoredSha256, kind, same_as_recorded
 
 
 @kind("file")
@@ -17,15 +16,26 @@ def from_file(
     *,
     file: Annotated[
         str,
-        Key("path of an .npz with 'objectGuess', or of an .npy", synonyms=("path", "filename")),
+        Key(
+            "path of an .npz with 'objectGuess', of an .npy, or of any file of a data set or a "
+            "reconstruction that is read",
+            synonyms=("path", "filename"),
+        ),
     ],
+    format: FileFormat = None,
+    sha256: StoredSha256 = None,
 ) -> npt.NDArray[np.complex64]:
-    """Read from a file: ``objectGuess`` of an .npz, or an .npy.
+    """Read from a file: an .npz or .npy, or any data set or reconstruction.
 
     Parameters
     ----------
     file : str or path-like
-        The file. The content decides between .npz and .npy, not the name.
+        The file. The content decides what it is, not the name. All slices of a thick object are
+        taken.
+    format : str, optional
+        Name of the format, for files that could be of several; see `formats.FORMATS`.
+    sha256 : str, optional
+        What the object has to be, see `kinds.fingerprint`; another one is an error.
 
     Returns
     -------
@@ -36,6 +46,8 @@ def from_file(
     ------
     FileNotFoundError
         There is no such file.
+    ScenarioError
+        The object in the file is another one than that of `sha256`.
     ValueError
         The file holds no finite array of numbers of that shape.
 
@@ -47,8 +59,8 @@ def from_file(
     >>> from_file(file=path).shape
     (30, 40)
     """
-    name = f"{os.fspath(file)}: objectGuess"
-    obj = to_complex64(read_array(file, "objectGuess"), name)
+    obj, name = read_plane(file, "object", format)
     if obj.ndim not in (2, 3):
         raise ValueError(wrong(name, f"shape {obj.shape}", "(H, W) or (L, H, W)"))
+    same_as_recorded(obj, sha256, "object", file)
     return obj

@@ -1,15 +1,15 @@
-"""A probe read from a NumPy file."""
+"""A probe read from a file of any format."""
 
-import os
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
-from ptycho_fast.formats.numpy_files import read_array, to_complex64
+from ptycho_fast.formats.numpy_files import to_complex64
+from ptycho_fast.formats.truth import read_plane
 from ptycho_fast.keys import Key
-from ptycho_fast.kinds import kind
+from ptycho_fast.kinds import FileFormat, StoredSha256, kind, same_as_recorded
 
 from . import check_shape
 
@@ -19,7 +19,12 @@ def from_file(
     N: int,
     *,
     file: Annotated[
-        str, Key("path of an .npz with 'probeGuess', or of an .npy", synonyms=("path", "filename"))
+        str,
+        Key(
+            "path of an .npz with 'probeGuess', of an .npy, or of any file of a data set or a "
+            "reconstruction that is read",
+            synonyms=("path", "filename"),
+        ),
     ],
     resize: Annotated[
         Literal["pad_or_crop", "resample"] | None,
@@ -28,17 +33,23 @@ def from_file(
             "alone, or other pixels over the same field; by default they are an error"
         ),
     ] = None,
+    format: FileFormat = None,
+    sha256: StoredSha256 = None,
 ) -> npt.NDArray[np.complex64]:
-    """Read from a file: ``probeGuess`` of an .npz, or an .npy; one plane or several modes.
+    """Read from a file: an .npz or .npy, or any data set or reconstruction; all modes.
 
     Parameters
     ----------
     N : int
         Side wanted, pixels.
     file : str or path-like
-        The file. The content decides between .npz and .npy, not the name.
+        The file. The content decides what it is, not the name. All modes are taken.
     resize : {"pad_or_crop", "resample"}, optional
         How planes of another side are changed, see `resized`; by default they are an error.
+    format : str, optional
+        Name of the format, for files that could be of several; see `formats.FORMATS`.
+    sha256 : str, optional
+        What the probe has to be, see `kinds.fingerprint`; another one is an error.
 
     Returns
     -------
@@ -49,6 +60,8 @@ def from_file(
     ------
     FileNotFoundError
         There is no such file.
+    ScenarioError
+        The probe in the file is another one than that of `sha256`.
     ValueError
         The file holds no finite array of numbers of that shape.
 
@@ -61,9 +74,9 @@ def from_file(
     ((2, 64, 64), (2, 32, 32))
     """
     side = checks.count(N, "N")
-    name = f"{os.fspath(file)}: probeGuess"
-    probe = to_complex64(read_array(file, "probeGuess"), name)
+    probe, name = read_plane(file, "probe", format)
     check_shape(probe, name)
+    same_as_recorded(probe, sha256, "probe", file)
     if probe.shape[-1] == side:
         return probe
     if resize is None:

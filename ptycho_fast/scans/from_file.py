@@ -1,5 +1,6 @@
 """Positions read from a file."""
 
+import os
 import re
 import warnings
 from typing import Annotated, Literal
@@ -9,9 +10,11 @@ import numpy.typing as npt
 
 from ptycho_fast import checks
 from ptycho_fast.errors import DataWarning, ScenarioError
+from ptycho_fast.formats import container_of, recognise
 from ptycho_fast.formats.columns import read_columns
+from ptycho_fast.formats.truth import read_truth
 from ptycho_fast.keys import Key, wrong
-from ptycho_fast.kinds import kind
+from ptycho_fast.kinds import FileFormat, StoredSha256, kind, same_as_recorded
 from ptycho_fast.optics import Geometry
 
 from .area import pixel_size
@@ -29,7 +32,8 @@ def from_file(
     file: Annotated[
         str,
         Key(
-            "path of a text (CSV, TXT), .npz, .npy or HDF5 file with columns x and y",
+            "path of a text (CSV, TXT), .npz, .npy or HDF5 file with columns x and y, or of any "
+            "file of a data set or a reconstruction that is read",
             synonyms=("path", "filename"),
         ),
     ],
@@ -60,8 +64,17 @@ def from_file(
     n_patterns: Annotated[
         int | None, Key("take the first so many rows; without it, all", ge=1)
     ] = None,
+    position_offset: Annotated[
+        float | None,
+        Key(
+            "added to x and y, pixels; 0.5 for an .npz that ptychodus exported, whose positions "
+            "point half a pixel lower than here"
+        ),
+    ] = None,
+    format: FileFormat = None,
+    sha256: StoredSha256 = None,
 ) -> npt.NDArray[np.float64]:
-    r"""Read from a file: CSV, TXT, NumPy or HDF5, in pixels or metres.
+    r"""Read from a file: CSV, TXT, NumPy or HDF5, or any data set or reconstruction.
 
     Positions may be beyond the object; ``scan.boundary`` decides what is there.
 
@@ -72,7 +85,8 @@ def from_file(
     geometry : Geometry, optional
         Has the size of an object pixel.
     file : str or path-like
-        The file; its content decides what it is. See `formats.columns.read_columns`.
+        The file; its content decides what it is. See `formats.columns.read_columns`. Positions of
+        a data set or a reconstruction of another program come in object pixels already.
     x_column, y_column, dataset : str, optional
         Where x and y are.
     unit : {"pixel", "m", "mm", "um", "nm"}
@@ -82,6 +96,12 @@ def from_file(
         brings the middle of the range of x and of y there.
     n_patterns : int, optional
         Rows to take, from the first.
+    position_offset : float, optional
+        Added to x and y, pixels.
+    format : str, optional
+        Name of the format, for files that could be of several; see `formats.FORMATS`.
+    sha256 : str, optional
+        What all rows in the file have to be, see `kinds.fingerprint`; others are an error.
 
     Returns
     -------
@@ -112,8 +132,16 @@ def from_file(
     array([[40., 40.],
            [60., 45.]])
     """
-    keys = ("scan.x_column", "scan.y_column", "scan.dataset")
-    found, names = read_columns(file, (x_column, y_column), array=dataset, keys=keys)
+    converted = stored(file, format) if (x_column, y_column, dataset) == (None,) * 3 else None
+    if converted is None:
+        keys = ("scan.x_column", "scan.y_column", "scan.dataset")
+        found, names = read_columns(file, (x_column, y_column), array=dataset, keys=keys)
+    else:
+        found, names = converted, ()
+        if unit != "pixel":
+            expected = f"'pixel': those of {file} are converted to object pixels as they are read"
+            raise wrong("scan.unit", unit, expected)
+    same_as_recorded(found, sha256, "scan", file)
     if n_patterns is not None:
         wanted = checks.count(n_patterns, "n_patterns")
         if wanted > len(found):
@@ -142,6 +170,8 @@ def from_file(
             f"{', '.join(others[:-1])} or {others[-1]}: all positions in {file} lie within "
             f"{spread:.3g} pixels",
         )
+    if position_offset is not None:
+        found = found + checks.number(position_offset, "position_offset")
     high = np.array([shape[1], shape[0]], dtype=np.float64)
     checks.choice(place, "place", ("as_is", "zero_centred", "centred"))
     if place == "zero_centred":
@@ -157,3 +187,20 @@ def from_file(
             key="scan.file",
         )
     return found
+
+
+def stored(
+    file: str | os.PathLike[str], format: str | None = None
+) -> npt.NDArray[np.float64] | None:
+    """Positions (B, 2) of a file whose format says what they are, in object pixels; else None.
+
+    Texts, NumPy files and HDF5 files of no known format are taken by their columns.
+    """
+    if format is None:
+        if not os.path.exists(file) or container_of(file) not in ("hdf5", "folder"):
+            return None
+        try:
+            format = recognise(file).name
+        except ValueError:  # columns of somebody's own
+            return None
+    return read_truth(file, format).positions

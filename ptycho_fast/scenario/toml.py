@@ -11,6 +11,8 @@ from typing import Any
 
 from ptycho_fast.errors import ScenarioError
 
+_RECIPE = "recipe"
+
 
 def presets() -> tuple[str, ...]:
     """Name the scenarios that come with the package and describe one experiment each.
@@ -112,7 +114,23 @@ def parse_assignment(assignment: str) -> tuple[str, Any]:
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """The values of TOML text, or a ScenarioError that says where it is wrong."""
+    """The values of a scenario's TOML text, or a ScenarioError that says where it is wrong.
+
+    The table ``[recipe]`` is left out: it is about a data set that was made of the scenario.
+    """
+    values = _loaded(text)
+    if isinstance(values.get(_RECIPE), dict):
+        del values[_RECIPE]
+    return values
+
+
+def recipe(text: str) -> dict[str, Any]:
+    """The table ``[recipe]`` of a scenario's TOML text; empty where there is none."""
+    table = _loaded(text).get(_RECIPE, {})
+    return table if isinstance(table, dict) else {}
+
+
+def _loaded(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except RecursionError as error:

@@ -36,6 +36,20 @@ def run():
 
 
 @pytest.fixture
+def command():
+    """Exit code of any command in this process, ``command("info", "a.npz")``."""
+    import importlib
+
+    def exit_code(name, *arguments):
+        try:
+            return importlib.import_module(f"ptycho_fast.{name}").main([str(a) for a in arguments])
+        except SystemExit as error:  # argparse
+            return error.code
+
+    return exit_code
+
+
+@pytest.fixture
 def start():
     """Start Python code as a process, with ``command()`` to run the command line's arguments."""
     started = []

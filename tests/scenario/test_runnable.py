@@ -15,7 +15,8 @@ def test_a_file_kind_needs_its_file(table):
         scenario.require_runnable()
     assert caught.value.key == f"{table}.file"
     assert str(caught.value) == (
-        f"{table}.file: nothing given, expected path of an .npz with '{table}Guess', or of an .npy"
+        f"{table}.file: nothing given, expected path of an .npz with '{table}Guess', of an .npy, "
+        "or of any file of a data set or a reconstruction that is read"
     )
     scenario.replace({f"{table}.file": "mine.npz"}).require_runnable()
 

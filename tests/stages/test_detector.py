@@ -60,6 +60,7 @@ def test_the_order_of_the_parts_is_fixed():
         "defects",
         "gaps",
         "beam_stop",
+        "bad_pixels",
         "masks",
     ]
 

@@ -1,0 +1,254 @@
+"""``python -m ptycho_fast.info FILE``: what a file is, and whether it is what it says."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ptycho_fast import checks
+from ptycho_fast.command import (
+    add_output_flags,
+    add_reading_flags,
+    reading_of,
+    run_command,
+    usage_errors,
+)
+from ptycho_fast.data.dataset import Dataset
+from ptycho_fast.data.recipe import Recipe
+from ptycho_fast.data.verification import Verified, verify, verify_recipe
+from ptycho_fast.formats import Format, recognise
+from ptycho_fast.formats.contents import DOMAINS
+from ptycho_fast.formats.truth import read_truth
+from ptycho_fast.probes.modes import mode_fractions
+from ptycho_fast.summary import bytes_in, geometry_text, scenario_lines, spread_text
+from ptycho_fast.terminal import Output, bytes_text, watched
+from ptycho_fast.version import __version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments, by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code; see `command.run_command`. A file that is damaged, or that its scenario does
+        not make again, is 1.
+    """
+    return run_command(_parser(), _run, argv)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ptycho_fast.info",
+        description="Say what a file is; patterns are read only to verify them. The exit code is "
+        "0, 1 if the file is damaged or different, or 2 for a wrong command line.",
+    )
+    parser.add_argument("file", metavar="FILE", help="a data set of any format, or a recipe")
+    add_reading_flags(parser.add_argument_group("how to read"))
+    look = parser.add_argument_group("how to verify")
+    look.add_argument(
+        "--verify",
+        action="store_true",
+        help="compare all patterns with their checksums, and make some of them again from the "
+        "scenario: every bit has to be the same",
+    )
+    look.add_argument(
+        "--patterns", type=int, metavar="K", help="patterns that are made again (default: 8)"
+    )
+    add_output_flags(parser, "all of it")
+    return parser
+
+
+def _run(options: argparse.Namespace, output: Output) -> None:
+    with usage_errors():
+        if options.patterns is not None and not options.verify:
+            raise ValueError("--patterns: given, expected --verify too")
+        count = checks.count(8 if options.patterns is None else options.patterns, "--patterns")
+        file_format = recognise(options.file, options.from_format)
+    path = Path(options.file)
+    facts: dict[str, Any] = {
+        "file": str(path),
+        "format": file_format.name,
+        "title": file_format.title,
+        "file_bytes": bytes_in(path),
+    }
+    if file_format.name == "recipe":
+        problems = _look_at_recipe(options, output, facts)
+    else:
+        problems = _look_at_file(options, output, facts, file_format, count)
+    if problems:
+        raise ValueError(f"{path}: {'; '.join(problems)}")
+
+
+def _look_at_recipe(
+    options: argparse.Namespace, output: Output, facts: dict[str, Any]
+) -> list[str]:
+    recipe = Recipe.load(options.file)
+    facts |= {
+        "version": recipe.version,
+        "backend": recipe.backend,
+        "domain": recipe.domain,
+        "patterns": recipe.patterns or recipe.scenario.scan.n_patterns,
+        "experiments": recipe.count,
+        "scenario": recipe.scenario.to_dict(),
+    }
+
+    def lines() -> Iterator[tuple[str, str]]:
+        kind = "recipe" if recipe.is_recipe else "scenario"
+        yield "file", f"{facts['file']}: {kind}, {bytes_text(facts['file_bytes'])}"
+        if recipe.version is not None:
+            yield "version", _version_text(recipe.version)
+        if recipe.is_campaign:
+            yield "experiments", str(recipe.count or "as many as are asked for")
+        yield from scenario_lines(recipe.scenario)
+
+    return _told(options, output, facts, lines(), lambda: verify_recipe(recipe))
+
+
+def _look_at_file(
+    options: argparse.Namespace,
+    output: Output,
+    facts: dict[str, Any],
+    file_format: Format,
+    count: int,
+) -> list[str]:
+    try:
+        dataset = reading_of(options, options.file)
+    except ValueError:
+        if not hasattr(file_format.load(), "truth"):
+            raise
+        return _look_at_truth(options, output, facts, file_format)
+    with dataset:
+        facts |= _facts(dataset)
+
+        def verified() -> Verified:
+            with watched(output.for_people) as clock, clock.stage("verify", total=len(dataset)):
+                return verify(
+                    options.file, file_format, dataset, patterns=count, advance=clock.advance
+                )
+
+        return _told(options, output, facts, _lines(facts, dataset), verified)
+
+
+def _look_at_truth(
+    options: argparse.Namespace, output: Output, facts: dict[str, Any], file_format: Format
+) -> list[str]:
+    """Of a file without patterns."""
+    truth = read_truth(options.file, file_format.name)
+    shapes = {
+        name: None if array is None else list(array.shape)
+        for name, array in (
+            ("object", truth.object), ("probe", truth.probe), ("positions", truth.positions)
+        )
+    }  # fmt: skip
+    facts |= {"patterns": 0, "shapes": shapes, "geometry": dict(truth.geometry or {})}
+
+    def lines() -> Iterator[tuple[str, str]]:
+        yield "file", f"{facts['file']}: {facts['title']}, {bytes_text(facts['file_bytes'])}"
+        yield "patterns", "none; simulate --from takes what there is"
+        for name, shape in shapes.items():
+            yield name, "none" if shape is None else " x ".join(map(str, shape))
+
+    def verified() -> Verified:
+        return Verified(undone=["the file has no patterns to compare with"])
+
+    return _told(options, output, facts, lines(), verified)
+
+
+def _told(
+    options: argparse.Namespace,
+    output: Output,
+    facts: dict[str, Any],
+    lines: Iterator[tuple[str, str]],
+    verified: Any,
+) -> list[str]:
+    """Verify if that is asked for, write the result, and return the problems."""
+    report = None
+    if options.verify:
+        report = verified()
+        facts["verified"] = asdict(report)
+
+    def all_lines() -> Iterator[tuple[str, str]]:
+        yield from lines
+        if report is not None:
+            for text in report.done:
+                yield "verified", text
+            for text in report.undone:
+                yield "not verified", text
+
+    output.result(facts, all_lines())
+    return [] if report is None else report.problems
+
+
+def _facts(dataset: Dataset) -> dict[str, Any]:
+    one, provenance = dataset, dataset.provenance
+    return {
+        "patterns": len(one),
+        "N": one.N,
+        "dtype": one.diffraction.dtype.name,
+        "domain": one.domain,
+        "shapes": {
+            "object": list(one.object.shape),
+            "probe": list(one.probe.shape),
+            "positions": list(one.positions.shape),
+        },
+        "mode_fractions": mode_fractions(one.probe).tolist(),
+        "eigenprobes": 0 if one.eigenprobes is None else len(one.eigenprobes),
+        "good_pixels": 1.0 if one.mask is None else float(one.mask.mean()),
+        "intensity_scale": one.intensity_scale,
+        "geometry": asdict(one.geometry) if one.geometry else {},
+        "dose": provenance.get("dose"),
+        "noise": provenance.get("noise"),
+        "version": provenance.get("version"),
+        "backend": provenance.get("backend"),
+        "part": provenance.get("part"),
+        "campaign": provenance.get("campaign"),
+        "scenario": one.scenario.to_dict() if one.scenario else None,
+    }
+
+
+def _lines(facts: dict[str, Any], dataset: Dataset) -> Iterator[tuple[str, str]]:
+    yield "file", f"{facts['file']}: {facts['title']}, {bytes_text(facts['file_bytes'])}"
+    yield "patterns", f"{facts['patterns']} of {facts['N']} x {facts['N']} pixels"
+    yield "domain", f"{facts['domain']}: {DOMAINS[facts['domain']].rpartition(',')[0]}"
+    yield "stored as", facts["dtype"]
+    yield "object", " x ".join(map(str, facts["shapes"]["object"]))
+    shares, more = facts["mode_fractions"], facts["eigenprobes"]
+    added = f", {more} eigenprobes" if more else ""
+    yield "probe modes", f"{len(shares)}: {', '.join(f'{s:.2%}' for s in shares)}{added}"
+    if text := geometry_text(facts["geometry"]):
+        yield "geometry", text
+    if facts["good_pixels"] < 1:
+        yield "mask", f"{1 - facts['good_pixels']:.2%} of the pixels are bad"
+    if facts["part"]:
+        part = facts["part"]
+        yield "part", f"patterns {part.get('first')} to {part.get('last')} of {part.get('of')}"
+    dose = facts["dose"] or {}
+    if "requested" in dose:
+        number = "" if dose["requested"] is None else f"{dose['requested']:.6g} "
+        yield "dose requested", f"{number}{dose.get('unit', '')}"
+    if "measured" in dose:
+        yield "dose measured", spread_text(dose["measured"])
+    if facts["version"] is not None:
+        yield "version", _version_text(facts["version"])
+    if facts["backend"] is not None:
+        yield "backend", str(facts["backend"])
+    if dataset.scenario is None:
+        yield "scenario", "none"
+    else:
+        yield from scenario_lines(dataset.scenario)
+
+
+def _version_text(version: object) -> str:
+    return str(version) if version == __version__ else f"{version}; this is {__version__}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
