@@ -192,7 +192,7 @@ class Layout:
             offset += len(data)
         file.write(index.tobytes() + _crc(index.tobytes()))
 
-    def make(self, folder: Path, number: int, patterns: Patterns) -> dict[str, Any]:
+    def make(self, folder: Path, number: int, contents: Contents) -> dict[str, Any]:
         """Write one shard of a data set that others may write to at the same time.
 
         Only a chunk at a time is in memory. The file has its name when it is whole.
@@ -203,8 +203,8 @@ class Layout:
             Of the group; it is made where it is not there.
         number : int
             Of the shard.
-        patterns : (B, N, N)
-            All patterns; those of the shard are asked for in order.
+        contents : Contents
+            Of the whole data set; the patterns of the shard are asked for in order.
 
         Returns
         -------
@@ -216,7 +216,8 @@ class Layout:
         path.parent.mkdir(parents=True, exist_ok=True)
         with files.written_aside(path, force=True) as file:
             starts = range(first, last, self.chunk)
-            pieces = (patterns[start : min(start + self.chunk, last)] for start in starts)
+            every = contents.diffraction
+            pieces = (every[start : min(start + self.chunk, last)] for start in starts)
             self.write(file, (self.encode(first, frames) for frames in pieces))
         return self.check(folder, number)
 
@@ -238,6 +239,18 @@ class Layout:
         index = shards.index(number)
         size = os.stat(folder / self.file_name(number)).st_size
         return {"size": size, "crc32c": int.from_bytes(_crc(index.tobytes()), "little")}
+
+    def finish(self, folder: Path, contents: Contents) -> None:
+        """Write all but the patterns: the small arrays and the metadata.
+
+        Parameters
+        ----------
+        folder : Path
+            Of the group, which holds all shards.
+        contents : Contents
+            The data set, completed.
+        """
+        _write_rest(folder, self, contents)
 
 
 def layout_of(
@@ -315,11 +328,11 @@ def check(
     compression, shard_patterns
         As for `layout_of`.
     """
-    main_layout(contents, compression=compression, shard_patterns=shard_patterns)
+    sharding("", contents, compression=compression, shard_patterns=shard_patterns)
 
 
-def main_layout(contents: Contents, **options: Any) -> Layout:
-    """`layout_of` of the patterns of a data set."""
+def sharding(name: str, contents: Contents, **options: Any) -> Layout:
+    """`layout_of` of the patterns of a data set, whatever its name is; see `formats.shards`."""
     return layout_of(contents.diffraction, ARRAYS[contents.domain], **options)
 
 
@@ -333,7 +346,7 @@ def file_size(
     contents, compression, shard_patterns
         As for `check`.
     """
-    layout = main_layout(contents, compression=compression, shard_patterns=shard_patterns)
+    layout = sharding("", contents, compression=compression, shard_patterns=shard_patterns)
     chunks = -(-layout.shape[0] // layout.chunk)
     shards = chunks * (layout.chunk_bytes + 32) + layout.shards * layout.index_bytes
     others = sum(array.nbytes for _, array in _small_arrays(contents))
@@ -375,13 +388,13 @@ def write(
         The folder exists, or cannot be written; nothing is left behind.
     """
     options: dict[str, Any] = {"compression": compression, "shard_patterns": shard_patterns}
-    layout = main_layout(contents, **options)
+    layout = sharding("", contents, **options)
     with files.folder_aside(path, force=work.force, marker=MARKER) as folder:
         _write_patterns(folder, layout, contents.diffraction, work)
         if contents.patches is not None:
             patches = layout_of(contents.patches, "patches", **options)
             _write_patterns(folder, patches, contents.patches, work)
-        write_rest(folder, layout, contents.completed())
+        layout.finish(folder, contents.completed())
     return [Path(path)]
 
 
@@ -401,18 +414,7 @@ def _write_patterns(folder: Path, layout: Layout, patterns: Patterns, work: Work
     _write_json(folder / layout.name, layout.metadata)
 
 
-def write_rest(folder: Path, layout: Layout, contents: Contents) -> None:
-    """Write all but the patterns: the small arrays and the metadata.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the group, which holds all shards.
-    layout : Layout
-        Of the patterns.
-    contents : Contents
-        The data set, completed.
-    """
+def _write_rest(folder: Path, layout: Layout, contents: Contents) -> None:
     for name, array in _small_arrays(contents):
         data = array.tobytes()
         _write_file(folder / name / "/".join(["c", *"0" * array.ndim]), data + _crc(data))

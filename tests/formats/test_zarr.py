@@ -126,13 +126,13 @@ def test_everything_comes_back(tmp_path):
 def test_shards_made_alone_in_any_order_are_the_same_bytes(tmp_path):
     what = contents(shard := 100, 8)
     whole = written(tmp_path / "a.zarr", what, shard_patterns=16)
-    layout = pickle.loads(pickle.dumps(ours.main_layout(what, shard_patterns=16)))
+    layout = pickle.loads(pickle.dumps(ours.sharding("a.zarr", what, shard_patterns=16)))
     apart = tmp_path / "b.zarr"
     for number in np.random.default_rng(5).permutation(layout.shards):
-        said = layout.make(apart, int(number), what.diffraction)
+        said = layout.make(apart, int(number), what)
         assert said == layout.check(apart, int(number), chunks=True)
-    layout.make(apart, 3, what.diffraction)  # again, over the one that is there
-    ours.write_rest(apart, layout, what)
+    layout.make(apart, 3, what)  # again, over the one that is there
+    layout.finish(apart, what)
     assert digest(apart) == digest(whole)
     assert shard == ours.verify(apart)
 
