@@ -45,6 +45,7 @@ from ptycho_fast.files import locked_folder, written_aside
 from ptycho_fast.formats import Format, format_of, shards
 from ptycho_fast.formats.contents import Contents
 from ptycho_fast.formats.patterns import observers
+from ptycho_fast.formats.work import Work
 from ptycho_fast.progress import StageClock
 from ptycho_fast.scenario import Scenario, resolve
 from ptycho_fast.simulation import dataset_of
@@ -195,7 +196,7 @@ def run(
             client = stack.enter_context(connected(cluster))
         stack.enter_context(_part(target, plan, one, force=force, resume=resume))
         crew = _Here() if client is None else _Dask(client, plan)
-        return _made(target, plan, one, crew, clock, force=force)
+        return _made(target, plan, one, crew, clock, force=force, resume=resume)
 
 
 # --- the run, as the process sees it that asked for it ---
@@ -284,7 +285,14 @@ def _part(target: Path, plan: Plan, one: Format, *, force: bool, resume: bool) -
 
 
 def _made(
-    target: Path, plan: Plan, one: Format, crew: "_Crew", clock: StageClock, *, force: bool
+    target: Path,
+    plan: Plan,
+    one: Format,
+    crew: "_Crew",
+    clock: StageClock,
+    *,
+    force: bool,
+    resume: bool,
 ) -> Made:
     with clock.stage("experiment"):
         about = crew.call(describe, plan)
@@ -295,6 +303,7 @@ def _made(
         )
         _check_run(plan)
     layout = about["layout"]
+    shards.check_targets(layout, target, one, force=force or resume)
     missing = [k for k in range(layout.shards) if _kept(plan, layout, k) is None]
     with clock.stage("patterns", total=layout.shape[0]):
         whole = layout.shape[0] - sum(_length(layout.range(k)) for k in missing)
@@ -303,7 +312,7 @@ def _made(
             clock.advance(_length(layout.range(result["shard"])))
     with clock.stage("write"):
         end = crew.call(finish, plan)
-        shards.put_in_place(plan.data, target, one, force=force)
+        shards.put_in_place(layout, plan.data, target, one, force=force)
     if not end["dose"]["measured"]["max"] > 0:
         warnings.warn(
             "no photon was detected in any pattern: the dose is too low, or all light falls on "
@@ -376,7 +385,8 @@ def make(plan: Plan, store: dict[str, Any], number: int) -> dict[str, Any]:
     layout = shards.sharding(plan.format, plan.name, contents, plan.options)
     record = _kept(plan, layout, number)
     if record is None:
-        check = layout.make(plan.data, number, contents)
+        work = Work(force=True, threads=plan.how["threads"])
+        check = layout.make(plan.data, number, contents, work)
         first, last = layout.range(number)
         notes = [seer.notes(first, last) for seer in observers(contents.diffraction)]
         record = {"shard": number, "check": check, "notes": notes}

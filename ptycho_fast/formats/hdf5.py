@@ -24,7 +24,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from ptycho_fast.formats.hdf5_file import (
     write_patterns,
 )
 from ptycho_fast.formats.patterns import Converted, Part, Patterns
+from ptycho_fast.formats.shards import usual_size
 from ptycho_fast.formats.work import Work
 
 DOMAINS = ("count_intensity", "detector_signal", "normalized_intensity", "normalized_amplitude")
@@ -183,6 +184,92 @@ def shard_path(path: str | os.PathLike[str], number: int) -> Path:
     """
     path = Path(path)
     return path.with_name(f"{path.stem}-{number:05d}{path.suffix}")
+
+
+@dataclass(frozen=True)
+class Shards:
+    """How a data set is divided into files that other processes make; see `formats.shards`.
+
+    Attributes
+    ----------
+    name : str
+        File name of the data set.
+    shape : (B, N, N)
+        Of all patterns.
+    shard : int
+        Patterns in a shard, the last one may have fewer.
+    compression : str
+        As for `write`.
+
+    Examples
+    --------
+    >>> layout = Shards("scan.h5", (10, 4, 4), shard=8, compression="lz4")
+    >>> layout.shards, layout.range(1), layout.file_name(1)
+    (2, (8, 10), 'scan-00001.h5')
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    shard: int
+    compression: str
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-self.shape[0] // self.shard)
+
+    def range(self, number: int) -> tuple[int, int]:
+        """``(first, last)``: the patterns of a shard."""
+        first = number * self.shard
+        return first, min(first + self.shard, self.shape[0])
+
+    def file_name(self, number: int) -> str:
+        """The file of a shard."""
+        return shard_path(self.name, number).name
+
+    def make(self, folder: Path, number: int, contents: Contents, work: Work) -> dict[str, Any]:
+        """Write a shard of the contents of the whole data set; what `check` says of it."""
+        part = part_of(contents, *self.range(number))
+        _write_one(folder / self.file_name(number), part, work, self.compression)
+        return self.check(folder, number)
+
+    def check(self, folder: Path, number: int) -> dict[str, Any]:
+        """``size`` of a shard in bytes, and the SHA-256 of the checksums of its chunks."""
+        path = folder / self.file_name(number)
+        with open_file(path) as file:
+            of_chunks = file.read(_CHECKSUMS)
+        digest = hashlib.sha256(of_chunks.tobytes()).hexdigest()
+        return {"size": path.stat().st_size, "sha256": digest}
+
+    def finish(self, folder: Path, contents: Contents) -> None:
+        """Write the file that joins the shards, which are all there."""
+        paths = [folder / self.file_name(number) for number in range(self.shards)]
+        join(folder / self.name, contents, Work(force=True), paths)
+
+
+def sharding(
+    name: str,
+    contents: Contents,
+    *,
+    compression: str | None = None,
+    shard_patterns: int | None = None,
+) -> Shards:
+    """How a data set of some name is divided into shards.
+
+    Parameters
+    ----------
+    name : str
+        File name of the data set.
+    contents : Contents
+        Its patterns are not read.
+    compression, shard_patterns
+        As for `write`; without `shard_patterns` of `shards.usual_size`.
+    """
+    check(contents, compression=compression, shard_patterns=shard_patterns)
+    B, N, M = contents.diffraction.shape
+    wanted = shard_patterns or usual_size((B, N, M), contents.diffraction.dtype)
+    size = shard_size((B, N, M), wanted)
+    return Shards(name, (B, N, M), size, compression or COMPRESSIONS[0])
 
 
 def part_of(contents: Contents, first: int, last: int) -> Contents:

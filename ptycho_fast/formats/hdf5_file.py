@@ -230,8 +230,10 @@ class _Place:
         self._behind = 0
 
     def write(self, block: Block) -> int:
-        data, end = block.data, self._file.get_filesize()
-        self._id.write_direct_chunk((block.first, *self._zeros), data)
+        data = block.data
+        with _one_at_a_time():
+            end = self._file.get_filesize()
+            self._id.write_direct_chunk((block.first, *self._zeros), data)
         for offset in (end, self._behind):
             if os.pread(self._read, len(data), offset) == data:
                 break
@@ -242,6 +244,16 @@ class _Place:
 
     def close(self) -> None:
         os.close(self._read)
+
+
+def _one_at_a_time() -> Any:
+    """The lock that h5py takes around calls of HDF5, but not around those of whole chunks.
+
+    Of two threads that write or read chunks at the same time, one would get an error without it.
+    """
+    from h5py._objects import phil
+
+    return phil
 
 
 def _little(dtype: npt.DTypeLike) -> np.dtype[Any]:
@@ -451,7 +463,9 @@ class Hdf5File:
                 raise ValueError(self._wrong(key, f"chunks {dataset.chunks}", "whole patterns"))
             zeros = (0,) * (len(header.shape) - 1)
             for first in range(0, header.shape[0], dataset.chunks[0]):
-                yield first, dataset.id.read_direct_chunk((first, *zeros))[1]
+                with _one_at_a_time():
+                    chunk = dataset.id.read_direct_chunk((first, *zeros))[1]
+                yield first, chunk
 
     def chunk_length(self, key: str) -> int:
         """Patterns in a chunk."""

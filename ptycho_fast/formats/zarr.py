@@ -37,7 +37,8 @@ from numcodecs import blosc
 from ptycho_fast import checks, files
 from ptycho_fast.formats import contents as meanings
 from ptycho_fast.formats.contents import Contents
-from ptycho_fast.formats.patterns import LazyPatterns, Patterns
+from ptycho_fast.formats.patterns import LazyPatterns, Part, Patterns
+from ptycho_fast.formats.shards import usual_size
 from ptycho_fast.formats.work import Work
 
 DOMAINS = tuple(meanings.DOMAINS)
@@ -57,8 +58,6 @@ ARRAYS = {
 
 _LAYOUT = 1  # version of what stands here
 _CHUNK_BYTES = 2**20  # before compression: what is read and unpacked to get at one pattern
-_SHARD_BYTES = 2**26, 2**30  # least and most of a shard before compression, if nobody says
-_SHARDS = 100  # that are aimed at between these
 _LEVELS = {"lz4": 5, "zstd": 1, "portable": 1}
 _LONGEST_METADATA = 2**24  # bytes of a zarr.json
 _MOST_CHUNKS = 2**20  # in a shard: its index takes 16 bytes for each
@@ -192,10 +191,10 @@ class Layout:
             offset += len(data)
         file.write(index.tobytes() + _crc(index.tobytes()))
 
-    def make(self, folder: Path, number: int, contents: Contents) -> dict[str, Any]:
+    def make(self, folder: Path, number: int, contents: Contents, work: Work) -> dict[str, Any]:
         """Write one shard of a data set that others may write to at the same time.
 
-        Only a chunk at a time is in memory. The file has its name when it is whole.
+        Only some chunks at a time are in memory. The file has its name when it is whole.
 
         Parameters
         ----------
@@ -204,7 +203,9 @@ class Layout:
         number : int
             Of the shard.
         contents : Contents
-            Of the whole data set; the patterns of the shard are asked for in order.
+            Of the whole data set.
+        work : Work
+            How to work.
 
         Returns
         -------
@@ -215,10 +216,8 @@ class Layout:
         path = folder / self.file_name(number)
         path.parent.mkdir(parents=True, exist_ok=True)
         with files.written_aside(path, force=True) as file:
-            starts = range(first, last, self.chunk)
-            every = contents.diffraction
-            pieces = (every[start : min(start + self.chunk, last)] for start in starts)
-            self.write(file, (self.encode(first, frames) for frames in pieces))
+            part = Part(contents.diffraction, first, last)
+            self.write(file, (block.data for block in work.blocks(part, self.chunk, self.encode)))
         return self.check(folder, number)
 
     def check(self, folder: Path, number: int, *, chunks: bool = False) -> dict[str, Any]:
@@ -271,8 +270,7 @@ def layout_of(
     compression : str, optional
         One of `COMPRESSIONS`, by default "lz4".
     shard_patterns : int, optional
-        Patterns in a shard. By default a hundredth of them, but between 64 MiB and 1 GiB before
-        compression.
+        Patterns in a shard, by default `shards.usual_size`.
 
     Raises
     ------
@@ -296,9 +294,7 @@ def layout_of(
         )
     chunk = min(max(1, _CHUNK_BYTES // one), B)
     if shard_patterns is None:
-        least, most = (max(1, bound // one) for bound in _SHARD_BYTES)
-        wanted = min(max(math.ceil(B / _SHARDS), least), most, B)
-        shard = chunk * math.ceil(wanted / chunk)
+        shard = chunk * math.ceil(usual_size(patterns.shape, patterns.dtype) / chunk)
     else:
         shard = checks.integer(shard_patterns, "shard_patterns", 1, 2**40)
         chunk = next(n for n in range(min(chunk, shard), 0, -1) if shard % n == 0)

@@ -75,6 +75,23 @@ def test_shards_made_apart_are_the_file_of_one_process(tmp_path, whole):
         assert data.photons().mean() == made.dose["measured"]["mean"]
 
 
+def test_hdf5_shards_made_apart_are_those_of_one_process(tmp_path):
+    one, apart = (tmp_path / name for name in ("one", "apart"))
+    one.mkdir()
+    apart.mkdir()
+    ptycho_fast.simulate(SCENARIO).save(one / "set.h5", shard_patterns=256)
+    make(apart / "set.h5", shard_patterns=256)
+    assert sorted(p.name for p in apart.iterdir()) == sorted(p.name for p in one.iterdir())
+    assert digest(apart) == digest(one)
+    (apart / "set.h5").unlink()
+    with pytest.raises(FileExistsError, match=r"set-00000.h5: exists"):
+        make(apart / "set.h5", shard_patterns=256)
+    interrupted(apart / "set.h5", 1, shard_patterns=256, force=True)
+    made = make(apart / "set.h5", shard_patterns=256, resume=True)
+    assert made.kept >= 1
+    assert digest(apart) == digest(one)
+
+
 def interrupted(out, after=3, **how):
     """A run that is ended when so many shards are there."""
 
@@ -222,14 +239,9 @@ class Processes:
         return self.start("worker", *flags, "--local-directory", str(self.folder))
 
     def end(self):
-        for one in reversed(self.started):
-            one.terminate()
         for one in self.started:
-            try:
-                one.wait(20)
-            except subprocess.TimeoutExpired:
-                one.kill()
-                one.wait()
+            one.kill()
+            one.wait()
 
 
 def until(true, seconds=60):

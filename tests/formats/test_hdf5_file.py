@@ -4,6 +4,7 @@ import hashlib
 import os
 import pickle
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
@@ -81,6 +82,20 @@ def test_a_file_is_the_same_every_time(tmp_path):
         assert file.text("title") == "a scan with ü"
         assert file.attributes("entry/counts") == {"unit": "photons"}
         assert file.read("entry/energy") == 8.0
+
+
+def test_several_threads_may_write_files_at_the_same_time(tmp_path):
+    patterns = photons((64, 32, 32))
+
+    def write_and_read(number):
+        path = tmp_path / f"{number}.h5"
+        for _ in range(10):
+            written(path, patterns, compression="none")
+            with open_file(path) as file:
+                assert len(list(file.stored_chunks("counts"))) == 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write_and_read, range(4)))
 
 
 def test_small_chunks_are_found_too(tmp_path):

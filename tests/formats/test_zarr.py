@@ -129,9 +129,9 @@ def test_shards_made_alone_in_any_order_are_the_same_bytes(tmp_path):
     layout = pickle.loads(pickle.dumps(ours.sharding("a.zarr", what, shard_patterns=16)))
     apart = tmp_path / "b.zarr"
     for number in np.random.default_rng(5).permutation(layout.shards):
-        said = layout.make(apart, int(number), what)
+        said = layout.make(apart, int(number), what, Work())
         assert said == layout.check(apart, int(number), chunks=True)
-    layout.make(apart, 3, what)  # again, over the one that is there
+    layout.make(apart, 3, what, Work())  # again, over the one that is there
     layout.finish(apart, what)
     assert digest(apart) == digest(whole)
     assert shard == ours.verify(apart)
