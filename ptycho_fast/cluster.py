@@ -38,7 +38,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptycho_fast import checks
-from ptycho_fast.campaign_folder import difference
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.errors import DataWarning
 from ptycho_fast.files import locked_folder, written_aside
@@ -47,6 +46,7 @@ from ptycho_fast.formats.contents import Contents
 from ptycho_fast.formats.patterns import observers
 from ptycho_fast.formats.work import Work
 from ptycho_fast.progress import StageClock
+from ptycho_fast.runs.journal import difference
 from ptycho_fast.scenario import Scenario, resolve
 from ptycho_fast.simulation import dataset_of
 from ptycho_fast.simulator import Simulator

@@ -343,6 +343,7 @@ def join(
                     layout[first : first + count] = source
             first += count
         for name, layout in layouts.items():
+            layout.dcpl.set_obj_track_times(False)  # no time in the file, as everywhere else
             file.create_virtual_dataset(name, layout)
         write_array(file, _CHECKSUMS, np.concatenate(checksums), of=key)
         _rest(file, contents)

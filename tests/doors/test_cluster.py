@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import h5py
 import numpy as np
 import pytest
 
@@ -83,6 +84,8 @@ def test_hdf5_shards_made_apart_are_those_of_one_process(tmp_path):
     make(apart / "set.h5", shard_patterns=256)
     assert sorted(p.name for p in apart.iterdir()) == sorted(p.name for p in one.iterdir())
     assert digest(apart) == digest(one)
+    with h5py.File(apart / "set.h5") as file:  # a time would be equal within one second
+        assert not file["counts"].id.get_create_plist().get_obj_track_times()
     (apart / "set.h5").unlink()
     with pytest.raises(FileExistsError, match=r"set-00000.h5: exists"):
         make(apart / "set.h5", shard_patterns=256)
