@@ -136,9 +136,7 @@ class Format:
                 raise TypeError(
                     checks.wrong(name, repr(value), f"of {kind} {self.name} only: {listed}")
                 )
-        return {
-            name: value for name, value in given.items() if name in names and value is not None
-        }
+        return {name: value for name, value in given.items() if name in names and value is not None}
 
 
 FORMATS: dict[str, Format] = {

@@ -41,7 +41,7 @@ from ptycho_fast.formats.compression import filters
 from ptycho_fast.formats.contents import Contents
 from ptycho_fast.formats.frames import FRAMES
 from ptycho_fast.formats.hdf5_file import Hdf5File, create, open_file, write_array, write_patterns
-from ptycho_fast.formats.number_types import exactly
+from ptycho_fast.formats.number_types import Conversion, exactly
 from ptycho_fast.formats.patterns import Converted, Patterns
 from ptycho_fast.formats.work import Work
 
@@ -147,7 +147,7 @@ def write(
     patterns: Patterns = contents.diffraction
     if patterns.dtype.kind in "iu":
         name = f"{path}: {_DATA[1]}"
-        patterns = Converted(patterns, lambda i, f: exactly(f, np.int32, name, i), np.int32)
+        patterns = Converted(patterns, Conversion(exactly, (np.int32, name)), np.int32)
     with create(path, work) as file:
         _write_experiment(file, contents, motion)
         write_patterns(

@@ -1,5 +1,7 @@
 """Patterns in another number type, without loss or not at all."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -60,6 +62,31 @@ def exactly(
     if frames.dtype.kind == "f" and not (out == frames).all():
         raise _lost(frames, out != frames, name, first, expected)
     return out
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """One of these functions as `patterns.Converted` calls it; it can be sent to other processes.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(frames, *arguments, first)``, such as `exactly`.
+    arguments : tuple
+        What is between.
+
+    Examples
+    --------
+    >>> Conversion(exactly, (np.uint16, "counts"))(0, np.array([[[7]]], np.uint32)).dtype
+    dtype('uint16')
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+    def __call__(self, first: int, frames: Any) -> Any:
+        """Patterns from number `first` on, converted."""
+        return self.function(frames, *self.arguments, first)
 
 
 def _as_floats(frames: Any, dtype: np.dtype[Any], name: str, first: Any) -> Any:

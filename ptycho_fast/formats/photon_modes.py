@@ -208,9 +208,8 @@ def needed(contents: Contents, name: str, whom: str) -> float:
             checks.wrong(
                 key,
                 "nothing",
-                f"a number, since {whom} needs it; --optics.energy_ev, "
-                "--optics.detector_distance_m and --optics.detector_pixel_m (or [optics] in a "
-                "scenario file) say where the experiment is",
+                f"a number, since {whom} needs it; optics.energy_ev (or optics.wavelength_m), "
+                "optics.detector_distance_m and optics.detector_pixel_m say what it is",
             ),
             key=key,
         )

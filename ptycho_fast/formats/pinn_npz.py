@@ -47,7 +47,7 @@ from ptycho_fast.formats.amplitudes import Corrections
 from ptycho_fast.formats.array_archive import ArrayArchive
 from ptycho_fast.formats.contents import DOMAINS as ALL_DOMAINS
 from ptycho_fast.formats.contents import Contents, projected
-from ptycho_fast.formats.number_types import counted, exactly, measured
+from ptycho_fast.formats.number_types import Conversion, counted, exactly, measured
 from ptycho_fast.formats.numpy_files import ArrayFile, open_arrays, to_complex64
 from ptycho_fast.formats.patterns import Converted, Patterns
 from ptycho_fast.formats.work import Work
@@ -559,8 +559,8 @@ def _patterns(file: ArrayFile, key: str, domain: str) -> Patterns:
     if domain == "count_intensity":
         if stored.dtype.isnative and stored.dtype in (np.uint16, np.uint32):
             return stored
-        return Converted(stored, lambda first, frames: counted(frames, name, first), np.uint32)
-    return Converted(stored, lambda first, frames: measured(frames, name, first), np.float32)
+        return Converted(stored, Conversion(counted, (name,)), np.uint32)
+    return Converted(stored, Conversion(measured, (name,)), np.float32)
 
 
 # --- metadata ---

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
-from ptycho_fast.formats.number_types import exactly
+from ptycho_fast.formats.number_types import Conversion, exactly
 from ptycho_fast.formats.patterns import Converted, Patterns
 
 _EXACT = 2**24  # the first whole number after which float32 leaves one out
@@ -133,20 +133,22 @@ def checked(
             return Converted(patterns, _Corrected(name, corrections), np.uint32)
         if patterns.dtype == np.uint32:
             return patterns
-        return Converted(patterns, lambda i, frames: exactly(frames, "u4", name, i), np.uint32)
+        return Converted(patterns, Conversion(exactly, (np.uint32, name)), np.uint32)
+    return Converted(patterns, Conversion(_as_floats, (name, domain)), np.float32)
+
+
+def _as_floats(
+    frames: npt.NDArray[Any], name: str, domain: str, first: int
+) -> npt.NDArray[np.float32]:
+    """Finite numbers as float32; only signals may be negative."""
     least = -np.inf if domain == "detector_signal" else 0
-    most = np.finfo(np.float32).max
-    expected = "finite numbers" + (", none of them negative" if least == 0 else "")
-
-    def as_floats(first: int, frames: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        good = (frames >= least) & (np.abs(frames) <= most)
-        if not good.all():  # nor is NaN
-            where = tuple(np.argwhere(~good)[0])
-            given = f"{frames[where]} in pattern {first + int(where[0])}"
-            raise ValueError(checks.wrong(name, given, expected))
-        return frames.astype(np.float32)
-
-    return Converted(patterns, as_floats, np.float32)
+    good = (frames >= least) & (np.abs(frames) <= np.finfo(np.float32).max)
+    if not good.all():  # nor is NaN
+        where = tuple(np.argwhere(~good)[0])
+        given = f"{frames[where]} in pattern {first + int(where[0])}"
+        expected = "finite numbers" + (", none of them negative" if least == 0 else "")
+        raise ValueError(checks.wrong(name, given, expected))
+    return frames.astype(np.float32)
 
 
 class _Corrected:

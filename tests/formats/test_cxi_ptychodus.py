@@ -1,5 +1,6 @@
 """CXI and the product of ptychodus: what they hold, what comes back, and what is refused."""
 
+import pickle
 from dataclasses import replace
 
 import h5py
@@ -78,6 +79,8 @@ def test_round_trip(name, kind, tmp_path, request):
     back = ptycho_fast.open(path)
     assert back.is_lazy
     assert_same(back, data)
+    there = pickle.loads(pickle.dumps(back.diffraction))  # as another process gets it
+    np.testing.assert_array_equal(there[2:4], data.counts[2:4])
     again = tmp_path / f"again{path.suffix}"
     data.save(again, format=name, compression="portable")
     for one in tmp_path.glob("set*"):
