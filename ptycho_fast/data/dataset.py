@@ -17,7 +17,14 @@ from ptycho_fast.data.photons import Meter, PassingPhotons
 from ptycho_fast.data.split import split_on_y
 from ptycho_fast.errors import DataWarning, ScenarioError
 from ptycho_fast.formats import Format, format_of, recognise
-from ptycho_fast.formats.amplitudes import Corrections, Roots, Squares, Unit, part_of
+from ptycho_fast.formats.amplitudes import (
+    LEAST_UNSURE,
+    Corrections,
+    Roots,
+    Squares,
+    Unit,
+    part_of,
+)
 from ptycho_fast.formats.contents import DOMAINS, Contents, projected
 from ptycho_fast.formats.patterns import (
     Converted,
@@ -561,14 +568,21 @@ class Dataset:
 
     def _domain_among(self, domains: Collection[str]) -> str:
         """The first of the domains that the patterns can be converted to."""
-        counted = self.domain == "normalized_amplitude" and self.corrections is not None
         for domain in domains:
             if domain in (self.domain, "normalized_amplitude"):
                 return domain
-            if domain == "count_intensity" and counted:
+            if domain == "count_intensity" and self._gives_counts():
                 return domain
         listed = ", ".join(domains)
         raise ValueError(checks.wrong("domain", f"{DOMAINS[self.domain]}", f"one of {listed}"))
+
+    def _gives_counts(self) -> bool:
+        """Whether amplitudes are known to give their counts back."""
+        if self.domain != "normalized_amplitude" or not self.provenance.get("noise", True):
+            return False
+        pixel = self.provenance.get("dose", {}).get("measured_pixel", {})
+        dim: bool = pixel.get("max", LEAST_UNSURE) < LEAST_UNSURE
+        return self.intensity_scale is not None and (self.corrections is not None or dim)
 
     @classmethod
     def load(
