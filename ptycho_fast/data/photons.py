@@ -81,6 +81,13 @@ class PassingPhotons:
         self._sums, self._brightest, self._seen = np.empty(B), np.empty(B), np.zeros(B, bool)
         self._lock = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock = threading.Lock()
+
     def take(self, first: int, frames: npt.NDArray[Any]) -> None:
         """Measure patterns from number `first` on."""
         self._keep(slice(first, first + len(frames)), *self._meter.of(frames))

@@ -97,6 +97,9 @@ class Roots:
         self._unit = unit
         self._kept = _Kept()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Roots, (self._unit,)  # in another process other patterns pass
+
     def __call__(self, first: int, frames: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Amplitudes (n, N, N) float32 of patterns from number `first` on."""
         amplitudes = self._unit.amplitudes(frames)

@@ -203,13 +203,16 @@ def _naming(path: Path, key: str) -> Iterator[None]:
 
 
 class _InFile(LazyPatterns):
-    """An array that stays in its file."""
+    """An array that stays in its file; sent to another process, it is opened there."""
 
     def __init__(self, file: ArrayFile, key: str, layout: _Layout) -> None:
         self.shape, self.dtype = layout.header
-        self._path, self._key = file.path, key
+        self._path, self._key = file.path.absolute(), key
         self._descriptor = os.dup(file._stream.fileno())
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened_again, (self._path, self._key, self.shape, self.dtype)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -226,6 +229,14 @@ class _InFile(LazyPatterns):
         if self._descriptor < 0:
             raise ValueError("the data set is closed")
         return self._descriptor
+
+
+def _opened_again(path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Patterns:
+    with open_arrays(path) as file:
+        if file.header(key) != (shape, dtype):
+            expected = f"{Header(shape, dtype)}, as when it was opened first"
+            raise ValueError(checks.wrong(f"{path}: {key}", file.header(key), expected))
+        return file.patterns(key)
 
 
 class _Stored(_InFile):
@@ -284,9 +295,12 @@ class _Packed(_InFile):
         self._start = layout.start
         self._archive: zipfile.ZipFile | None = None
         self._stream: IO[bytes] | None = None
+        self._process = os.getpid()
 
     def _read(self, first: int, last: int) -> npt.NDArray[Any]:
         with _naming(self._path, self._key), self._lock:
+            if self._process != os.getpid():  # a fork, which would move the place of the other
+                self._stream, self._process = None, os.getpid()
             stream = self._stream or self._opened()
             stream.seek(self._start + first * self._pattern_bytes)
             data = stream.read((last - first) * self._pattern_bytes)

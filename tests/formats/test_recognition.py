@@ -1,6 +1,10 @@
 """What kind of file it is, files that lie about themselves, and patterns not in memory."""
 
 import io
+import os
+import pickle
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -222,3 +226,48 @@ def test_a_part_of_a_data_set(dataset, tmp_path):
             whole[which]
     with pytest.raises(IndexError, match="expected a part of the 20 patterns"):
         whole[25:]
+
+
+@pytest.mark.parametrize("profile", ["pinn-amplitude", "pinn-counts"])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_open_data_set_in_another_process(dataset, profile, save, tmp_path, monkeypatch):
+    """It is opened there; a file that changed meanwhile is an error."""
+    monkeypatch.chdir(tmp_path)
+    dataset.save("a.npz", format=profile)
+    with np.load("a.npz") as file:
+        save("a.npz", **dict(file))
+    with ptycho_fast.open("a.npz") as opened:
+        sent = pickle.dumps(opened)
+        monkeypatch.chdir("/")
+        with pickle.loads(sent) as there:
+            np.testing.assert_array_equal(there.counts[1:], dataset.counts[1:])
+    dataset[:2].save(tmp_path / "a.npz", format=profile, force=True)
+    with pytest.raises(ValueError, match="a.npz: diff3d: .* as when it was opened first"):
+        pickle.loads(sent)
+
+
+FORK = """
+import os, sys, ptycho_fast
+data = ptycho_fast.open(sys.argv[1])
+data.counts[:1]
+child = os.fork()
+for _ in range(20):
+    sums = [int(data.counts[b].sum()) for b in (2, 1, 0, 1)]
+if child == 0:
+    os._exit(sum(sums) % 251)
+_, status = os.waitpid(child, 0)
+print(sums, os.waitstatus_to_exitcode(status) == sum(sums) % 251)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_two_processes_unpack_one_file(dataset, tmp_path):
+    """A fork has the same place in the file as its parent; each has to find its own."""
+    dataset.save(tmp_path / "a.npz", format="pinn-counts")
+    with np.load(tmp_path / "a.npz") as file:
+        np.savez_compressed(tmp_path / "b.npz", **dict(file))
+    printed = subprocess.run(
+        [sys.executable, "-c", FORK, tmp_path / "b.npz"], capture_output=True, text=True, check=True
+    ).stdout
+    sums = [int(dataset.counts[b].sum()) for b in (2, 1, 0, 1)]
+    assert printed == f"{sums} True\n"
