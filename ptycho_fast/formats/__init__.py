@@ -15,6 +15,7 @@ A format's module takes and returns plain arrays (`contents.Contents`) and has
 - ``damaged(path) -> iterator of (first, last, whole)``, if its files have checksums: whether the
   patterns `first` to before `last` are as they were written; or ``verify(path)``, which raises
   ValueError if one is not.
+- ``targets(path) -> tuple of Path``: the files that `write` makes, where they have other names.
 
 A module that only reads or only writes has its half of them. Adding a format is a module and a line
 in the table.
@@ -29,7 +30,7 @@ from types import ModuleType
 from typing import Any
 
 from ptycho_fast import checks
-from ptycho_fast.files import check_folder, check_target
+from ptycho_fast.files import check_folder, check_targets
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"  # at 0 or after a user block of 512, 1024, ... bytes
 _MAGIC = {
@@ -96,10 +97,11 @@ class Format:
         return (*self.suffixes, usual.get(self.container, ""))[0]
 
     def check_target(self, path: str | os.PathLike[str], force: bool) -> Path:
-        """`files.check_target`, or for a folder `files.check_folder`."""
+        """`files.check_target` of all files that are made, or for a folder `files.check_folder`."""
         if self.container == "folder":
             return check_folder(path, force, self.marker)
-        return check_target(path, force)
+        module = self.load()
+        return check_targets(*getattr(module, "targets", _itself)(path), force=force)[0]
 
     def load(self) -> ModuleType:
         """The module.
@@ -207,9 +209,52 @@ FORMATS: dict[str, Format] = {
             container="text",
             suffixes=(".toml",),
         ),
+        Format(
+            name="ptychovit",
+            title="the pair of pty-chi, PtychoViT and ptycho-fm",
+            module="formats.ptychovit",
+            container="hdf5",
+            extra="hdf5",
+        ),
+        Format(
+            name="ptycho-fm",
+            title="packed shards of ptycho-fm",
+            module="formats.ptycho_fm",
+            container="folder",
+            marker="pack_index.json",
+            extra="hdf5",
+        ),
+        Format(
+            name="ptyd",
+            title="scan for ptypy",
+            module="formats.ptyd",
+            container="hdf5",
+            suffixes=(".ptyd",),
+            extra="hdf5",
+        ),
+        Format(
+            name="ptyr",
+            title="reconstruction by ptypy",
+            module="formats.ptyr",
+            container="hdf5",
+            suffixes=(".ptyr",),
+            writes=False,
+            extra="hdf5",
+        ),
+        Format(
+            name="ptylab",
+            title="input of PtyLab",
+            module="formats.ptylab",
+            container="hdf5",
+            extra="hdf5",
+        ),
     )
 }
 """All formats, by name."""
+
+
+def _itself(path: str | os.PathLike[str]) -> tuple[Path, ...]:
+    return (Path(path),)
 
 
 def format_of(path: str | os.PathLike[str], name: str | None = None) -> Format:

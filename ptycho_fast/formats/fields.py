@@ -12,14 +12,23 @@ from scipy import constants
 from ptycho_fast import checks
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.formats.contents import Contents
-from ptycho_fast.formats.hdf5_file import Hdf5File
-from ptycho_fast.formats.numpy_files import to_complex64
+from ptycho_fast.formats.hdf5_file import Hdf5File, open_file
+from ptycho_fast.formats.numpy_files import read_array, to_complex64
 
 _HC = constants.h * constants.c / constants.e  # eV m
 
 _KINDS = {"iuf": "real numbers", "iufc": "real or complex numbers", "b": "booleans"}
 
 Fits = Callable[[tuple[int, ...]], bool]
+
+
+def keys_of(path: str | os.PathLike[str]) -> frozenset[str]:
+    """Names of the arrays in an HDF5 file; none where it is damaged."""
+    try:
+        with open_file(path) as file:
+            return frozenset(file.keys)
+    except ValueError:
+        return frozenset()
 
 
 def shape(file: Hdf5File, key: str, kinds: str, expected: str, fits: Fits) -> tuple[int, ...]:
@@ -159,6 +168,40 @@ def domain_of(
     if None not in (stated, given) and stated != given:
         raise ValueError(f"{path}: domain {given!r} given, but the file says {stated!r}")
     return checks.choice(stated or given, f"{path}: measurement_domain", domains)
+
+
+def given_plane(
+    path: str | os.PathLike[str], part: str, file: str | os.PathLike[str] | None
+) -> npt.NDArray[np.complex64]:
+    """Object or probe from another file, for a layout that holds none.
+
+    Parameters
+    ----------
+    path : path-like
+        The file that holds none, for messages.
+    part : {"object", "probe"}
+        What is wanted.
+    file : path-like or None
+        An ``.npy`` with it, or an ``.npz`` with ``objectGuess`` or ``probeGuess``.
+
+    Returns
+    -------
+    complex64
+        The object (H, W) or (L, H, W), or the probe (M, N, N).
+
+    Raises
+    ------
+    ValueError
+        There is no such file, or it holds another array.
+    """
+    if file is None:
+        expected = f"an .npy file with it, since this one holds no {part}"
+        raise ValueError(checks.wrong(f"{path}: {part}", "nothing", expected))
+    name = f"{os.fspath(file)}: {part}"
+    found = to_complex64(read_array(file, f"{part}Guess"), name)
+    if found.ndim not in (2, 3):
+        raise ValueError(checks.wrong(name, f"shape {found.shape}", "a plane, or several"))
+    return found[None] if part == "probe" and found.ndim == 2 else found
 
 
 def photon_scale(

@@ -28,14 +28,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
+from ptycho_fast.formats import stored_counts
 from ptycho_fast.formats.contents import DOMAINS, Contents
 from ptycho_fast.formats.fields import Fits, photon_scale
 from ptycho_fast.formats.hdf5_file import Hdf5File, write_array
 from ptycho_fast.formats.numpy_files import to_complex64
+from ptycho_fast.formats.patterns import Patterns
+from ptycho_fast.formats.stored_counts import Corrections
 
 GROUP = "ptycho_fast"
-
-Corrections = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
 
 _ARRAYS = (
     "positions_nominal",
@@ -76,6 +77,11 @@ class Rest(NamedTuple):
         """What the probe of a file of this package was multiplied by; 1 for other files."""
         scale, provenance = self.metadata.get("intensity_scale"), self.metadata.get("provenance")
         return photon_scale(self.domain, scale, provenance or {})
+
+    def checked(self, patterns: Patterns, name: str, domain: str) -> Patterns:
+        """Patterns of the file, see `stored_counts.checked`."""
+        kind = self.metadata.get("number_type")
+        return stored_counts.checked(patterns, name, domain, self.corrections, kind)
 
     def fields(self) -> dict[str, Any]:
         """Fields of `Contents` that the group fills."""
@@ -126,6 +132,7 @@ def write(
         "program": "ptycho_fast",
         "format": format,
         "measurement_domain": contents.domain,
+        "number_type": str(contents.diffraction.dtype),
         "intensity_scale": contents.intensity_scale,
         "provenance": contents.provenance,
         "geometry": contents.geometry,

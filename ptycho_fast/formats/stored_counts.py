@@ -34,7 +34,7 @@ class Rounding:
     def float32(self, first: int, counts: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """The counts of patterns from `first` on as float32."""
         stored = counts.astype(np.float32)
-        large = counts > _EXACT
+        large = (counts > _EXACT) | (counts < -_EXACT)
         if large.any():
             number, *where = np.nonzero(large)
             kept = stored[number, *where].astype(np.int64)
@@ -65,15 +65,13 @@ class Rounding:
         return rows[:, 0] * self._pixels + rows[:, 1], rows[:, 2].astype(np.int32)
 
 
-def as_float32(patterns: Patterns, domain: str) -> tuple[Patterns, Rounding]:
-    """Patterns as float32, and what counts among them lose.
+def as_float32(patterns: Patterns) -> tuple[Patterns, Rounding]:
+    """Patterns as float32, and what whole numbers among them lose.
 
     Parameters
     ----------
     patterns : (B, N, N) patterns
-        Counts, or float32 of another domain.
-    domain : str
-        A key of `contents.DOMAINS`.
+        Whole numbers (counts, signals), or real ones.
 
     Returns
     -------
@@ -85,12 +83,12 @@ def as_float32(patterns: Patterns, domain: str) -> tuple[Patterns, Rounding]:
     Examples
     --------
     >>> counts = np.array([[[7, 2**24 + 1]]], np.uint32)
-    >>> stored, rounding = as_float32(counts, "count_intensity")
+    >>> stored, rounding = as_float32(counts)
     >>> stored[0], rounding.corrections(1)
     (array([[7.0000000e+00, 1.6777216e+07]], dtype=float32), (array([1]), array([1], dtype=int32)))
     """
     rounding = Rounding(patterns.shape[1] * patterns.shape[2])
-    if domain == "count_intensity" and patterns.dtype.kind in "iu":
+    if patterns.dtype.kind in "iu":
         return Converted(patterns, rounding.float32, np.float32, (rounding,)), rounding
     if patterns.dtype == np.float32:
         return patterns, rounding
@@ -98,9 +96,13 @@ def as_float32(patterns: Patterns, domain: str) -> tuple[Patterns, Rounding]:
 
 
 def checked(
-    patterns: Patterns, name: str, domain: str, corrections: Corrections | None = None
+    patterns: Patterns,
+    name: str,
+    domain: str,
+    corrections: Corrections | None = None,
+    number_type: str | None = None,
 ) -> Patterns:
-    """Patterns of a file as uint32 counts or float32, checked when they are read.
+    """Patterns of a file, checked when they are read.
 
     Parameters
     ----------
@@ -111,13 +113,15 @@ def checked(
     domain : str
         A key of `contents.DOMAINS`.
     corrections : (index, difference), optional
-        What has to be added to counts.
+        What has to be added to whole numbers.
+    number_type : str, optional
+        Type of counts or signals before they were stored; uint32 and float32 by default.
 
     Returns
     -------
     (B, N, N) patterns
         Reading them raises ValueError for NaN, infinity, negative numbers (signals may be
-        negative), and for counts that are no whole numbers up to 2**32 - 1.
+        negative), and where whole numbers are expected for those that are none or are too large.
 
     Examples
     --------
@@ -128,12 +132,17 @@ def checked(
     Traceback (most recent call last):
     ValueError: set.h5: dp: -1.0 in pattern 0 given, expected finite numbers, none of them negative
     """
-    if domain == "count_intensity":
+    signals = domain == "detector_signal"
+    whole = number_type if number_type in ("uint16", "uint32") else None
+    if signals and number_type == "int32":
+        whole = number_type
+    if domain == "count_intensity" or (signals and whole):
+        dtype = np.dtype(whole or "uint32")
         if corrections is not None:
-            return Converted(patterns, _Corrected(name, corrections), np.uint32)
-        if patterns.dtype == np.uint32:
+            return Converted(patterns, _Corrected(name, corrections, dtype), dtype)
+        if patterns.dtype == dtype:
             return patterns
-        return Converted(patterns, Conversion(exactly, (np.uint32, name)), np.uint32)
+        return Converted(patterns, Conversion(exactly, (dtype, name)), dtype)
     return Converted(patterns, Conversion(_as_floats, (name, domain)), np.float32)
 
 
@@ -152,15 +161,15 @@ def _as_floats(
 
 
 class _Corrected:
-    """Counts, with what a float32 lost of them."""
+    """Whole numbers, with what a float32 lost of them."""
 
-    def __init__(self, name: str, corrections: Corrections) -> None:
+    def __init__(self, name: str, corrections: Corrections, dtype: np.dtype[Any]) -> None:
         self._name, (self._index, self._difference) = name, corrections
+        self._dtype = dtype
 
-    def __call__(self, first: int, frames: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
+    def __call__(self, first: int, frames: npt.NDArray[Any]) -> Any:
         counts: npt.NDArray[np.int64] = exactly(frames, np.int64, self._name, first)
         start = first * frames.shape[1] * frames.shape[2]
         low, high = np.searchsorted(self._index, [start, start + frames.size])
         counts.reshape(-1)[self._index[low:high] - start] += self._difference[low:high]
-        found: npt.NDArray[np.uint32] = exactly(counts, np.uint32, self._name, first)
-        return found
+        return exactly(counts, self._dtype, self._name, first)

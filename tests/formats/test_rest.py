@@ -117,7 +117,7 @@ def test_what_cannot_be_right_is_refused(contents, tmp_path, key, value, message
 
 @given(arrays(np.uint32, (3, 4, 4), elements=st.integers(0, 2**32 - 1)))
 def test_float32_gives_every_count_back(counts):
-    stored, rounding = stored_counts.as_float32(counts, "count_intensity")
+    stored, rounding = stored_counts.as_float32(counts)
     as_stored = np.asarray(stored)
     back = stored_counts.checked(as_stored, "dp", "count_intensity", rounding.corrections(3))
     np.testing.assert_array_equal(back[:], counts)
@@ -127,10 +127,10 @@ def test_float32_gives_every_count_back(counts):
 
 def test_a_resumed_run_takes_its_notes_instead_of_the_patterns():
     counts = np.full((4, 2, 2), 2**31 + 1, np.uint32)
-    stored, rounding = stored_counts.as_float32(counts, "count_intensity")
+    stored, rounding = stored_counts.as_float32(counts)
     stored[1:3]
     stored[1:3]  # twice: nothing is counted twice
-    again = stored_counts.as_float32(counts, "count_intensity")[1]
+    again = stored_counts.as_float32(counts)[1]
     again.restore(1, 3, json.loads(json.dumps(rounding.notes(1, 3))))
     index, difference = again.corrections(4)
     np.testing.assert_array_equal(index, np.arange(4, 12))
