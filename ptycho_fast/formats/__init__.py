@@ -248,6 +248,22 @@ FORMATS: dict[str, Format] = {
             container="hdf5",
             extra="hdf5",
         ),
+        Format(
+            name="array",
+            title="NumPy arrays without more",
+            module="formats.arrays",
+            container="npy",
+            suffixes=(".npy",),
+            writes=False,
+        ),
+        Format(
+            name="image",
+            title="pictures",
+            module="formats.arrays",
+            container="image",
+            suffixes=(".png", ".tif", ".tiff"),
+            writes=False,
+        ),
     )
 }
 """All formats, by name."""

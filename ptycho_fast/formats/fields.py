@@ -199,6 +199,11 @@ def given_plane(
         raise ValueError(checks.wrong(f"{path}: {part}", "nothing", expected))
     name = f"{os.fspath(file)}: {part}"
     found = to_complex64(read_array(file, f"{part}Guess"), name)
+    return plane(found, part, name)
+
+
+def plane(found: npt.NDArray[np.complex64], part: str, name: str) -> npt.NDArray[np.complex64]:
+    """An object (H, W) or (L, H, W), or a probe (M, N, N), which may be given as (N, N)."""
     if found.ndim not in (2, 3):
         raise ValueError(checks.wrong(name, f"shape {found.shape}", "a plane, or several"))
     return found[None] if part == "probe" and found.ndim == 2 else found

@@ -128,9 +128,9 @@ def checked(
     >>> good = checked(np.array([[[2.0]]]), "set.h5: dp", "count_intensity")
     >>> good[:], good.dtype
     (array([[[2]]], dtype=uint32), dtype('uint32'))
-    >>> checked(np.array([[[-1.0]]]), "set.h5: dp", "normalized_intensity")[0]
+    >>> checked(np.array([[[-1.0]]]), "dp", "normalized_intensity")[0]
     Traceback (most recent call last):
-    ValueError: set.h5: dp: -1.0 in pattern 0 given, expected finite numbers, none of them negative
+    ValueError: dp: -1.0 in pattern 0 given, expected finite numbers, none of them negative
     """
     signals = domain == "detector_signal"
     whole = number_type if number_type in ("uint16", "uint32") else None

@@ -5,11 +5,12 @@ from typing import Annotated
 
 from ptycho_fast import checks
 from ptycho_fast.errors import ScenarioError
+from ptycho_fast.formats.pictures import read_picture
 from ptycho_fast.keys import Key, wrong
 from ptycho_fast.kinds import kind
 from ptycho_fast.rng import generator
 
-from .images import ENDINGS, Fit, chosen, fitted, read_picture
+from .images import ENDINGS, Fit, chosen, fitted
 from .maps import Map, stretched
 
 

@@ -1,22 +1,15 @@
-"""Pictures as structure maps: reading, luminance, size."""
+"""Pictures as structure maps: which one, and its size."""
 
-import os
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 
-from ptycho_fast.checks import wrong
 from ptycho_fast.keys import Key
 from ptycho_fast.rng import generator
 
 from .maps import Map
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-LUMINANCE = 0.2125, 0.7154, 0.0721
-"""Weights of red, green and blue, as scikit-image's ``rgb2gray`` has them (Rec. 709)."""
-_GREY = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L")  # modes of Pillow without colours
-
 Fit = Annotated[
     Literal["crop", "scale"],
     Key(
@@ -24,51 +17,6 @@ Fit = Annotated[
         "the square in the middle, scaled"
     ),
 ]
-
-
-def read_picture(path: str | os.PathLike[str]) -> Map:
-    """Read a picture as luminance.
-
-    Parameters
-    ----------
-    path : path-like
-        A picture in a format that Pillow reads.
-
-    Returns
-    -------
-    (H, W) float32
-        Grey values as stored; colours as ``0.2125 R + 0.7154 G + 0.0721 B``. Transparency is not
-        looked at.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no such file.
-    ValueError
-        It is no picture, a damaged one, or one of several pages.
-    """
-    from PIL import Image
-
-    file = Path(path)
-    if not file.exists():
-        raise FileNotFoundError(f"{file}: no such file, expected a picture")
-    try:
-        with Image.open(file) as picture:
-            pages = getattr(picture, "n_frames", 1)
-            values = np.asarray(picture if picture.mode in _GREY else picture.convert("RGB"))
-    except MemoryError:
-        raise
-    except Exception as error:  # each format's reader has errors of its own
-        problem = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{file}: cannot be read ({problem}), expected a picture") from error
-    if pages > 1:
-        raise ValueError(wrong(str(file), f"{pages} pages", "a file of one picture"))
-    found = values.astype(np.float32)
-    if found.ndim == 3:
-        found = found @ np.array(LUMINANCE, np.float32)
-    if not np.isfinite(found).all():
-        raise ValueError(wrong(str(file), "NaN or infinity", "a picture of finite numbers"))
-    return found
 
 
 def chosen(count: int, seed: int, root: int | None, drawing: int) -> int:

@@ -5,11 +5,12 @@ from importlib.resources import files
 from typing import Annotated, Literal
 
 from ptycho_fast import checks
+from ptycho_fast.formats.pictures import read_picture
 from ptycho_fast.keys import Key
 from ptycho_fast.kinds import kind
 from ptycho_fast.rng import generator
 
-from .images import Fit, chosen, fitted, read_picture
+from .images import Fit, chosen, fitted
 from .maps import Map, Size, stretched
 
 # Part of every installation since 0.24; nothing is downloaded.
