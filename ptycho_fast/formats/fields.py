@@ -132,7 +132,9 @@ def length(contents: Contents, name: str, whom: str) -> float:
     value = (contents.geometry or {}).get(name)
     if value is None:
         key = f"optics.{name}"
-        expected = f"a number, since {whom} needs it"
+        expected = f"it, since {whom} needs it"
+        if name == "wavelength_m":
+            expected = f"it or optics.energy_ev, since {whom} needs one of them"
         if name == "object_pixel_m":
             expected += "; it follows from energy, detector_distance_m and detector_pixel_m too"
         raise ScenarioError(checks.wrong(key, "nothing", expected), key=key)
