@@ -95,10 +95,10 @@ def read(
         close(stack)
         given = f"{stack.dtype} array of shape {stack.shape}"
         raise ValueError(checks.wrong(f"{path}: patterns", given, "real numbers (B, N, N)"))
-    planes = {"object": object, "probe": probe}
-    for part, given_file in planes.items():
-        found = inside.get(part)
-        planes[part] = fields.given_plane(path, part, given_file) if found is None else found
+    planes = {
+        part: inside[part] if part in inside else fields.given_plane(path, part, file)
+        for part, file in (("object", object), ("probe", probe))
+    }
     xy = _positions(path, inside.get("positions"), positions)
     for name, shape, expected in (
         ("probe", planes["probe"].shape[-2:], (N, N)),
@@ -184,11 +184,11 @@ def _ends(value: Sequence[float], name: str) -> tuple[float, float]:
 
 def _levels(path: str | os.PathLike[str], levels: Sequence[float] | None) -> tuple[float, float]:
     if levels is None:
-        white = pictures.describe(path).white
-        if white is None:
+        largest = pictures.describe(path).white
+        if largest is None:
             expected = "(black, white), since the type of its values has no white"
             raise ValueError(checks.wrong(f"{path}: levels", "nothing", expected))
-        return 0.0, float(white)
+        return 0.0, float(largest)
     black, white = _ends(levels, "levels")
     if black == white:
         raise ValueError(checks.wrong("levels", f"({black}, {white})", "two different values"))
