@@ -33,7 +33,7 @@ from ptycho_fast.formats.hdf5_file import (
     write_array,
     write_patterns,
 )
-from ptycho_fast.formats.number_types import exactly
+from ptycho_fast.formats.number_types import Conversion, exactly
 from ptycho_fast.formats.patterns import Converted, LazyPatterns, Patterns, close, ranges
 from ptycho_fast.formats.truth import Truth
 from ptycho_fast.formats.work import Work
@@ -119,7 +119,7 @@ def write(
     patterns = contents.diffraction
     if contents.domain == "count_intensity":
         name = f"{path}: chunks/0/data"
-        patterns = Converted(patterns, lambda i, x: exactly(x, "i4", name, i), np.int32)
+        patterns = Converted(patterns, Conversion(exactly, (np.int32, name)), np.int32)
     pixel = fields.length(contents, "object_pixel_m", "ptypy")
     B, N, _ = patterns.shape
     with create(path, work) as file:
