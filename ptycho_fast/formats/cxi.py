@@ -43,6 +43,7 @@ from ptycho_fast.formats.frames import FRAMES
 from ptycho_fast.formats.hdf5_file import Hdf5File, create, open_file, write_array, write_patterns
 from ptycho_fast.formats.number_types import Conversion, exactly
 from ptycho_fast.formats.patterns import Converted, Patterns
+from ptycho_fast.formats.truth import Truth
 from ptycho_fast.formats.work import Work
 
 NAME = "cxi"
@@ -307,6 +308,43 @@ def read(
         )
 
 
+def truth(path: str | os.PathLike[str]) -> Truth:
+    """Object, probe and positions of a file, which needs no patterns.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; translations are taken for those of the sample where it does not say.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read`.
+    """
+    with open_file(path) as file:
+        key = _present(file, (*_DATA, *_PROBES), "patterns or a probe")
+        N = file.header(key).shape[-1] if file.header(key).shape else 0
+        moves = file.header(_present(file, _TRANSLATIONS, "translations")).shape
+        B = moves[0] if moves else 0
+        more = rest.read(file, B, N)
+        scale = more.metadata.get("intensity_scale") or 1.0
+        unscaled = more.domain in (None, DOMAINS[2])
+        modes = _modes(file, B, N, 1.0 if unscaled else scale)
+        obj, positions = _object(file, more), None
+        if obj is not None:
+            shape, pixel = (obj.shape[-2], obj.shape[-1]), _geometry(file, N)["object_pixel_m"]
+            frame = FRAMES[f"cxi_{_motion(file, more, None)}"]
+            positions = frame.back(_translation(file, B), shape, N, pixel)
+        return Truth(
+            object=obj,
+            probe=None if modes is None else modes.probe,
+            positions=positions,
+            mask=_mask(file, N),
+            geometry=_geometry(file, N),
+            left_out=() if modes is None or modes.weights is None else ("how its probe varies",),
+        )
+
+
 def _present(file: Hdf5File, keys: tuple[str, ...], what: str) -> str:
     for key in keys:
         if key in file.keys:
@@ -324,6 +362,12 @@ def _geometry(file: Hdf5File, N: int) -> dict[str, Any]:
         expected = f"joules; {energy:g} J are {energy / constants.e:.3g} eV"
         raise ValueError(checks.wrong(f"{file.path}: {energy_key}", energy, expected))
     distance = fields.number(file, f"{_DETECTOR}/distance")
+    side = f"{_PTYCHODUS}/object_pixel_width_m"
+    if f"{_DETECTOR}/x_pixel_size" not in file.keys and side in file.keys:
+        # A product of ptychodus. In the far field the formula is its own inverse.
+        pixel = fields.number(file, side)
+        x = photon_modes.far_field_geometry(energy, distance, pixel, N)["object_pixel_m"]
+        return photon_modes.far_field_geometry(energy, distance, x, N)
     x, y = (fields.number(file, f"{_DETECTOR}/{axis}_pixel_size") for axis in "xy")
     if not math.isclose(x, y, rel_tol=1e-6):
         name = f"{file.path}: {_DETECTOR}/y_pixel_size"

@@ -25,7 +25,8 @@ product has no place for the patterns; they are in a file of their own:
 Versions of 2025 and of 2026 want different attributes; all of them are written. What the layout has
 no place for is in a group of its own, see `rest`.
 
-Read is also the training data that ptychodus exports to one HDF5 file.
+Read are also products without patterns, of which `truth` gives object, probe and positions, and the
+training data that ptychodus exports to one HDF5 file.
 """
 
 import math
@@ -45,6 +46,7 @@ from ptycho_fast.formats.contents import Contents
 from ptycho_fast.formats.frames import FRAMES
 from ptycho_fast.formats.hdf5_file import Hdf5File, create, open_file, write_array, write_patterns
 from ptycho_fast.formats.patterns import LazyPatterns, Patterns
+from ptycho_fast.formats.truth import Truth
 from ptycho_fast.formats.work import Work
 
 NAME = "ptychodus"
@@ -271,6 +273,41 @@ def read(
             both = Names(Path(path), Path(patterns) if patterns else _patterns_of(Path(path)))
     with open_file(both.product) as product, open_file(both.patterns) as stored:
         return _joined(product, stored, domain)
+
+
+def truth(path: str | os.PathLike[str]) -> Truth:
+    """Object, probe and positions of a product, which needs no patterns.
+
+    Parameters
+    ----------
+    path : path-like
+        As for `read`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read`.
+    """
+    with open_file(path) as file:
+        if set(_PIXELS) <= set(file.keys):
+            found = _training(file, DOMAINS[0])
+            return Truth(
+                object=found.object,
+                probe=found.probe,
+                positions=found.positions,
+                mask=found.mask,
+                geometry=found.geometry,
+            )
+        product = _product_of(Path(path)) if "patterns" in file.keys else Path(path)
+    with open_file(product) as file:
+        one = _Product(file)
+    return Truth(
+        object=one.object,
+        probe=one.modes.probe,
+        positions=one.positions,
+        geometry=one.geometry,
+        left_out=() if one.modes.weights is None else ("how its probe varies",),
+    )
 
 
 def _product_of(path: Path) -> Path:

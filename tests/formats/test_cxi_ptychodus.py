@@ -12,6 +12,7 @@ from ptycho_fast import DataWarning
 from ptycho_fast.formats import FORMATS, recognise
 from ptycho_fast.formats.cxi import read as read_cxi
 from ptycho_fast.formats.ptychodus import read as read_product
+from ptycho_fast.formats.truth import read_truth
 
 EV = 1.602176634e-19  # J
 OPTICS = {
@@ -20,6 +21,7 @@ OPTICS = {
     "optics.detector_pixel_m": 75e-6,
 }
 DX = 12.39841984332e-7 / 8000 * 2 / (64 * 75e-6)  # metres, an object pixel
+ENTRY = "entry_1/instrument_1"
 FIELDS = (
     "object",
     "probe",
@@ -248,6 +250,26 @@ def test_a_product_alone(dataset, tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", ["cxi", "ptychodus"])
+def test_truth(name, dataset, varied, tmp_path):
+    """Object, probe and positions, whether or not there are patterns or a stated domain."""
+    for data in (dataset, varied):
+        path = save(data, tmp_path, name, force=True)
+        found = read_truth(path)
+        np.testing.assert_array_equal(found.object, data.object)
+        np.testing.assert_array_equal(found.probe, data.probe)
+        np.testing.assert_allclose(found.positions, data.positions, atol=1e-9)
+        assert found.geometry["object_pixel_m"] == pytest.approx(DX)
+        assert found.left_out == (() if data.weights is None else ("how its probe varies",))
+    sizes = [f"{ENTRY}/detector_1/{axis}_pixel_size" for axis in "xy"]
+    strip(path, "entry_1/data_1/data", f"{ENTRY}/detector_1/data", *sizes)
+    (tmp_path / "set_dp.h5").unlink(missing_ok=True)
+    found = read_truth(path)
+    np.testing.assert_allclose(found.positions - margin(varied), varied.positions, atol=1e-9)
+    np.testing.assert_allclose(found.probe, varied.intensity_scale * varied.probe, rtol=1e-6)
+    assert found.geometry["detector_pixel_m"] == pytest.approx(75e-6)
+
+
 def test_patterns_and_positions_meet_by_their_indexes(dataset, tmp_path):
     path = save(dataset, tmp_path, "ptychodus")
     strip(path)
@@ -343,7 +365,6 @@ def change(path, key, value):
         file[key].attrs.update(attributes)
 
 
-ENTRY = "entry_1/instrument_1"
 BAD_CXI = {
     "no energy": (f"{ENTRY}/source_1/energy", None, "source_1/energy"),
     "energy in eV": (f"{ENTRY}/source_1/energy", 8000.0, "joules"),

@@ -5,6 +5,7 @@ import pytest
 from foreign import check_model, check_patterns, check_positions
 
 import ptycho_fast
+from ptycho_fast.formats.truth import read_truth
 
 
 @pytest.fixture
@@ -135,6 +136,11 @@ def test_its_products(program, saved, tmp_path):
     np.testing.assert_array_equal(back.mask, data.mask)
     np.testing.assert_allclose(back.probe, data.intensity_scale * data.probe, rtol=1e-6)
     assert back.geometry.detector_pixel_m == pytest.approx(75e-6)
+    for name in ("product.h5", "images.cxi"):
+        found = read_truth(tmp_path / name)
+        check_positions(found.positions, data)
+        np.testing.assert_array_equal(found.object, data.object)
+        assert found.geometry["object_pixel_m"] == pytest.approx(data.geometry.object_pixel_m)
 
 
 @pytest.mark.parametrize("kind", ["npz", "h5"])
