@@ -293,13 +293,14 @@ class Simulator:
         last: int | None = None,
         *,
         epoch: int = 0,
+        out: Any = None,
         on_gpu: bool = False,
     ) -> Any:
         """Normalised amplitudes of the frames, ``amplitudes(first, last)`` or by indices.
 
         Parameters
         ----------
-        first, last, epoch, on_gpu
+        first, last, epoch, out, on_gpu
             As for `frames`.
 
         Returns
@@ -308,9 +309,13 @@ class Simulator:
             ``sqrt(counts) / s``, or ``sqrt(intensity)`` without noise, rounded once from float64.
         """
         if self.noise:
-            return self._made(first, last, "amplitude", epoch, None, on_gpu)
+            return self._made(first, last, "amplitude", epoch, out, on_gpu)
         frames = self._made(first, last, self._kind, epoch, None, on_gpu)
-        return np.sqrt(frames, dtype=np.float64).astype(np.float32)
+        amplitudes = np.sqrt(frames, dtype=np.float64).astype(np.float32)
+        if out is None:
+            return amplitudes
+        out[...] = amplitudes
+        return out
 
     @overload
     def expected(self, first: int, last: int, *, out: Any = None, on_gpu: bool = False) -> Any: ...

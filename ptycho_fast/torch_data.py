@@ -11,15 +11,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from torch.utils.dlpack import from_dlpack
 
 from ptycho_fast import checks
+from ptycho_fast.backend.host_arrays import ALIGNMENT
 from ptycho_fast.data.order import Order
 from ptycho_fast.data.pattern_feed import Batch, PatternFeed
+from ptycho_fast.torch_slots import Slots
 
 Tensors = dict[str, torch.Tensor]
+_OTHERS = 24  # bytes of a position and a number
 
 
 class _FromFeed:
@@ -33,15 +37,32 @@ class _FromFeed:
         self._state = torch.zeros(2, dtype=torch.int64)  # epoch, first step
         self._state.share_memory_()  # type: ignore[no-untyped-call]
         self._worker: int | None = None
+        self._slots: Slots | None = None
+        self._dtype = self._feed.dtype
 
     @property
     def feed(self) -> PatternFeed:
         """What makes the patterns; in a worker on one thread, unless a number was given."""
         if get_worker_info() is not None and self._worker != os.getpid():
-            self._worker = os.getpid()
+            self._worker, self._slots = os.getpid(), Slots()
             if self._feed.threads is None:
                 self._feed = self._feed.with_threads(1)
         return self._feed
+
+    def _made(self, numbers: npt.NDArray[np.int64], epoch: int) -> Tensors:
+        """The tensors of a batch, without a copy; in a worker those of a slot, if one is free."""
+        feed = self.feed
+        n, N = len(numbers), feed.N
+        if self._slots is not None and not feed.on_gpu and n:
+            size = n * N**2 * self._dtype.itemsize + _OTHERS * n + 4 * ALIGNMENT
+            sent = self._slots.batch(size + (n * N**2 * 8 if feed.patches else 0))
+            if sent is not None:
+                out = sent.room("patterns", (n, N, N), self._dtype)
+                for name, array in feed.batch(numbers, epoch, out=out).items():
+                    if array is not out:
+                        sent.room(name, array.shape, array.dtype)[...] = array
+                return sent
+        return tensors(feed.batch(numbers, epoch))
 
     @property
     def epoch(self) -> int:
@@ -100,10 +121,10 @@ class PatternDataset(_FromFeed, Dataset[Tensors]):
 
     def __getitems__(self, numbers: Sequence[int]) -> "Rows":
         """Several patterns, made by one call; PyTorch asks for a batch like this."""
-        return Rows(_tensors(self.feed.batch(np.asarray(numbers, np.int64), self.epoch)))
+        return Rows(self._made(np.asarray(numbers, np.int64), self.epoch))
 
 
-class Rows(list[Tensors]):
+class Rows(Sequence[Tensors]):
     """The patterns of a batch one by one, as parts of the tensors of the batch.
 
     Attributes
@@ -114,16 +135,22 @@ class Rows(list[Tensors]):
 
     def __init__(self, tensors: Tensors) -> None:
         self.tensors = tensors
-        columns = zip(*(tensor.unbind() for tensor in tensors.values()), strict=True)
-        super().__init__(dict(zip(tensors, row, strict=True)) for row in columns)
+
+    def __len__(self) -> int:
+        return len(self.tensors["index"])
+
+    def __getitem__(self, row: Any) -> Any:
+        if not 0 <= row < len(self):
+            raise IndexError(checks.wrong("row", row, f"0 to {len(self) - 1}"))
+        return {name: tensor[row] for name, tensor in self.tensors.items()}
 
 
-def collate(rows: list[Tensors]) -> Tensors:
+def collate(rows: Sequence[Tensors]) -> Tensors:
     """The batch of rows that `PatternDataset` made together: no copy is needed.
 
     Parameters
     ----------
-    rows : list
+    rows : sequence
         From ``PatternDataset.__getitems__``; others are copied as PyTorch does it.
 
     Returns
@@ -213,7 +240,9 @@ class PatternStream(_FromFeed, IterableDataset[Tensors]):
         if (worker := get_worker_info()) is not None:
             order = order.of_worker(worker.id, worker.num_workers)
         how = {"epoch": epoch, "epochs": self._epochs, "first_step": step}
-        return map(_tensors, self.feed.batches(order, **how))
+        if worker is None:  # several small batches by one call
+            return map(tensors, self.feed.batches(order, **how))
+        return (self._made(numbers, turn) for turn, numbers in self.feed.numbers(order, **how))
 
 
 def _distributed() -> tuple[int, int]:
@@ -224,10 +253,15 @@ def _distributed() -> tuple[int, int]:
     return 0, 1
 
 
-def _tensors(batch: Batch) -> Tensors:
-    """The tensors that share the memory of the arrays."""
-    return {name: _tensor(array) for name, array in batch.items()}
+def tensors(batch: Batch) -> Tensors:
+    """A batch of `PatternFeed` as tensors that share the memory of its arrays.
 
-
-def _tensor(array: Any) -> torch.Tensor:
-    return torch.from_numpy(array) if isinstance(array, np.ndarray) else from_dlpack(array)
+    Parameters
+    ----------
+    batch : dict
+        Of NumPy or CuPy arrays.
+    """
+    return {
+        name: torch.from_numpy(array) if isinstance(array, np.ndarray) else from_dlpack(array)
+        for name, array in batch.items()
+    }

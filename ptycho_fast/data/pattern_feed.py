@@ -8,7 +8,8 @@ import os
 from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import replace
-from itertools import count, islice
+from itertools import count, groupby, islice
+from operator import itemgetter
 from typing import Any, Self
 
 import numpy as np
@@ -30,6 +31,7 @@ _CALL_PIXELS = 2**20  # of patterns that are made in one call, for several small
 _WITHOUT_END = 2**62  # of patterns
 
 Batch = dict[str, Any]
+Numbers = tuple[int, npt.NDArray[np.int64]]
 
 
 class PatternFeed:
@@ -186,7 +188,7 @@ class PatternFeed:
 
     # --- batches ---
 
-    def batch(self, numbers: npt.ArrayLike, epoch: int = 0) -> Batch:
+    def batch(self, numbers: npt.ArrayLike, epoch: int = 0, *, out: Any = None) -> Batch:
         """Any patterns.
 
         Parameters
@@ -196,6 +198,8 @@ class PatternFeed:
             experiments.
         epoch : int
             Whose photons, if `noise` is fresh.
+        out : (n, N, N) array, optional
+            Array for the patterns, of the type `dtype`; an error may leave it half written.
 
         Returns
         -------
@@ -217,7 +221,7 @@ class PatternFeed:
         drawn = epoch if self.noise == "fresh" else None
         campaign = self.campaign
         if campaign is None:
-            found = self._of(self._first, indices, drawn)
+            found = self._of(self._first, indices, drawn, out)
         else:
             experiments, within = campaign.locate(indices)
             numbers, first = np.unique(experiments, return_index=True)
@@ -226,15 +230,18 @@ class PatternFeed:
                 here = np.flatnonzero(experiments == k)
                 with campaign.naming(k, (ScenarioError,)):
                     source = Source(given=campaign.simulator(k), **self._made_by)
-                    parts.append((here, self._of(source, within[here], drawn)))
-            found = _joined(parts, len(indices))
+                    to = out if len(numbers) == 1 else None
+                    parts.append((here, self._of(source, within[here], drawn, to)))
+            found = _joined(parts, len(indices), out)
         return {**found, "index": indices}
 
-    def _of(self, source: Source, numbers: npt.NDArray[np.int64], epoch: int | None) -> Batch:
+    def _of(
+        self, source: Source, numbers: npt.NDArray[np.int64], epoch: int | None, out: Any
+    ) -> Batch:
         """The patterns of one experiment or data set."""
         positions = source.positions[numbers]
         found = {
-            "patterns": source.patterns(numbers, self.output, epoch, self.on_gpu),
+            "patterns": source.patterns(numbers, self.output, epoch, self.on_gpu, out),
             "positions": positions,
         }
         if self.patches:
@@ -294,48 +301,80 @@ class PatternFeed:
         TypeError, ValueError
             An argument is wrong.
         """
+        ahead = checks.integer(ahead, "ahead", 0)
+        order = self.order(order)
+        numbers = self.numbers(order, epoch=epoch, epochs=epochs, first_step=first_step)
+        batches = self._batches(numbers, order)
+        return made_ahead(batches, ahead) if ahead else batches
+
+    def _batches(self, numbers: Iterator[Numbers], order: Order) -> Iterator[Batch]:
+        """Small batches are made together, by one call, and handed out as parts of it."""
+        patterns = min(_CALL_PIXELS // self.N**2, order.block or _CALL_PIXELS)
+        together = max(1, patterns // order.batch_size)
+        for epoch, of_epoch in groupby(numbers, key=itemgetter(0)):
+            while some := [each for _, each in islice(of_epoch, together)]:
+                made = self.batch(np.concatenate(some) if len(some) > 1 else some[0], epoch)
+                start = 0
+                for one in some:
+                    end = start + len(one)
+                    yield {name: array[start:end] for name, array in made.items()}
+                    start = end
+
+    def numbers(
+        self,
+        order: Order | None = None,
+        *,
+        epoch: int = 0,
+        epochs: int | None = 1,
+        first_step: int = 0,
+    ) -> Iterator[Numbers]:
+        """Which patterns the batches of some epochs have.
+
+        Parameters
+        ----------
+        order, epoch, epochs, first_step
+            As for `batches`.
+
+        Yields
+        ------
+        epoch : int
+            The epoch of a batch.
+        numbers : (n,) int64
+            The pattern numbers in it, as `batch` takes them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument is wrong.
+        """
         order = self.order(order)
         epoch = checks.integer(epoch, "epoch", 0)
         first_step = checks.integer(first_step, "first_step", 0)
-        ahead = checks.integer(ahead, "ahead", 0)
-        turns = (
-            count(epoch) if epochs is None else range(epoch, epoch + checks.count(epochs, "epochs"))
-        )
         order.batches(self.n_patterns)  # an error now, not with the first batch
-        batches = self._epochs(order, turns, first_step)
-        return made_ahead(batches, ahead) if ahead else batches
+        if epochs is None:
+            return self._numbers(order, count(epoch), first_step)
+        turns = range(epoch, epoch + checks.count(epochs, "epochs"))
+        return self._numbers(order, turns, first_step)
 
-    def _epochs(self, order: Order, turns: Iterable[int], first_step: int) -> Iterator[Batch]:
-        """Batches of some epochs. Workers take theirs in turn, also from one epoch to the next."""
+    def _numbers(self, order: Order, turns: Iterable[int], first_step: int) -> Iterator[Numbers]:
+        """Workers take their batches in turn, also from one epoch to the next."""
         in_turn, workers = order.block is None, order.workers
         dealt = -first_step  # batches of this rank, before the epoch
         for epoch in turns:
             worker = (order.worker - dealt) % workers if in_turn else order.worker
-            mine = order.of_worker(worker, workers)
-            yield from self._epoch(mine, epoch, max(0, -(-(first_step - worker) // workers)))
+            mine, step = order.of_worker(worker, workers), -(-(first_step - worker) // workers)
+            for numbers in mine.batches(self.n_patterns, epoch=epoch, first_step=max(0, step)):
+                yield epoch, numbers
             first_step = 0
             if in_turn and self.n_patterns is not None:
                 dealt += order.of_worker(0, 1).steps(self.n_patterns)
 
-    def _epoch(self, order: Order, epoch: int, first_step: int) -> Iterator[Batch]:
-        """Small batches are made together, by one call, and handed out as parts of it."""
-        numbers = order.batches(self.n_patterns, epoch=epoch, first_step=first_step)
-        patterns = min(_CALL_PIXELS // self.N**2, order.block or _CALL_PIXELS)
-        together = max(1, patterns // order.batch_size)
-        while some := list(islice(numbers, together)):
-            made = self.batch(np.concatenate(some) if len(some) > 1 else some[0], epoch)
-            start = 0
-            for one in some:
-                end = start + len(one)
-                yield {name: array[start:end] for name, array in made.items()}
-                start = end
 
-
-def _joined(parts: list[tuple[npt.NDArray[np.intp], Batch]], n: int) -> Batch:
+def _joined(parts: list[tuple[npt.NDArray[np.intp], Batch]], n: int, patterns: Any = None) -> Batch:
     """One batch of the patterns of several experiments; the arrays of a single one as they are."""
     if len(parts) == 1:
         return parts[0][1]
-    out: Batch = {}
+    out: Batch = {} if patterns is None else {"patterns": patterns}
     for here, found in parts:
         for name, array in found.items():
             if name not in out:

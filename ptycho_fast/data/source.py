@@ -174,8 +174,9 @@ class Source:
         output: str = "amplitude",
         epoch: int | None = None,
         on_gpu: bool = False,
+        out: Any = None,
     ) -> Any:
-        """Any patterns, in a new array; no others are made or read.
+        """Any patterns; no others are made or read.
 
         Parameters
         ----------
@@ -188,21 +189,27 @@ class Source:
             as they are.
         on_gpu : bool
             Whether the result is a CuPy array.
+        out : (n, N, N) array, optional
+            Array to write to.
 
         Returns
         -------
         (n, N, N) array
-            Amplitudes are float32, ``sqrt(counts) / s``, or ``sqrt(intensity)`` without noise.
+            A new one without `out`. Amplitudes are float32, ``sqrt(counts) / s``, or
+            ``sqrt(intensity)`` without noise.
         """
         made_by = self._maker if epoch is None else self.simulator
         if made_by is not None:
             make = made_by.amplitudes if output == "amplitude" else made_by.frames
-            return make(numbers, epoch=epoch or 0, on_gpu=on_gpu)
+            return make(numbers, epoch=epoch or 0, out=out, on_gpu=on_gpu)
         if output == "amplitude":
             found = self.data.amplitude(numbers)
         else:
             found = (self._counts if output == "counts" else self.data.diffraction)[numbers]
-        return self.moved(found, on_gpu)
+        if out is None:
+            return self.moved(found, on_gpu)
+        out[...] = found
+        return out
 
     def amplitudes(
         self, members: npt.NDArray[np.int64], epoch: int | None = None, on_gpu: bool = False

@@ -31,6 +31,7 @@ from .losses import LossWeights as LossWeights
 from .model import PtychoNet as PtychoNet
 from .model import canvas_side as canvas_side
 from .model import load_model as load_model
+from .pattern_stream import patterns as patterns
 from .streams import Feed as Feed
 from .streams import dataset as dataset
 from .streams import prepare as prepare
@@ -39,6 +40,7 @@ from .train import TrainSpec as TrainSpec
 
 __all__ = [  # noqa: RUF022 - in the order of the data flow
     "dataset",
+    "patterns",
     "prepare",
     "Feed",
     "PtychoNet",

@@ -12,6 +12,7 @@ ROOT = Path(ptycho_fast.__file__).parent
 OTHERS = {  # folders and files whose import needs more than NumPy and SciPy, or starts a command
     "tf": "needs TensorFlow",
     "torch_data.py": "needs PyTorch; tests/pytorch runs them",
+    "torch_slots.py": "needs PyTorch",
     "backend/numba": "needs numba",
     "backend/cuda.py": "needs CuPy",
     "__main__.py": "starts a command",
