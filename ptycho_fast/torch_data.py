@@ -160,7 +160,7 @@ def collate(rows: Sequence[Tensors]) -> Tensors:
     """
     if isinstance(rows, Rows):
         return rows.tensors
-    return torch.utils.data.default_collate(rows)
+    return torch.utils.data.default_collate(list(rows))
 
 
 class PatternStream(_FromFeed, IterableDataset[Tensors]):

@@ -15,6 +15,7 @@ from ptycho_fast.campaign import Campaign
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.grouping import Groups, make_groups
 from ptycho_fast.data.opening import open
+from ptycho_fast.data.recipe import Recipe
 from ptycho_fast.data.split import split_on_y
 from ptycho_fast.experiment import Experiment, described_by, make_experiment
 from ptycho_fast.formats import FORMATS
@@ -339,8 +340,7 @@ def opened(
     Returns
     -------
     Dataset, Simulator or Campaign
-        A data set for a file, also for one with a recipe of one experiment; a campaign for a
-        scenario with ranges; else a simulator.
+        A data set for a file; a campaign for a scenario or a recipe with ranges; else a simulator.
 
     Raises
     ------
@@ -355,8 +355,22 @@ def opened(
     if not isinstance(source, Scenario):
         if is_data(source):
             return open(source, domain=domain)
+        if os.fspath(source).endswith(".toml") and os.path.exists(source):
+            return _from_recipe(Recipe.load(source), how)
         source = resolve(source)
     return Campaign(source, **how) if source.undrawn() else Simulator(source, **how)
+
+
+def _from_recipe(recipe: Recipe, how: dict[str, Any]) -> Simulator | Campaign:
+    """What makes the patterns of a recipe, or of the scenario in a TOML file."""
+    how = how | {"backend": recipe.backend_for(how["backend"])}
+    if not recipe.is_campaign:
+        return recipe.simulator(**how)
+    if recipe.first:
+        given = f"{recipe.path} with recipe.first = {recipe.first}"
+        expected = "a campaign from experiment 0; open(path, experiment=k) has one experiment"
+        raise ValueError(checks.wrong("source", given, expected))
+    return recipe.campaign(**how)
 
 
 def load(

@@ -43,8 +43,9 @@ def sources(sim, data, tmp_path_factory):
     path = tmp_path_factory.mktemp("feed") / "scan.npz"
     data.save(path)
     lazy = dataset_of(sim, lazy=True)
+    lazy.save(path.with_suffix(".toml"))
     return {"scenario": SCENARIO, "simulator": sim, "experiment": sim.experiment, "data set": data,
-            "lazy": lazy, "file": path}  # fmt: skip
+            "lazy": lazy, "file": path, "recipe": path.with_suffix(".toml")}  # fmt: skip
 
 
 def all_of(feed, order=None, **how):
@@ -57,7 +58,7 @@ def all_of(feed, order=None, **how):
 
 @pytest.mark.parametrize("output", ["counts", "amplitude"])
 @pytest.mark.parametrize(
-    "name", ["scenario", "simulator", "experiment", "data set", "lazy", "file"]
+    "name", ["scenario", "simulator", "experiment", "data set", "lazy", "file", "recipe"]
 )
 def test_every_source_gives_the_same_patterns(sources, data, name, output):
     feed = PatternFeed(sources[name], output=output, patches=True)
