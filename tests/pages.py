@@ -74,6 +74,15 @@ SETUP = {
         probe = np.ones((32, 32), np.complex64)
         positions = rng.uniform(20, 60, (5, 2))
     """,
+    "docs/formats.md": """
+        import h5py
+        import numpy as np
+
+        with h5py.File("reconstruction.ptyr", "w") as file:
+            for what, shape in (("probe", (1, 64, 64)), ("obj", (1, 80, 90))):
+                group = file.create_group(f"content/{what}/S00")
+                group["data"], group["_psize"] = np.ones(shape, np.complex64), [6e-8, 6e-8]
+    """,
     "docs/objects.md": """
         import os
 
