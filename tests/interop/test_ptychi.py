@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from foreign import check_model, check_patterns, check_positions
 
+import ptycho_fast
+
 
 @pytest.fixture
 def ptychi(program):
@@ -51,3 +53,25 @@ def test_pair(ptychi, program, tmp_path, request, kind):
         made = work.reconstructor.forward_model.forward(torch.arange(len(x))).cpu().numpy()
     factor = check_model(np.fft.fftshift(made, (-2, -1)), data)
     assert factor == pytest.approx(1, rel=0.02)  # its photons are ours
+
+
+@pytest.mark.parametrize("kind", ["whole", "between"])
+def test_packed_shard(ptychi, program, tmp_path, request, kind):
+    """The loader of ptycho-fm cuts patches out of the object with a function of pty-chi."""
+    torch, image_proc = program("torch"), program("ptychi.image_proc")
+    data = request.getfixturevalue(kind)
+    shard, *_ = data.save(tmp_path / "pack", format="ptycho-fm")
+    with h5py.File(shard, "r", libver="latest", swmr=True) as file:
+        check_patterns(file["dp"][0], data)
+        obj, pixel = file["object"][0, 0], file["pixel_height_m"][0]
+        yx = np.stack([file[f"probe_position_{axis}_m"][0] for axis in "yx"], axis=1) / pixel
+    at = yx + np.round(np.array(obj.shape) / 2) + 0.5  # as it adds the middle of the object
+    check_positions(at[:, ::-1] + 0.5, data, tolerance=1e-6)
+    patches = image_proc.extract_patches_fourier_shift(
+        torch.as_tensor(obj), torch.as_tensor(at.astype(np.float32)), (64, 64)
+    ).numpy()
+    ours = ptycho_fast.extract_patches(data.object, data.positions, 64)
+    # Between pixels it shifts by a Fourier transform, and we interpolate.
+    bound = 1e-4 if kind == "whole" else 0.05
+    inner = np.s_[:, 8:-8, 8:-8]
+    assert np.linalg.norm((patches - ours)[inner]) < bound * np.linalg.norm(ours[inner])
