@@ -237,7 +237,7 @@ def _job(options: argparse.Namespace, scenario: Scenario, out: Path) -> "Job":
 
     with usage_errors():
         memory = bytes_of(options.memory, "--memory")
-    run = ("backend", "device", "threads", "dtype")
+    run = ("backend", "device", "threads")
     save = ("format", "modes", "patches", "compression", "shard_patterns")
     return Job(
         scenario=scenario,
@@ -247,9 +247,22 @@ def _job(options: argparse.Namespace, scenario: Scenario, out: Path) -> "Job":
         resume=options.resume,
         noise=False if options.no_noise else None,
         memory=memory,
-        run={name: getattr(options, name) for name in run},
+        run={name: getattr(options, name) for name in run} | {"dtype": _dtype(options)},
         save={"alias": options.alias is not None} | {name: getattr(options, name) for name in save},
     )
+
+
+def _dtype(options: argparse.Namespace) -> str | None:
+    """The type that is asked for, or the only one that the format has.
+
+    Too high a dose for it is then refused before the work.
+    """
+    from ptycho_fast.formats import FORMATS
+
+    if options.dtype is not None or options.no_noise or options.format not in FORMATS:
+        return options.dtype
+    dtypes: tuple[str, ...] = getattr(FORMATS[options.format].load(), "DTYPES", ())
+    return dtypes[0] if len(dtypes) == 1 else None
 
 
 def _suffix(options: argparse.Namespace) -> str:

@@ -503,7 +503,10 @@ class Dataset:
         if self.scenario and (wrong := _contradiction(self.scenario, self.n_patterns, self.N)):
             raise ValueError(f"{wrong}; dataclasses.replace(data, scenario=None) drops it")
         module = file_format.load()
-        contents = self.contents(module.DOMAINS, patches=patches)
+        try:
+            contents = self.contents(module.DOMAINS, patches=patches)
+        except ValueError as error:
+            raise ValueError(f"{file_format.name}: {error}") from None
         module.check(contents, **taken)
         return file_format, contents, taken
 

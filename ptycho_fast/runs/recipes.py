@@ -56,7 +56,7 @@ def make(job: Job, numbers: list[int] | None, clock: StageClock, *, dry_run: boo
     Result
         What is said of it.
     """
-    facts = {"dry_run": dry_run}
+    facts: dict[str, Any] = {"dry_run": dry_run}
     if numbers is None:
         simulator = Simulator(job.scenario, noise=job.noise, **job.run, clock=clock)
         dataset = dataset_of(simulator, lazy=True)

@@ -38,6 +38,8 @@ WRONG = [
     ([*SMALL, "--out", "a.npz", "--preview", "./a.npz", "--force"], 2, "the same file twice"),
     ([*SMALL, "--out", "a.png", "--preview", "a.png", "--force"], 2, "a.png"),
     ([*SMALL, "--out", "a.mat"], 2, "suffix '.mat' given, expected .npz"),
+    ([*SMALL, "--format", "pinn-raw", "--out", "a.npz"], 2, "dose.nphotons: 1000000000.0 given"),
+    ([*SMALL, "--dtype", "uint16", "--out", "a.npz"], 2, "lower the dose, take another dtype"),
     ([*SMALL, "--out", "a.unknown"], 2, "suffix '.unknown' given, expected .npz"),
     ([*SMALL, "--out", "a.npz", "--preview", "a.gif"], 2, "suffix '.gif' given"),
     ([*SMALL, "--modes", "sum"], 2, "--modes"),
