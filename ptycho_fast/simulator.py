@@ -34,6 +34,7 @@ from ptycho_fast.scenario import Scenario
 from ptycho_fast.start import begun
 from ptycho_fast.threads import granted, thread_count
 
+_MOST_FITTED = 1024  # patterns whose pixels are made before the work, to see whether they fit
 _DARK = 1e-30  # dose factor of a pattern without light, whose intensity is 0 all the same
 
 
@@ -497,14 +498,16 @@ class Simulator:
     def check_dose(self) -> None:
         """Raise ScenarioError if a pixel of any pattern expects more photons than can be counted.
 
-        Nor may a count or a signal be too large for its type, unless the detector saturates.
+        Nor may a count or a signal be too large for its type, unless the detector saturates; for
+        `dtype` the brightest patterns are looked at, and every frame when it is made.
 
         Patterns without photons are made where that is not excluded beforehand.
         """
         self._check_dose(np.arange(self.n_patterns))
         self._check_signal(np.arange(self.n_patterns))
         if self._kind == "counts":
-            self._check_fit(np.flatnonzero(self._rates() > self._most_that_fit()))
+            bright = np.argsort(-self._rates(), kind="stable")[:_MOST_FITTED]
+            self._check_fit(bright[self._rates()[bright] > self._most_that_fit()])
 
     def _check_dose(self, indices: npt.NDArray[np.int64]) -> None:
         if self._suspects is None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -88,11 +89,11 @@ def refuse_before_work(job: Job, files: int = 1) -> str:
         with backend.place(require_device(job.run["device"], backend)):
             thread_count(job.run["threads"])
         count(job.memory, "memory")
-        if job.out.is_dir() and not job.out.suffix:
+        if os.path.isdir(job.out) and not job.out.suffix:
             check_targets(job.out, force=job.force)  # says that it is a folder
         file_format = format_of(job.out, job.save["format"])
         # A run may have been ended when its file had its name, but others were missing.
-        force = job.force or (job.resume and journal_of(job.out).exists())
+        force = job.force or (job.resume and os.path.exists(journal_of(job.out)))
         if file_format.container == "folder":
             file_format.check_target(job.out, force)
             check_targets(*job.targets[1:], force=force)
