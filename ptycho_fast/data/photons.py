@@ -48,8 +48,12 @@ class Meter(NamedTuple):
         dtype = np.uint64 if whole else np.float64
         for first in range(0, len(frames), step):
             pixels = self._good(frames[first : first + step])
-            sums[first : first + step] = pixels.sum(axis=1, dtype=dtype)
-            brightest[first : first + step] = pixels.max(axis=1, initial=0)
+            most = pixels.max(axis=1, initial=0)
+            # Sums that fit into 32 bits are three times faster there.
+            fits = whole and int(most.max(initial=0)) * pixels.shape[1] < 2**32
+            kind = np.uint32 if fits and pixels.dtype in (np.uint16, np.uint32) else dtype
+            sums[first : first + step] = pixels.sum(axis=1, dtype=kind)
+            brightest[first : first + step] = most
         return sums, brightest
 
     def _good(self, part: npt.NDArray[Any]) -> npt.NDArray[Any]:

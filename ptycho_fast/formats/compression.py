@@ -17,6 +17,7 @@ ones, so most of them are runs of zeros. K. Masui et al., Astronomy and Computin
 import ctypes
 import functools
 import importlib.util
+import threading
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -122,10 +123,13 @@ def encoder(compression: str, dtype: npt.DTypeLike) -> Encoder:
         return lambda block: _by_hdf5(block, options)
     function, bound = library[compression]
     level = () if compression == "lz4" else (_ZSTD_LEVEL,)
+    mine = threading.local()
 
     def encode(block: npt.NDArray[Any]) -> memoryview:
-        raw = block.nbytes
-        out = np.empty(12 + bound(block.size, size, _ELEMENTS), np.uint8)
+        raw, needed = block.nbytes, 12 + bound(block.size, size, _ELEMENTS)
+        out = getattr(mine, "out", None)
+        if out is None or len(out) < needed:  # memory that is touched for the first time is slow
+            out = mine.out = np.empty(needed, np.uint8)
         # As the filter writes it: bytes of the patterns, and bytes that are taken at once.
         out[:12].view("V12")[0] = raw.to_bytes(8, "big") + (_ELEMENTS * size).to_bytes(4, "big")
         source, target = block.ctypes.data, out.ctypes.data + 12

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SIGNATURE = b"\x89HDF\r\n\x1a\n"  # at 0, or after a user block of 512, 1024, ... bytes
 
 _CHUNK_PIXELS = 2**18  # in what is compressed, and read, at once
+_LOOKED_AT = 512  # bytes, at both ends of a chunk that was written
 _LARGEST_CHUNK = 2**30  # bytes; more is no chunk that anybody writes
 _MOST_OBJECTS = 100_000  # in a file; a scan has some dozens
 _MOST_LINKS = 16  # soft links that lead to each other
@@ -234,8 +235,12 @@ class _Place:
         with _one_at_a_time():
             end = self._file.get_filesize()
             self._id.write_direct_chunk((block.first, *self._zeros), data)
+        ends = slice(0, _LOOKED_AT), slice(max(0, len(data) - _LOOKED_AT), len(data))
         for offset in (end, self._behind):
-            if os.pread(self._read, len(data), offset) == data:
+            if all(
+                os.pread(self._read, len(data[part]), offset + part.start) == data[part]
+                for part in ends
+            ):
                 break
         else:
             offset = self._id.get_chunk_info_by_coord((block.first, *self._zeros)).byte_offset

@@ -55,7 +55,9 @@ def exactly(
         return _as_floats(frames, dtype, name, first)
     least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
     expected = f"whole numbers from {least} to {most}, for {dtype}"
-    inside = (frames.max() <= most) & (frames.min() >= least)
+    inside = frames.max() <= most
+    if frames.dtype.kind != "u":
+        inside &= frames.min() >= least
     if not inside:  # nor is NaN
         raise _lost(frames, (frames > most) | ~(frames >= least), name, first, expected)
     out = frames.astype(dtype)
