@@ -126,6 +126,27 @@ def physics(console: Console, rows: list[Row]) -> None:
     console.print(table)
 
 
+def files(console: Console, rows: list[Row], alone: Row) -> None:
+    """Seconds, memory and size of each file, and the parts of the work alone."""
+    table = _table(
+        "Files: the whole command", "", "patterns", "s", "s of CPUs", "s of patterns", "MiB", "MB"
+    )
+    for row in rows:
+        table.add_row(
+            f"{row['file']} {row['flags']}",
+            f"{row['patterns']:,}",
+            *(f"{row[name]:.2f}" for name in ("seconds", "cpu_seconds", "streaming_seconds")),
+            f"{row['memory_bytes'] / 2**20:.0f}",
+            f"{row['file_bytes'] / 1e6:.0f}",
+        )
+    console.print(table)
+    parts = ", ".join(
+        f"{name} {alone[name]:.2f} s" for name in ("making", "compressing", "writing")
+    )
+    copied = alone["copied_bytes_per_second"] / 1e9
+    console.print(f"Alone, with all cores: {parts}; memory is copied at {copied:.1f} GB/s")
+
+
 def targets(console: Console, verdicts: list[Row]) -> None:
     """Target, measured, met or not."""
     if not verdicts:

@@ -34,6 +34,12 @@ DETECTOR_ADDS = (1.0, None)  # photon stages over what all parts add to one
 AGAINST_LOOP = {N: (15, None) for N in (64, 128, 256)}
 
 
+MILLION = 10**6
+SECONDS_HDF5, SECONDS_NPZ = 30, 1.5  # of a million patterns, and of 10,000, on two cores
+MEMORY = 2**29  # bytes over the interpreter's own
+SLOWEST = 1.25  # times the slowest of making, compressing and writing
+
+
 def find(rows: list[Row], **wanted: Any) -> list[Row]:
     """Rows that say so."""
     return [row for row in rows if all(row.get(key) == value for key, value in wanted.items())]
@@ -148,3 +154,30 @@ def judge_physics(rows: list[Row]) -> Iterator[Row]:
         ):
             times = best_ratio(here[slower], here[faster])
             yield verdict(what, at_dose, AGAINST_LOOP.get(N, (15, None)), times)
+
+
+def judge_files(rows: list[Row], alone: Row, cores: int) -> list[Row]:
+    """Files: time of a million patterns and of 10,000, memory, and time over the slowest part.
+
+    Each as the limit over what was measured, so that more is better, and 1 is asked for. What the
+    cores do is judged by their time, which other work on the machine disturbs little.
+    """
+    (h5,), (npz,) = find(rows, file=".h5"), find(rows, file=".npz")
+    at = f"{h5['patterns']:,} patterns"
+    streaming = h5["streaming_seconds"]
+    million = h5["seconds"] + streaming * (MILLION / h5["patterns"] - 1)
+    largest = max(alone[name] for name in ("making", "compressing", "writing"))
+    busy = h5["cpu_seconds"] / (h5["seconds"] * cores)
+    return [
+        verdict("30 s over the time of a million, HDF5", at, (1, None), SECONDS_HDF5 / million),
+        verdict("512 MiB over the memory taken", at, (1, None), MEMORY / h5["memory_bytes"]),
+        verdict(
+            "1.5 s over the time, NPZ",
+            f"{npz['patterns']:,} patterns", (1, None), SECONDS_NPZ / npz["seconds"],
+        ),
+        verdict(
+            "1.25 of the slowest part over the time", at, (1, None),
+            SLOWEST * largest / streaming,
+        ),
+        verdict("share of the cores' time in use", at, (0.8, 0.95), busy),
+    ]  # fmt: skip
