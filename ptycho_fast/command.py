@@ -318,12 +318,18 @@ def add_start_flags(parser: argparse._ActionsContainer) -> None:
         metavar="PIXELS",
         help="added to x and y of that file; 0.5 for an .npz that ptychodus exported",
     )
+    parser.add_argument(
+        "--read",
+        metavar="OPTION=VALUE",
+        action="append",
+        help="what the reader of that file's format takes besides; see docs/formats.md",
+    )
 
 
 def _start_of(options: argparse.Namespace) -> dict[str, Any]:
     """The keys that take what the file of ``--from`` holds."""
     if getattr(options, "start", None) is None:
-        for flag in ("from_format", "position_offset"):
+        for flag in ("from_format", "position_offset", "read"):
             if getattr(options, flag, None) is not None:
                 name = flag.replace("_", "-")
                 raise UsageError(f"--{name}: given, expected --from too, the file that it is about")
@@ -340,6 +346,7 @@ def _start_of(options: argparse.Namespace) -> dict[str, Any]:
         options.start,
         format=options.from_format,
         position_offset=options.position_offset or 0.0,
+        options=options.read or (),
     )
 
 

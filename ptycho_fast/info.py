@@ -141,7 +141,7 @@ def _look_at_truth(
     options: argparse.Namespace, output: Output, facts: dict[str, Any], file_format: Format
 ) -> list[str]:
     """Of a file without patterns."""
-    truth = read_truth(options.file, file_format.name)
+    truth = read_truth(options.file, file_format.name, options.read)
     shapes = {
         name: None if array is None else list(array.shape)
         for name, array in (

@@ -243,6 +243,14 @@ FileFormat = Annotated[
     ),
 ]
 
+ReadOptions = Annotated[
+    tuple[str, ...] | None,
+    Key(
+        "what the format's reader takes besides, each as 'OPTION=VALUE'; see docs/formats.md",
+        drawn=False,
+    ),
+]
+
 StoredSha256 = Annotated[
     str | None,
     Key(

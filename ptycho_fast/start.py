@@ -3,7 +3,7 @@
 import math
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ def changes_from(
     *,
     format: str | None = None,
     position_offset: float = 0.0,
+    options: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The keys of a scenario that take what a file holds, for `Scenario.replace`.
 
@@ -43,6 +44,8 @@ def changes_from(
         A name of `formats.FORMATS`, for files that could be of several formats.
     position_offset : float
         Added to x and y, pixels; 0.5 for NPZ files that ptychodus exported.
+    options : sequence of str
+        What the format's reader takes besides, each as ``OPTION=VALUE``.
 
     Returns
     -------
@@ -71,9 +74,9 @@ def changes_from(
     >>> scenario.name, scenario.N, scenario.scan.n_patterns, scenario.probe.normalise
     ('reconstruction', 16, 2, False)
     """
-    truth, file = read_truth(path, format), os.path.abspath(path)
+    truth, file = read_truth(path, format, options), os.path.abspath(path)
     changes: dict[str, Any] = {"name": names.as_name(Path(path).stem)}
-    source = {"kind": "file", "file": file, "format": format}
+    source = {"kind": "file", "file": file, "format": format, "read": tuple(options) or None}
     if truth.object is not None:
         kept = objects.keys_of_given(truth.object)
         changes["object"] = kept | source | {"sha256": fingerprint(truth.object)}

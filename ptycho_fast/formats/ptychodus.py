@@ -276,7 +276,7 @@ def read(
 
 
 def truth(path: str | os.PathLike[str]) -> Truth:
-    """Object, probe and positions of a product, which needs no patterns.
+    """Object, probe and positions of a product, which needs no patterns; their mask if it has them.
 
     Parameters
     ----------
@@ -301,13 +301,24 @@ def truth(path: str | os.PathLike[str]) -> Truth:
         product = _product_of(Path(path)) if "patterns" in file.keys else Path(path)
     with open_file(product) as file:
         one = _Product(file)
+    mask, beside = None, [file for file in _beside(product) if file.exists()]
+    if beside:
+        with open_file(beside[0]) as stored:
+            mask = _mask(stored, one.modes.probe.shape[-1])
     return Truth(
         object=one.object,
         probe=one.modes.probe,
         positions=one.positions,
+        mask=mask,
         geometry=one.geometry,
         left_out=() if one.modes.weights is None else ("how its probe varies",),
     )
+
+
+def _beside(product: Path) -> list[Path]:
+    """Where the patterns of a product may be."""
+    files = (names(product).patterns, product.with_name(f"diffraction{product.suffix}"))
+    return [file for file in files if file != product]
 
 
 def _product_of(path: Path) -> Path:
@@ -321,12 +332,12 @@ def _product_of(path: Path) -> Path:
 
 
 def _patterns_of(path: Path) -> Path:
-    beside = [names(path).patterns, path.with_name(f"diffraction{path.suffix}")]
-    found = next((file for file in beside if file.exists() and file != path), None)
+    found = next((file for file in _beside(path) if file.exists()), None)
     if found is None:
         raise ValueError(
-            f"{path}: holds no patterns, expected them in {beside[0].name}, or patterns=... (the "
-            "file that has them); simulate --from takes its object, probe and positions"
+            f"{path}: holds no patterns, expected them in {names(path).patterns.name}, or "
+            "patterns=... (the file that has them); simulate --from takes its object, probe and "
+            "positions"
         )
     return found
 

@@ -5,8 +5,10 @@ A format's module whose files may hold no patterns has a function ``truth(path) 
 """
 
 import os
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -52,7 +54,9 @@ class Truth:
     left_out: tuple[str, ...] = ()
 
 
-def read_truth(path: str | os.PathLike[str], format: str | None = None) -> Truth:
+def read_truth(
+    path: str | os.PathLike[str], format: str | None = None, options: Sequence[str] | None = None
+) -> Truth:
     """Read all but the patterns of a file of any format.
 
     Parameters
@@ -62,6 +66,8 @@ def read_truth(path: str | os.PathLike[str], format: str | None = None) -> Truth
         PtychoPINN family are taken that are there; an ``.npy`` is one array and has no such parts.
     format : str, optional
         A name of `formats.FORMATS`, for files that could be of several formats.
+    options : sequence of str, optional
+        What the format's reader takes, each as ``OPTION=VALUE`` with a value of TOML.
 
     Returns
     -------
@@ -77,23 +83,33 @@ def read_truth(path: str | os.PathLike[str], format: str | None = None) -> Truth
     RuntimeError
         A package that its format needs is missing.
     """
+    given = _values(options or ())
     if _is_numpy(path, format):
+        if given:
+            expected = f"nothing, since {path} is a NumPy file, whose reader takes no options"
+            raise ValueError(checks.wrong("read", ", ".join(given), expected))
         with open_arrays(path) as file:
             if file.keys == ("",):
                 expected = "a file with an object, a probe and positions"
                 raise ValueError(checks.wrong(str(path), "a single array", expected))
             return _of_npz(file)
-    module = recognise(path, format).load()
-    if hasattr(module, "truth"):
-        found: Truth = module.truth(path)
-        return found
-    contents = module.read(path)
-    patterns.close(contents.diffraction)
-    return _of_contents(contents)
+    file_format = recognise(path, format)
+    module = file_format.load()
+    reader = module.truth if hasattr(module, "truth") else module.read
+    taken = set(signature(reader).parameters) & set(module.READ_OPTIONS)
+    for name, value in given.items():
+        if name not in taken:
+            expected = f"of {file_format.name} only: {', '.join(sorted(taken)) or 'nothing'}"
+            raise ValueError(checks.wrong(f"read {name}", repr(value), expected))
+    found: Truth | Contents = reader(path, **given)
+    return found if isinstance(found, Truth) else of_contents(found)
 
 
 def read_plane(
-    path: str | os.PathLike[str], part: str, format: str | None = None
+    path: str | os.PathLike[str],
+    part: str,
+    format: str | None = None,
+    options: Sequence[str] | None = None,
 ) -> tuple[npt.NDArray[np.complex64], str]:
     """Read the object or the probe of a file.
 
@@ -103,7 +119,7 @@ def read_plane(
         As for `read_truth`; also an ``.npy``, which is the array.
     part : {"object", "probe"}
         Which of them.
-    format : str, optional
+    format, options
         As for `read_truth`.
 
     Returns
@@ -118,12 +134,12 @@ def read_plane(
     FileNotFoundError, ValueError, RuntimeError
         As `read_truth`, or the file does not have it.
     """
-    if _is_numpy(path, format):
+    if _is_numpy(path, format) and not options:
         with open_arrays(path) as file:
             key = _npz_key(file, part)
             name = f"{path}: {key or _NPZ_KEYS[part][-1]}"
             return to_complex64(file.read(key), name), name
-    truth = read_truth(path, format)
+    truth = read_truth(path, format, options)
     found: npt.NDArray[np.complex64] | None = getattr(truth, part)
     if found is None:
         raise ValueError(f"{path}: holds no {part}, expected a file with one")
@@ -151,6 +167,19 @@ def read_mask(path: str | os.PathLike[str]) -> npt.NDArray[np.bool_] | None:
                     raise ValueError(checks.wrong(str(path), str(header), "booleans, True is bad"))
                 return np.asarray(~file.read(""))
     return read_truth(path).mask
+
+
+def _values(options: Sequence[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for text in options:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not name or not equals:
+            raise ValueError(checks.wrong("read", repr(text), "OPTION=VALUE"))
+        try:
+            values[name] = tomllib.loads(f"value = {value}")["value"]
+        except (ValueError, RecursionError):  # a text without quotes
+            values[name] = value
+    return values
 
 
 def _is_numpy(path: str | os.PathLike[str], format: str | None) -> bool:
@@ -197,8 +226,10 @@ def _of_npz(file: ArrayFile) -> Truth:
 # --- from all others ---
 
 
-def _of_contents(contents: Contents) -> Truth:
+def of_contents(contents: Contents) -> Truth:
+    """What is left of the contents of a file without its patterns, which are closed."""
     one = contents
+    patterns.close(one.diffraction)
     varying = one.eigenprobes is not None or one.weights is not None
     return Truth(
         object=one.object,

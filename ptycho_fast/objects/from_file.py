@@ -8,7 +8,7 @@ import numpy.typing as npt
 from ptycho_fast.checks import wrong
 from ptycho_fast.formats.truth import read_plane
 from ptycho_fast.keys import Key
-from ptycho_fast.kinds import FileFormat, StoredSha256, kind, same_as_recorded
+from ptycho_fast.kinds import FileFormat, ReadOptions, StoredSha256, kind, same_as_recorded
 
 
 @kind("file")
@@ -23,6 +23,7 @@ def from_file(
         ),
     ],
     format: FileFormat = None,
+    read: ReadOptions = None,
     sha256: StoredSha256 = None,
 ) -> npt.NDArray[np.complex64]:
     """Read from a file: an .npz or .npy, or any data set or reconstruction.
@@ -34,6 +35,8 @@ def from_file(
         taken.
     format : str, optional
         Name of the format, for files that could be of several; see `formats.FORMATS`.
+    read : tuple of str, optional
+        What the format's reader takes besides, each as ``OPTION=VALUE``.
     sha256 : str, optional
         What the object has to be, see `kinds.fingerprint`; another one is an error.
 
@@ -59,7 +62,7 @@ def from_file(
     >>> from_file(file=path).shape
     (30, 40)
     """
-    obj, name = read_plane(file, "object", format)
+    obj, name = read_plane(file, "object", format, read)
     if obj.ndim not in (2, 3):
         raise ValueError(wrong(name, f"shape {obj.shape}", "(H, W) or (L, H, W)"))
     same_as_recorded(obj, sha256, "object", file)

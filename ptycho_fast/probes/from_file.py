@@ -9,7 +9,7 @@ from ptycho_fast import checks
 from ptycho_fast.formats.numpy_files import to_complex64
 from ptycho_fast.formats.truth import read_plane
 from ptycho_fast.keys import Key
-from ptycho_fast.kinds import FileFormat, StoredSha256, kind, same_as_recorded
+from ptycho_fast.kinds import FileFormat, ReadOptions, StoredSha256, kind, same_as_recorded
 
 from . import check_shape
 
@@ -34,6 +34,7 @@ def from_file(
         ),
     ] = None,
     format: FileFormat = None,
+    read: ReadOptions = None,
     sha256: StoredSha256 = None,
 ) -> npt.NDArray[np.complex64]:
     """Read from a file: an .npz or .npy, or any data set or reconstruction; all modes.
@@ -48,6 +49,8 @@ def from_file(
         How planes of another side are changed, see `resized`; by default they are an error.
     format : str, optional
         Name of the format, for files that could be of several; see `formats.FORMATS`.
+    read : tuple of str, optional
+        What the format's reader takes besides, each as ``OPTION=VALUE``.
     sha256 : str, optional
         What the probe has to be, see `kinds.fingerprint`; another one is an error.
 
@@ -74,7 +77,7 @@ def from_file(
     ((2, 64, 64), (2, 32, 32))
     """
     side = checks.count(N, "N")
-    probe, name = read_plane(file, "probe", format)
+    probe, name = read_plane(file, "probe", format, read)
     check_shape(probe, name)
     same_as_recorded(probe, sha256, "probe", file)
     if probe.shape[-1] == side:

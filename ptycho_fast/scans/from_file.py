@@ -3,6 +3,7 @@
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from ptycho_fast.formats import container_of, recognise
 from ptycho_fast.formats.columns import read_columns
 from ptycho_fast.formats.truth import read_truth
 from ptycho_fast.keys import Key, wrong
-from ptycho_fast.kinds import FileFormat, StoredSha256, kind, same_as_recorded
+from ptycho_fast.kinds import FileFormat, ReadOptions, StoredSha256, kind, same_as_recorded
 from ptycho_fast.optics import Geometry
 
 from .area import pixel_size
@@ -72,6 +73,7 @@ def from_file(
         ),
     ] = None,
     format: FileFormat = None,
+    read: ReadOptions = None,
     sha256: StoredSha256 = None,
 ) -> npt.NDArray[np.float64]:
     r"""Read from a file: CSV, TXT, NumPy or HDF5, or any data set or reconstruction.
@@ -100,6 +102,8 @@ def from_file(
         Added to x and y, pixels.
     format : str, optional
         Name of the format, for files that could be of several; see `formats.FORMATS`.
+    read : tuple of str, optional
+        What the format's reader takes besides, each as ``OPTION=VALUE``.
     sha256 : str, optional
         What all rows in the file have to be, see `kinds.fingerprint`; others are an error.
 
@@ -132,7 +136,7 @@ def from_file(
     array([[40., 40.],
            [60., 45.]])
     """
-    converted = stored(file, format) if (x_column, y_column, dataset) == (None,) * 3 else None
+    converted = stored(file, format, read) if (x_column, y_column, dataset) == (None,) * 3 else None
     if converted is None:
         keys = ("scan.x_column", "scan.y_column", "scan.dataset")
         found, names = read_columns(file, (x_column, y_column), array=dataset, keys=keys)
@@ -190,7 +194,9 @@ def from_file(
 
 
 def stored(
-    file: str | os.PathLike[str], format: str | None = None
+    file: str | os.PathLike[str],
+    format: str | None = None,
+    options: Sequence[str] | None = None,
 ) -> npt.NDArray[np.float64] | None:
     """Positions (B, 2) of a file whose format says what they are, in object pixels; else None.
 
@@ -203,4 +209,4 @@ def stored(
             format = recognise(file).name
         except ValueError:  # columns of somebody's own
             return None
-    return read_truth(file, format).positions
+    return read_truth(file, format, options).positions

@@ -187,3 +187,56 @@ def test_a_campaign_about_one_object(run):
     first, second = (ptycho_fast.Dataset.load(f"many/a_00000{k}.npz") for k in (0, 1))
     np.testing.assert_array_equal(first.object, second.object)
     assert first.scenario.dose.nphotons != second.scenario.dose.nphotons
+
+
+# --- reconstructions of other programs, and their data sets ---
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("a.h5", None), ("a.cxi", None), ("product.h5", "ptychodus"), ("a.npz", "pinn-counts")],
+)
+def test_from_other_formats(name, format, run):
+    h5py = pytest.importorskip("h5py")
+    assert h5py
+    flags = {"modes": "all"} if name.endswith(".npz") else {}
+    data = made(OPTICS | MODES | {"detector.beam_stop_radius": 2.0})
+    data.save(name, format=format, **flags)
+    flags = ["--modes", "all", "--out", "b.npz", "--quiet"]
+    assert run("--from", name, "--dose.nphotons", "1e6", *flags) == 0
+    again = ptycho_fast.Dataset.load("b.npz")
+    np.testing.assert_allclose(again.positions, data.positions, rtol=0, atol=1e-9)
+    power = [np.square(np.abs(one.probe)).sum(axis=(1, 2)) for one in (again, data)]
+    np.testing.assert_allclose(*power, rtol=1e-5)
+    np.testing.assert_array_equal(again.mask, data.mask)
+    assert again.geometry.object_pixel_m == pytest.approx(data.geometry.object_pixel_m)
+    # Of the same truth, up to the last digit, come nearly the same photons.
+    assert (again.counts == data.counts).mean() > 0.99
+
+
+def test_a_product_alone(run, command, capsys):
+    pytest.importorskip("h5py")
+    data = made(OPTICS | MODES)
+    data.save("product.h5", format="ptychodus")
+    Path("product_dp.h5").unlink()
+    assert command("info", "product.h5") == 0
+    assert "patterns           none; simulate --from takes" in capsys.readouterr().out
+    assert command("convert", "product.h5", "b.h5") == 1
+    assert "holds no patterns" in capsys.readouterr().err
+    assert run("--from", "product.h5", "--nphotons", "1e6", "--out", "b.toml", "--quiet") == 0
+    opened = ptycho_fast.open("b.toml", verify=True)
+    assert len(opened.probe) == 3
+    assert (opened.counts[:] == data.counts).mean() > 0.99
+
+
+def test_options_of_the_reader(run, capsys):
+    pytest.importorskip("h5py")
+    made(OPTICS).save("a.cxi")
+    flags = ["--out", "b.npz", "--quiet"]
+    assert run("--from", "a.cxi", "--read", "motion=sample", *flags) == 0
+    assert ptycho_fast.Dataset.load("b.npz").scenario.probe.read == ("motion=sample",)
+    assert run("--from", "a.cxi", "--read", "speed=3", "--force", *flags) == 1
+    assert "read speed: 3 given, expected of cxi only: domain, motion" in capsys.readouterr().err
+    made().save("a.npz")
+    assert run("--from", "a.npz", "--read", "speed=3", "--force", *flags) == 1
+    assert "whose reader takes no options" in capsys.readouterr().err

@@ -212,7 +212,7 @@ def test_a_key_of_another_kind_is_named(make):
         make()
     assert caught.value.key == "object.size"
     assert str(caught.value) == (
-        "object.size: not a key of kind 'file' (keys: kind, file, format, sha256, "
+        "object.size: not a key of kind 'file' (keys: kind, file, format, read, sha256, "
         "amplitude_min, amplitude_max, phase_min, phase_max, correlation, slices); it is a key of "
         "kind 'lines' and 'dead_leaves' and 'diagonals' and 'fractal_noise' and others"
     )
