@@ -95,12 +95,18 @@ def read_truth(
             return _of_npz(file)
     file_format = recognise(path, format)
     module = file_format.load()
-    reader = module.truth if hasattr(module, "truth") else module.read
-    taken = set(signature(reader).parameters) & set(module.READ_OPTIONS)
+    # Some options are about a file with its patterns alone.
+    readers = [getattr(module, name) for name in ("truth", "read") if hasattr(module, name)]
+    takes = [set(signature(one).parameters) & set(module.READ_OPTIONS) for one in readers]
     for name, value in given.items():
-        if name not in taken:
-            expected = f"of {file_format.name} only: {', '.join(sorted(taken)) or 'nothing'}"
+        if name not in set().union(*takes):
+            listed = ", ".join(sorted(set().union(*takes))) or "nothing"
+            expected = f"of {file_format.name} only: {listed}"
             raise ValueError(checks.wrong(f"read {name}", repr(value), expected))
+    reader = next((one for one, t in zip(readers, takes, strict=True) if set(given) <= t), None)
+    if reader is None:
+        listed = " or ".join(", ".join(sorted(some)) for some in takes)
+        raise ValueError(checks.wrong("read", ", ".join(given), f"together only: {listed}"))
     found: Truth | Contents = reader(path, **given)
     return found if isinstance(found, Truth) else of_contents(found)
 
