@@ -153,7 +153,13 @@ class Block:
 
     @property
     def needs_tensorflow(self) -> bool:
-        return self.language == "python" and self.page == "docs/training.md"
+        if self.language != "python":
+            return False
+        return self.page == "docs/training.md" or "ptycho_fast import tf" in self.text
+
+    @property
+    def needs_torch(self) -> bool:
+        return self.language == "python" and "DataLoader(" in self.text
 
     @property
     def pieces(self) -> list[str]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ptycho_fast import checks
+from ptycho_fast.backend.reused import Pool
 from ptycho_fast.campaign import Campaign
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.order import Order
@@ -80,13 +81,15 @@ def patterns(
     per_turn = max(1, _ORDERED // order.batch_size)
     order.batches(feed.n_patterns)  # an error now, not with the first batch
 
+    pool, dtype = Pool(), feed.dtype  # TensorFlow takes such arrays as they are
+
     @lru_cache(maxsize=2 * workers + 2)
     def ordered(turn: int, part: int) -> list[npt.NDArray[np.int64]]:
         numbers = order.batches(feed.n_patterns, epoch=turn, first_step=part * per_turn)
         return list(islice(numbers, per_turn))
 
     signature = {
-        "patterns": tf.TensorSpec((None, feed.N, feed.N), feed.dtype),
+        "patterns": tf.TensorSpec((None, feed.N, feed.N), dtype),
         "positions": tf.TensorSpec((None, 2), tf.float64),
         "index": tf.TensorSpec((None,), tf.int64),
     }
@@ -95,7 +98,9 @@ def patterns(
 
     def make(turn: Any, step: Any) -> list[Any]:
         part, place = divmod(int(step), per_turn)
-        batch = feed.batch(ordered(int(turn), part)[place], int(turn))
+        numbers = ordered(int(turn), part)[place]
+        out = None if feed.on_gpu else pool.array((len(numbers), feed.N, feed.N), dtype)
+        batch = feed.batch(numbers, int(turn), out=out)
         return [batch[name] for name in signature]
 
     def batch_of(turn: Any, step: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Every block and shell line of README and docs runs, and what they name exists.
 
 `pages` has the lists of what is not run, with reasons. Blocks that need TensorFlow are run by
-test_tensorflow.py.
+test_tensorflow.py, those that need PyTorch by tests/pytorch.
 """
 
 import contextlib
@@ -72,7 +72,7 @@ def test_page_runs(page, tmp_path, monkeypatch):
             else:
                 compare_summaries(printed, block.text)
         for piece in block.pieces:
-            if block.listed(piece) or block.needs_tensorflow:
+            if block.listed(piece) or block.needs_tensorflow or block.needs_torch:
                 continue
             if block.language == "python":
                 printed = run_python(block, compile(piece, str(block), "exec"), namespace)

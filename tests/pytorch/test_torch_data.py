@@ -4,6 +4,7 @@ import doctest
 import pickle
 
 import numpy as np
+import pages
 import pytest
 
 import ptycho_fast
@@ -191,6 +192,12 @@ def test_copies(sim, truth):
         copy = pickle.loads(pickle.dumps(made))
         assert copy.epoch == 4
     assert torch.equal(copy[3]["patterns"], truth[3])
+
+
+def test_the_page_runs():
+    blocks = [block for block in pages.blocks_of("docs/feeds.md") if block.needs_torch]
+    assert len(blocks) == 2
+    exec("\n".join(block.text for block in blocks), {"__name__": "page"})
 
 
 def test_examples():
