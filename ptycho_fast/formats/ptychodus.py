@@ -80,6 +80,11 @@ def names(path: str | os.PathLike[str]) -> Names:
     return Names(file.with_name(f"{stem}{suffix}"), file.with_name(f"{stem}_dp{suffix}"))
 
 
+def targets(path: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """The files that `write` makes."""
+    return names(path)
+
+
 # --- writing ---
 
 

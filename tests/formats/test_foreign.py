@@ -119,6 +119,11 @@ def test_existing_files_stay(dataset, tmp_path, name):
             FORMATS[name].check_target(tmp_path / WRITERS[name], False)
 
 
+def test_both_files_of_a_product_are_looked_at(dataset, tmp_path):
+    made = dataset.save(tmp_path / "a.h5", format="ptychodus")
+    assert FORMATS["ptychodus"].load().targets(tmp_path / "a.h5") == tuple(made)
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_lengths_that_are_needed(dataset, tmp_path, name):
     data = replace(dataset, geometry=None)
