@@ -434,15 +434,16 @@ def _common(
     of_patterns: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Rows of the product, and numbers of the patterns that belong to them."""
-    place = {index: i for i, index in enumerate(of_patterns.tolist())}
-    rows = [i for i, index in enumerate(of_product.tolist()) if index in place]
-    if not rows:
+    _, rows, numbers = np.intersect1d(
+        of_product, of_patterns, assume_unique=True, return_indices=True
+    )
+    if not len(rows):
         raise ValueError(
             f"{stored.path}: indexes: none of those in {product.path.name} given, expected some of "
             "its probe_position_indexes"
         )
-    numbers = [place[index] for index in of_product[rows].tolist()]
-    return np.array(rows), np.array(numbers)
+    order = np.argsort(rows)
+    return rows[order], numbers[order]
 
 
 class _Chosen(LazyPatterns):
