@@ -77,7 +77,7 @@ def run_ladder(
 def _again(job: Job, experiment: Experiment) -> Simulator:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # said about the first one
-        return Simulator(experiment, noise=job.noise, **job.run)
+        return Simulator(experiment, **job.simulator_options)
 
 
 OF_EACH = ("patterns",)

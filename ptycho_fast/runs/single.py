@@ -74,6 +74,15 @@ class Job:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def simulator_options(self) -> dict[str, Any]:
+        """Keywords of `Simulator`: `run`, with the type that the format has where there is one."""
+        types = getattr(format_of(self.out, self.save["format"]).load(), "DTYPES", ())
+        options = {"noise": self.noise, **self.run}
+        if options["dtype"] is None and types and "uint32" not in types:
+            options["dtype"] = types[0]  # so that a dose that is too high is refused beforehand
+        return options
+
+    @property
     def targets(self) -> list[Path]:
         """The files that are made."""
         return [self.out, self.preview] if self.preview else [self.out]
@@ -112,7 +121,7 @@ def refuse_before_work(job: Job, files: int = 1) -> str:
 
 def prepare(job: Job, clock: StageClock) -> Simulator:
     """Make all but the patterns, and refuse what can be known only now."""
-    simulator = Simulator(job.scenario, noise=job.noise, **job.run, clock=clock)
+    simulator = Simulator(job.scenario, **job.simulator_options, clock=clock)
     with usage_errors():
         dataset_of(simulator, lazy=True).check(job.out, **job.save)
     Needs.of_experiment(simulator.experiment, job.out, job.save, job.memory).require(job.out)
