@@ -199,7 +199,10 @@ class Dataset:
 
     def peak(self) -> float:
         """Photons in the brightest good pixel of all patterns."""
-        return float((self._measured()[1] * self._in_unit()).max())
+        brightest = self._measured()[1]
+        if self.domain == "normalized_intensity":  # in the precision of the pixel itself
+            brightest = brightest.astype(self.diffraction.dtype)
+        return float((brightest * self._in_unit()).max())
 
     def energies(self) -> npt.NDArray[np.float64]:
         """(B,) float64 sums of each pattern's intensity before dose, over its good pixels."""
