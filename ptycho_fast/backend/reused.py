@@ -47,7 +47,7 @@ class Pool:
         memory = self._taken(size)
         lease = (ctypes.c_char * size).from_address(memory.ctypes.data)
         weakref.finalize(lease, self._free.append, memory).atexit = False
-        return np.frombuffer(lease, dtype).reshape(shape)
+        return np.frombuffer(memoryview(lease), np.dtype(dtype)).reshape(shape)
 
     def _taken(self, size: int) -> npt.NDArray[np.uint8]:
         with self._lock:
