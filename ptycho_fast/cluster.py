@@ -633,6 +633,35 @@ def _deaths_named(what: str) -> Iterator[None]:
         ) from None
 
 
+def check_target(out: str | os.PathLike[str], format: str | None, *, force: bool) -> None:
+    """Raise ValueError or OSError where `run` would, because of the file that is asked for."""
+    one = format_of(out, format)
+    shards.require(one)
+    one.check_target(out, force)
+
+
+def check_place(cluster: str) -> int:
+    """Number of processes that ``local:4`` asks for; 0 for the address of a scheduler.
+
+    Raises
+    ------
+    ValueError
+        The text is neither.
+
+    Examples
+    --------
+    >>> check_place("local:4"), check_place("tcp://10.0.0.1:8786")
+    (4, 0)
+    """
+    kind, _, rest = cluster.partition(":")
+    if kind == "local" and rest.isdecimal() and 0 < int(rest) <= MOST_THREADS:
+        return int(rest)
+    if kind == "local" or "://" not in cluster:
+        expected = "local:COUNT, such as local:4, or the address of a scheduler, tcp://HOST:8786"
+        raise ValueError(checks.wrong("cluster", repr(cluster), expected))
+    return 0
+
+
 @contextmanager
 def connected(cluster: str) -> "Iterator[Client]":
     """A client of the cluster that a text names: ``local:4`` or the address of a scheduler.
@@ -644,13 +673,7 @@ def connected(cluster: str) -> "Iterator[Client]":
     RuntimeError
         Dask is missing, or there is no such scheduler.
     """
-    kind, _, rest = cluster.partition(":")
-    expected = "local:COUNT, such as local:4, or the address of a scheduler, tcp://HOST:8786"
-    if kind == "local":
-        if not (rest.isdecimal() and 0 < int(rest) <= MOST_THREADS):
-            raise ValueError(checks.wrong("cluster", repr(cluster), expected))
-    elif "://" not in cluster:
-        raise ValueError(checks.wrong("cluster", repr(cluster), expected))
+    processes = check_place(cluster)
     try:
         from distributed import Client, LocalCluster
     except ModuleNotFoundError as error:
@@ -659,11 +682,11 @@ def connected(cluster: str) -> "Iterator[Client]":
         ) from None
     with ExitStack() as stack:
         address: Any = cluster
-        if kind == "local":
+        if processes:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ptycho_fast-"))
             address = stack.enter_context(
                 LocalCluster(
-                    n_workers=int(rest),
+                    n_workers=processes,
                     threads_per_worker=1,
                     host="127.0.0.1",
                     dashboard_address=None,

@@ -69,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--backend", default="auto", help="auto, native, numba, reference or cuda")
     run.add_argument("--device", type=int, metavar="NUMBER", help="GPU, with the backend cuda")
     run.add_argument("--threads", type=int, help="threads (default: all); no effect on the result")
+    run.add_argument(
+        "--cluster",
+        metavar="WHERE",
+        help="Dask distributed: local:4, or the scheduler's address, tcp://HOST:8786; see "
+        "docs/cluster.md",
+    )
     run.add_argument("--no-noise", action="store_true", help="noise-free intensities, no photons")
     run.add_argument(
         "--dry-run",
@@ -153,6 +159,8 @@ def _run(options: argparse.Namespace, output: Output) -> None:
     if _is_recipe(options):
         _run_recipe(options, scenario, output)
         return
+    if options.cluster and (options.count or options.ladder):
+        raise UsageError("--cluster: given, expected neither --count nor --ladder with it")
     if options.count is not None:
         _run_campaign(options, scenario, output)
         return
@@ -168,6 +176,9 @@ def _run(options: argparse.Namespace, output: Output) -> None:
 
     name = options.out or f"{scenario.name}{_suffix(options)}"
     job = _job(options, scenario, Path(name))
+    if options.cluster is not None:
+        _run_on_cluster(options, job, output)
+        return
     with naming_written(*job.targets):
         if announcement := single.refuse_before_work(job):
             output.remark(announcement)
@@ -204,6 +215,47 @@ def _run_recipe(options: argparse.Namespace, scenario: Scenario, output: Output)
         with watched(output.for_people) as clock:
             result = recipes.make(job, numbers, clock, dry_run=options.dry_run)
     output.result(*result)
+
+
+def _run_on_cluster(options: argparse.Namespace, job: "Job", output: Output) -> None:
+    """The same data set, made by workers; what they need is refused by them, before the work."""
+    from ptycho_fast import cluster
+    from ptycho_fast.summary import cluster_lines
+
+    with usage_errors():
+        for flag in ("dry_run", "patches", "preview"):
+            if getattr(options, flag):
+                raise ValueError(
+                    f"--{flag.replace('_', '-')}: given, expected nothing of that kind with "
+                    "--cluster"
+                )
+        cluster.check_place(options.cluster)
+        cluster.check_target(job.out, job.save["format"], force=job.force)
+    how = job.run | {"threads": job.run["threads"] or 1}
+    with naming_written(job.out), watched(output.for_people) as clock:
+        made = cluster.run(
+            job.scenario,
+            job.out,
+            cluster=options.cluster,
+            noise=job.noise,
+            force=job.force,
+            resume=job.resume,
+            clock=clock,
+            **how,
+            **{name: value for name, value in job.save.items() if name != "patches"},
+        )
+    facts = {
+        "scenario": job.scenario.to_dict(),
+        "patterns": made.n_patterns,
+        "shards": made.shards,
+        "kept": made.kept,
+        "dose": made.dose,
+        "seconds": sum(made.seconds.values()),
+        "seconds_by_stage": made.seconds,
+        "file_bytes": made.size,
+        "file": str(made.path),
+    }
+    output.result(facts, cluster_lines(facts))
 
 
 def _run_ladder(options: argparse.Namespace, scenario: Scenario, output: Output) -> None:

@@ -45,6 +45,18 @@ def summary_lines(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "preview", facts["preview"]
 
 
+def cluster_lines(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Label and text of each line about a data set that a cluster made."""
+    yield "scenario", facts["scenario"]["name"]
+    yield "patterns", f"{facts['patterns']}, in {facts['shards']} shards"
+    if facts["kept"]:
+        yield "shards", f"{facts['kept']} were there"
+    yield from _dose_lines(facts["dose"])
+    yield "dose measured", spread_text(facts["dose"]["measured"])
+    yield "time", time_text(facts["seconds"], facts["seconds_by_stage"], 3)
+    yield "file", f"{facts['file']}, {bytes_text(facts['file_bytes'])}"
+
+
 def recipe_lines(facts: Facts) -> Iterator[tuple[str, str]]:
     """Label and text of each line about a recipe that was written."""
     dry = " (dry run, nothing is written)" if facts["dry_run"] else ""

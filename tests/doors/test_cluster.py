@@ -18,6 +18,7 @@ from ptycho_fast.errors import DataWarning, ScenarioError
 from ptycho_fast.files import locked_folder
 from ptycho_fast.progress import StageClock
 from ptycho_fast.scenario import Scenario
+from ptycho_fast.simulate import main
 
 distributed = pytest.importorskip("distributed")
 
@@ -323,10 +324,37 @@ def test_little_goes_through_the_scheduler(tmp_path, client):
     assert len(distributed.protocol.pickle.dumps(plan)) < 2**13
 
 
-def test_the_command_makes_it_too(tmp_path, processes, client, whole):
+def test_the_command_makes_it_too(tmp_path, processes, client, whole, capsys):
     address = json.loads(processes.file.read_text())["address"]
-    made = make(tmp_path / "set.zarr", cluster=address)
-    assert digest(made.path) == whole
+    out = tmp_path / "set.zarr"
+    (tmp_path / "it.toml").write_text(SCENARIO.to_toml())
+    flags = ["--cluster", address, "--shard-patterns", str(SHARD), "--out", str(out), "--json"]
+    assert main([str(tmp_path / "it.toml"), *flags]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["patterns"], said["shards"], said["kept"]) == (1000, 16, 0)
+    assert digest(out) == whole
+    interrupted(out, client=client, force=True)
+    assert main([str(tmp_path / "it.toml"), *flags[:-1], "--force", "--resume"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "shards" in {line.split()[0] for line in lines}
+    assert digest(out) == whole
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--cluster", "local"], "cluster: 'local' given, expected local:COUNT"),
+        (["--cluster", "local:2", "--count", "3"], "neither --count nor --ladder"),
+        (["--cluster", "local:2", "--preview", "a.png"], "--preview: given"),
+        (["--cluster", "local:2", "--dry-run"], "--dry-run: given"),
+        (["--cluster", "local:2", "--out", "a.npz"], "format: PtychoPINN NPZ"),
+    ],
+)
+def test_the_command_refuses_before_the_work(tmp_path, monkeypatch, capsys, flags, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["gs2_ideal", "--out", "a.zarr", *flags]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_workers_of_another_version_are_named(tmp_path, client, monkeypatch):
