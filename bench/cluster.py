@@ -1,0 +1,107 @@
+"""``python -m bench.cluster``: two workers of Dask against one, each with one thread.
+
+Both run in turn on processes that are there already, so what is timed is the work and what Dask
+takes for it. The making of the experiment is in it, and the writing of the file; every run gives
+the same bytes, which is checked.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import machine, report
+from bench.targets import verdict
+from ptycho_fast import cluster
+from ptycho_fast.scenario import Scenario
+
+RESULTS = Path(__file__).parent / "results"
+TARGET = 1.7, None  # times one worker
+
+
+def digest(folder: Path) -> str:
+    """Of all files of a data set."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        total.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+    return total.hexdigest()
+
+
+def measure(patterns: int, rounds: int) -> list[dict[str, Any]]:
+    """Seconds of each round, with one worker and with two."""
+    scenario = Scenario.preset("gs2_ideal").replace(
+        {"dose.nphotons": 1e5, "scan.n_patterns": patterns}
+    )
+    shard = max(1, patterns // 32)
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    hashes = set()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        cluster.connected("local:1") as one,
+        cluster.connected("local:2") as two,
+    ):
+        out = Path(folder) / "set.zarr"
+        for number in range(rounds + 1):
+            for count, client in ((1, one), (2, two)):
+                start = time.perf_counter()
+                cluster.run(scenario, out, client=client, shard_patterns=shard, force=True)
+                if number:  # in the first round workers import and make the experiment
+                    seconds[count].append(time.perf_counter() - start)
+                hashes.add(digest(out))
+    assert len(hashes) == 1, "the bytes differ"
+    return [
+        {"workers": count, "patterns": patterns, "shard": shard, "seconds": times}
+        for count, times in seconds.items()
+    ]
+
+
+def parse() -> argparse.Namespace:
+    """Flags of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--patterns", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--keep", action="store_true", help=f"keep them in {RESULTS.name}/")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run, print and keep."""
+    options = parse()
+    console = Console(highlight=False)
+    before, facts = machine.load_average(), machine.describe()
+    rows = measure(options.patterns, options.rounds)
+    for row in rows:
+        best = min(row["seconds"])
+        speed = f"{row['patterns'] / best:,.0f} patterns/s"
+        console.print(f"{row['workers']} worker(s): {best:.2f} s at best, {speed}")
+    one, two = (row["seconds"] for row in rows)
+    ratios = [a / b for a, b in zip(one, two, strict=True)]
+    console.print("two against one, by round: " + ", ".join(f"{ratio:.2f}" for ratio in ratios))
+    at = f"{options.patterns} patterns"
+    verdicts = [verdict("two workers, times one", at, TARGET, statistics.median(ratios))]
+    report.targets(console, verdicts)
+    after = machine.load_average()
+    console.print(f"load average {before[0]} before, {after[0]} after")
+    figures = {
+        "machine": facts,
+        "load_average": {"before": before, "after": after},
+        "rounds": options.rounds,
+        "cluster": rows,
+        "targets": verdicts,
+    }
+    name = re.sub(r"\W+", "-", facts["processor"]).strip("-").lower() + "_" + facts["date"]
+    kept = RESULTS / f"cluster_{name}.json" if options.keep else None
+    for path in filter(None, (options.json, kept)):
+        path.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
