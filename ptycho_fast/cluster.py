@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 _IN_FLIGHT = 4  # shards for each thread of the cluster that the scheduler knows of at a time
 _RECOUNT = 10.0  # seconds after which the threads of the cluster are counted again
 _WAIT = 60.0  # seconds in which a first worker has to be there
+# Without a port of its own the scheduler's server of numbers takes 8787, or warns that it is taken.
+_NO_DASHBOARD = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
 _SEEN_LATE = 30.0  # seconds in which a network file system shows what another machine wrote
 
 
@@ -690,6 +692,7 @@ def connected(cluster: str) -> "Iterator[Client]":
                     threads_per_worker=1,
                     host="127.0.0.1",
                     dashboard_address=None,
+                    scheduler_kwargs=_NO_DASHBOARD,
                     worker_dashboard_address=None,
                     memory_limit=0,
                     local_directory=folder,

@@ -189,6 +189,7 @@ def _of_a_task(tasks: int) -> float:
             protocol="tcp",
             host="127.0.0.1",
             dashboard_address=None,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             local_directory=folder,
         ) as cluster,
         Client(cluster) as client,

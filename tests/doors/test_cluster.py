@@ -221,7 +221,8 @@ class Processes:
     def __init__(self, folder):
         self.folder, self.started = folder, []
         self.file = folder / "scheduler.json"
-        self.start("scheduler", "--port", "0", "--no-show", "--no-jupyter")
+        flags = ["--port", "0", "--no-show", "--no-jupyter", "--dashboard-address", "127.0.0.1:0"]
+        self.start("scheduler", *flags)
 
     def start(self, kind, *flags):
         code = f"from distributed.cli.dask_{kind} import main; main()"
