@@ -102,6 +102,7 @@ def test_a_run_that_is_killed_goes_on_and_makes_the_same_bytes(kind, start):
     assert contents() == whole
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_made_again(start):
     counting = """
 import atexit
@@ -123,6 +124,7 @@ Simulator.frames = counted
     assert int(errors) == 1000 - 98 * 8  # two lines are about the run and the part
 
 
+@pytest.mark.slow
 def test_a_damaged_block_is_made_again(start):
     assert run_to(start, NEVER, "--out", "a.h5")[0] == 0
     whole = contents()
@@ -137,6 +139,7 @@ def test_a_damaged_block_is_made_again(start):
     assert contents() == whole
 
 
+@pytest.mark.slow
 def test_a_file_that_had_its_name_already_is_kept(start):
     """Killed between the last two steps."""
     assert run_to(start, NEVER, "--out", "a.h5")[0] == 0
@@ -149,6 +152,7 @@ def test_a_file_that_had_its_name_already_is_kept(start):
     assert contents() == whole
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_is_pointed_out(start):
     assert run_to(start, 30, "--out", "a.h5")[0] == -signal.SIGKILL
     code, errors = run_to(start, NEVER, "--out", "a.h5")
@@ -180,6 +184,7 @@ def test_another_run_does_not_go_on(start):
     assert sorted(os.listdir()) == ["a.h5.journal", "a.h5.part1"]
 
 
+@pytest.mark.slow
 def test_another_version_does_not_go_on(start):
     assert run_to(start, 30, "--out", "a.h5")[0] == -signal.SIGKILL
     path, version = Path("a.h5.journal"), ptycho_fast.__version__
@@ -245,6 +250,7 @@ def before():
     assert Path("a.h5").read_bytes() == Path("b.h5").read_bytes()
 
 
+@pytest.mark.slow
 def test_space_is_given_back_while_a_run_goes_on(start):
     assert run_to(start, 100, "--out", "a.h5")[0] == -signal.SIGKILL
     before = os.stat("a.h5.part1").st_blocks
