@@ -554,7 +554,9 @@ class _Dask(_Crew):
     def each(self, task: _Task, plan: Plan, numbers: list[int]) -> Iterator[dict[str, Any]]:
         from distributed import as_completed
 
-        todo, waiting = iter(numbers), as_completed(with_results=True)
+        # Without a loop it would take that of the client that was made last, perhaps another one.
+        todo = iter(numbers)
+        waiting = as_completed(with_results=True, loop=self._client.loop)
         here: dict[Any, Future[Any]] = {}
         try:
             self._fill(waiting, here, todo, task, plan)

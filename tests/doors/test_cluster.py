@@ -325,6 +325,13 @@ def test_little_goes_through_the_scheduler(tmp_path, client):
     assert len(distributed.protocol.pickle.dumps(plan)) < 2**13
 
 
+def test_another_client_does_not_disturb(tmp_path, processes, client, whole):
+    """Dask takes the client that was made last where none is named."""
+    with distributed.Client(scheduler_file=str(processes.file)):
+        made = make(tmp_path / "set.zarr", client=client)
+    assert digest(made.path) == whole
+
+
 def test_the_command_makes_it_too(tmp_path, processes, client, whole, capsys):
     address = json.loads(processes.file.read_text())["address"]
     out = tmp_path / "set.zarr"
