@@ -16,6 +16,8 @@ real maps give. The near field, a blur and larger detector pixels keep the energ
 does not fit this: the wave on its second slice is not known before it is made.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -33,6 +35,7 @@ _PAIRS = {
 
 
 _PATCH_PIXELS = 2**19  # of patches at a time
+_POSITIONS = 2**14  # at a time, so that what is computed of them stays in cache
 
 
 def pattern_energies(
@@ -233,18 +236,6 @@ def _energies(
 
     N = powers.shape[-1]
     H, W = field.shape
-    base = np.floor(corner)
-    fraction = corner - base
-    weights = {  # by tap (row, column)
-        (row, column): np.abs(1 - row - fraction[:, 1]) * np.abs(1 - column - fraction[:, 0])
-        for row in (0, 1)
-        for column in (0, 1)
-    }
-    # A patch overlaps the object if its corner is within -(N - 1) .. H - 1. Around that range lie
-    # two rings of zeros; positions further out are moved into them, so that they find zeros too.
-    i = np.clip(base[:, 0], -N - 1, W).astype(np.int64) + N + 1
-    j = np.clip(base[:, 1], -N - 1, H).astype(np.int64) + N + 1
-
     full = (H + N - 1, W + N - 1)
     canvas = [fft.next_fast_len(side, real=True) for side in full]
     spectra = [fft.rfft2(power[::-1, ::-1], canvas) for power in powers]
@@ -254,10 +245,35 @@ def _energies(
         product = fft.rfft2(_lagged_product(field, *lag), canvas)
         for spectrum, energy in zip(spectra, energies, strict=True):
             correlation[2:-2, 2:-2] = fft.irfft2(product * spectrum, canvas)[: full[0], : full[1]]
-            for first, second, times in pairs:
-                weight = times * weights[first] * weights[second]
-                energy += weight * correlation[j + first[0], i + first[1]]
+            for at in range(0, len(corner), _POSITIONS):
+                part = slice(at, at + _POSITIONS)
+                _add_taps(energy[part], correlation, corner[part], pairs, N)
     return energies
+
+
+def _add_taps(
+    energy: npt.NDArray[np.float64],
+    correlation: npt.NDArray[np.float64],
+    corner: npt.NDArray[np.float64],
+    pairs: Sequence[tuple[tuple[int, int], tuple[int, int], int]],
+    N: int,
+) -> None:
+    """Add what pairs of taps at one distance have of the energy, at some positions."""
+    base = np.floor(corner)
+    fraction = corner - base
+    weights = {  # by tap (row, column)
+        (row, column): np.abs(1 - row - fraction[:, 1]) * np.abs(1 - column - fraction[:, 0])
+        for row in (0, 1)
+        for column in (0, 1)
+    }
+    # A patch overlaps the object if its corner is within -(N - 1) .. H - 1. Around that range lie
+    # two rings of zeros; positions further out are moved into them, so that they find zeros too.
+    rows, columns = (side - (N + 3) for side in correlation.shape)
+    i = np.clip(base[:, 0], -N - 1, columns).astype(np.int64) + N + 1
+    j = np.clip(base[:, 1], -N - 1, rows).astype(np.int64) + N + 1
+    for first, second, times in pairs:
+        weight = times * weights[first] * weights[second]
+        energy += weight * correlation[j + first[0], i + first[1]]
 
 
 def _lagged_product(

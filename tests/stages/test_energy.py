@@ -161,3 +161,14 @@ def test_of_the_probe():
     np.testing.assert_allclose(
         probe_energies(planes), pattern_energies(vacuum, planes, at[:1]), rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("modes", [1, 2])
+def test_any_part_of_a_long_scan_has_the_same_energies(modes):
+    rng = np.random.default_rng(5)
+    obj = rng.normal(size=(60, 50)) + 1j * rng.normal(size=(60, 50))
+    probe = rng.normal(size=(modes, 8, 8))
+    positions = rng.uniform(-10, 70, (40_000, 2))
+    whole = pattern_energies(obj, probe, positions)
+    parts = [pattern_energies(obj, probe, part) for part in np.array_split(positions, 7)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
