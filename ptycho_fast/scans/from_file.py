@@ -22,6 +22,7 @@ from .area import pixel_size
 
 Unit = Literal["pixel", "m", "mm", "um", "nm"]
 _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "nm": 1e-9}
+_STATED = ("hdf5", "folder", "text")  # a text is a recipe: see `container_of`
 _SMALL = 1e-2  # pixels; a whole scan within it is one in metres
 
 
@@ -203,7 +204,7 @@ def stored(
     Texts, NumPy files and HDF5 files of no known format are taken by their columns.
     """
     if format is None:
-        if not os.path.exists(file) or container_of(file) not in ("hdf5", "folder"):
+        if not os.path.exists(file) or container_of(file) not in _STATED:
             return None
         try:
             format = recognise(file).name

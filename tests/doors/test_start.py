@@ -240,3 +240,11 @@ def test_options_of_the_reader(run, capsys):
     made().save("a.npz")
     assert run("--from", "a.npz", "--read", "speed=3", "--force", *flags) == 1
     assert "whose reader takes no options" in capsys.readouterr().err
+
+
+def test_from_a_recipe(run):
+    assert run("gs2_ideal", "--N", "32", "--n-patterns", "20", "--out", "a.toml", "--quiet") == 0
+    assert run("--from", "a.toml", "--nphotons", "1e9", "--out", "b.npz", "--quiet") == 0
+    with ptycho_fast.open("a.toml") as recipe, ptycho_fast.open("b.npz") as again:
+        np.testing.assert_array_equal(again.positions, recipe.positions)
+        np.testing.assert_array_equal(again.counts[:], recipe.counts[:])
