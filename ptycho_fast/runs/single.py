@@ -114,7 +114,8 @@ def refuse_before_work(job: Job, files: int = 1) -> str:
         with usage_errors():
             picture_format(job.preview)
         require_matplotlib()
-    needs = Needs.of_scenario(job.scenario, job.out, job.save, job.memory)
+    with usage_errors():  # options that the format does not take
+        needs = Needs.of_scenario(job.scenario, job.out, job.save, job.memory)
     dataclasses.replace(needs, file=files * needs.file).require(job.out)
     return backend.first_call()
 

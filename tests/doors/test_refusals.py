@@ -43,6 +43,7 @@ WRONG = [
     ([*SMALL, "--out", "a.unknown"], 2, "suffix '.unknown' given, expected .npz"),
     ([*SMALL, "--out", "a.npz", "--preview", "a.gif"], 2, "suffix '.gif' given"),
     ([*SMALL, "--modes", "sum"], 2, "--modes"),
+    ([*SMALL, "--out", "a.npz", "--compression", "lz4"], 2, "compression: 'lz4' given"),
     ([*SMALL, "--ladder-numbers", "common"], 2, "--ladder-numbers: given, expected --ladder too"),
     ([*SMALL, "--ladder", "1,x"], 2, "--ladder: '1,x' given, expected numbers"),
     ([*SMALL, "--set", "scan.jitter=1e9"], 2, "scan: no light reaches the detector"),
