@@ -7,7 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, NamedTuple, Protocol
 
@@ -27,6 +27,7 @@ Encode = Callable[[int, npt.NDArray[Any]], Any]
 
 _BLOCK_PIXELS = 2**20  # where nobody says how many patterns a block has
 _TASK_PIXELS = 2**20  # that a thread makes at once, about; fewer where memory is short
+_TO_DISK = 2**24  # bytes that go to the disk at once
 _COPIES = 6  # of a block's pixels at one time: made, converted in double precision, encoded
 
 
@@ -109,6 +110,7 @@ class Work:
     threads: int | None = None
     clock: StageClock = field(default_factory=StageClock)
     journal: Journal | None = None
+    _to_disk: "_ToDisk | None" = field(default=None, init=False, repr=False)
 
     @contextmanager
     def aside(self, path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
@@ -118,7 +120,11 @@ class Work:
         """
         aside = self.journal.aside if self.journal else written_aside
         with aside(path, force=self.force) as file:
-            yield file
+            self._to_disk = _ToDisk(file.fileno())
+            try:
+                yield file
+            finally:
+                self._to_disk.close()
 
     def has_made(self, path: str | os.PathLike[str], patterns: Patterns) -> bool:
         """Whether an earlier run made one of several files, and it is whole.
@@ -237,3 +243,33 @@ class Work:
         """
         if self.journal:
             self.journal.stored(block, offset, size)
+        if self._to_disk:
+            self._to_disk.add(size)
+
+
+class _ToDisk:
+    """Has a file written to the disk while it grows: then the sync at its end has little to do.
+
+    Otherwise systems keep what is written in memory for half a minute.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._size = descriptor, 0
+        self._pool = ThreadPoolExecutor(1, "to disk")
+        self._task: Future[None] | None = None
+
+    def add(self, size: int) -> None:
+        """Learn of bytes that were written."""
+        self._size += size
+        if self._size >= _TO_DISK and (self._task is None or self._task.done()):
+            self._task = self._pool.submit(_sync_quietly, self._descriptor)
+            self._size = 0
+
+    def close(self) -> None:
+        """Wait for what is under way; the file may be closed then."""
+        self._pool.shutdown()
+
+
+def _sync_quietly(descriptor: int) -> None:
+    with suppress(OSError):  # the sync at the end tells
+        os.fsync(descriptor)
