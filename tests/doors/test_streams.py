@@ -128,7 +128,7 @@ def test_a_progress_bar_on_a_terminal(start):
     import pty
 
     controller, terminal = pty.openpty()
-    arguments = ["gs2_ideal", "--backend", "reference", "--n-patterns", "300"]
+    arguments = ["gs2_ideal", "--nphotons", "1e5", "--n-patterns", "20000", "--out", "some.h5"]
     process = start("command()", *arguments, stderr=terminal)
     os.close(terminal)
     shown = b""
