@@ -16,6 +16,8 @@ from ptycho_fast.simulator import Simulator
 from ptycho_fast.version import __version__
 
 _FEW = 5  # problems that are told one by one
+_PIXELS = 1e-9
+_ROUNDING = 2.0**-22
 
 
 @dataclass
@@ -159,7 +161,7 @@ def _scenario_of(dataset: Dataset) -> tuple[Scenario | None, int]:
 
 
 def made_again(dataset: Dataset, numbers: Iterable[int]) -> list[str]:
-    """Make some patterns of a data set again and compare their bits.
+    """Make object, probe, positions and some patterns again, and compare their bits.
 
     Parameters
     ----------
@@ -190,6 +192,7 @@ def made_again(dataset: Dataset, numbers: Iterable[int]) -> list[str]:
         expected = simulator.amplitudes(chosen + offset)
     else:
         expected = simulator.frames(chosen + offset)
+    problems += _other_truth(dataset, simulator, offset)
     found = np.asarray(dataset.diffraction[chosen])
     wrong = (found != expected).any(axis=(1, 2))
     if wrong.any():
@@ -200,6 +203,28 @@ def made_again(dataset: Dataset, numbers: Iterable[int]) -> list[str]:
             f"is pattern {b}{'' if version in (None, __version__) else made_by}"
         )
     return problems
+
+
+def _other_truth(dataset: Dataset, simulator: Simulator, offset: int) -> list[str]:
+    """Which of object, probe and positions are not those of the scenario, in words.
+
+    Some formats hold positions in metres and probes in other units, so these are compared to
+    `_PIXELS`, and to `_ROUNDING` of the largest value. What has another shape, as
+    the first mode of several, was chosen when the file was written.
+    """
+    experiment = simulator.experiment
+    rounding = _ROUNDING * float(np.abs(experiment.probe).max())
+    here = slice(offset, offset + len(dataset))
+    pairs: dict[str, tuple[Any, Any, float]] = {
+        "object": (dataset.object, experiment.object, 0.0),
+        "probe": (dataset.probe, experiment.probe[: len(dataset.probe)], rounding),
+        "positions": (dataset.positions, experiment.positions[here], _PIXELS),
+    }
+    return [
+        f"{name}: not what the scenario makes"
+        for name, (found, expected, tolerance) in pairs.items()
+        if found.shape == expected.shape and not (np.abs(found - expected) <= tolerance).all()
+    ]
 
 
 def _simulator(dataset: Dataset, scenario: Scenario) -> Simulator:

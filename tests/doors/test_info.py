@@ -163,3 +163,14 @@ def test_as_a_process(start):
     out, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
     assert "made again" in out
+
+
+@pytest.mark.parametrize("name", ["object", "probe", "positions"])
+def test_what_is_changed_besides_the_patterns_is_found(name, command, capsys):
+    h5py = pytest.importorskip("h5py")
+    made().save("a.h5")
+    with h5py.File("a.h5", "r+") as file:
+        values = file[name][...]
+        file[name][...] = values * (1 + 1e-6)
+    assert command("info", "a.h5", "--verify") == 1
+    assert f"{name}: not what the scenario makes" in capsys.readouterr().err
