@@ -35,6 +35,7 @@ from ptycho_fast import checks
 from ptycho_fast.formats.compression import COMPRESSIONS, encoder
 from ptycho_fast.formats.contents import Contents
 from ptycho_fast.formats.hdf5_file import (
+    CHECKSUMS,
     Hdf5File,
     chunk_patterns,
     create,
@@ -52,7 +53,7 @@ READ_OPTIONS: frozenset[str] = frozenset()
 
 _PROGRAM, _VERSION = "ptycho_fast", 1
 _KEYS = dict(zip(DOMAINS, ("counts", "signals", "intensities", "amplitudes"), strict=True))
-_CHECKSUMS, _METADATA = "checksums", "metadata"
+_METADATA = "metadata"
 _FIXED = 50_000  # bytes of headers, index and metadata, about
 _SHRINKS = 3  # to what part patterns are compressed at least, about
 _OPTIONAL = {  # shape, with B patterns of N x N; None is anything
@@ -237,7 +238,7 @@ class Shards:
         """``size`` of a shard in bytes, and the SHA-256 of the checksums of its chunks."""
         path = folder / self.file_name(number)
         with open_file(path) as file:
-            of_chunks = file.read(_CHECKSUMS)
+            of_chunks = file.read(CHECKSUMS)
         digest = hashlib.sha256(of_chunks.tobytes()).hexdigest()
         return {"size": path.stat().st_size, "sha256": digest}
 
@@ -300,7 +301,7 @@ def _write_one(path: Path, contents: Contents, work: Work, compression: str) -> 
         patterns = contents.diffraction
         checksums = write_patterns(file, key, patterns, work, compression=compression).checksums
         contents = contents.completed()
-        write_array(file, _CHECKSUMS, checksums, of=key)
+        write_array(file, CHECKSUMS, checksums, of=key)
         if contents.patches is not None:
             write_patterns(file, "patches", contents.patches, work, compression=compression)
         _rest(file, contents)
@@ -333,7 +334,7 @@ def join(
         first = 0
         for shard in shards:
             with open_file(shard) as part:
-                checksums.append(part.read(_CHECKSUMS))
+                checksums.append(part.read(CHECKSUMS))
                 count = part.header(key).shape[0]
                 for name in joined:
                     shape, dtype = part.header(name)
@@ -345,7 +346,7 @@ def join(
         for name, layout in layouts.items():
             layout.dcpl.set_obj_track_times(False)  # no time in the file, as everywhere else
             file.create_virtual_dataset(name, layout)
-        write_array(file, _CHECKSUMS, np.concatenate(checksums), of=key)
+        write_array(file, CHECKSUMS, np.concatenate(checksums), of=key)
         _rest(file, contents)
 
 
@@ -478,7 +479,7 @@ def damaged(path: str | os.PathLike[str]) -> Iterator[tuple[int, int, bool]]:
     """
     with open_file(path) as file:
         key = _KEYS[checks.choice(_metadata(file).get("domain"), f"{path}: domain", DOMAINS)]
-        checksums = iter(_array(file, _CHECKSUMS, (None, 32), {}, np.uint8))
+        checksums = iter(_array(file, CHECKSUMS, (None, 32), {}, np.uint8))
         for start, shard in file.parts(key):
             with open_file(shard) as one:
                 count, n = one.header(key).shape[0], one.chunk_length(key)

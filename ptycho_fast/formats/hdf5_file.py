@@ -7,6 +7,7 @@ joined of others (a virtual one) may take them from the folder of the file alone
 """
 
 import errno
+import hashlib
 import importlib.util
 import math
 import os
@@ -29,6 +30,7 @@ from ptycho_fast.machine import memory_available
 if TYPE_CHECKING:
     import h5py
 
+CHECKSUMS = "checksums"  # of the chunks of the patterns that its attribute ``of`` names
 SIGNATURE = b"\x89HDF\r\n\x1a\n"  # at 0, or after a user block of 512, 1024, ... bytes
 
 _CHUNK_PIXELS = 2**18  # in what is compressed, and read, at once
@@ -472,6 +474,21 @@ class Hdf5File:
                     chunk = dataset.id.read_direct_chunk((first, *zeros))[1]
                 yield first, chunk
 
+    def checksums(self, key: str) -> dict[int, bytes]:
+        """SHA-256 of the stored bytes of each chunk of patterns by its number, if they are there.
+
+        Raises
+        ------
+        ValueError, MemoryError
+            As `read`.
+        """
+        if CHECKSUMS not in self.keys or self.attributes(CHECKSUMS).get("of") != key:
+            return {}
+        stored = self.read(CHECKSUMS)
+        if stored.ndim != 2 or stored.shape[1] != 32 or stored.dtype != np.uint8:
+            raise ValueError(self._wrong(CHECKSUMS, stored.shape, "(chunks, 32) uint8"))
+        return {number: row.tobytes() for number, row in enumerate(stored)}
+
     def chunk_length(self, key: str) -> int:
         """Patterns in a chunk."""
         with _damage(self.path, key):
@@ -654,7 +671,8 @@ class Hdf5Patterns(LazyPatterns):
     """Patterns in an HDF5 file, read when they are asked for.
 
     The file is opened when it is needed, once in each process: a copy in another process (through
-    a pickle, or behind a fork) opens it again.
+    a pickle, or behind a fork) opens it again. Where the file has checksums of its chunks, that of
+    a chunk is compared when it is read for the first time.
     """
 
     def __init__(self, path: Path, key: str, header: Header) -> None:
@@ -665,10 +683,12 @@ class Hdf5Patterns(LazyPatterns):
 
     def _forget(self) -> None:
         self._open: tuple[int, Any] | None = None
+        self._unchecked: dict[int, bytes] = {}  # chunks and their checksums
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_open", "_lock")}
+        own = ("_open", "_unchecked", "_lock")
+        return {k: v for k, v in self.__dict__.items() if k not in own}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
@@ -676,8 +696,29 @@ class Hdf5Patterns(LazyPatterns):
 
     def _read(self, first: int, last: int) -> npt.NDArray[Any]:
         with _damage(self.path, self.key):
-            stored = np.asarray(self._part(self._dataset(), first, last))
+            dataset = self._dataset()
+            self._check(dataset, first, last)
+            stored = np.asarray(self._part(dataset, first, last))
         return np.ascontiguousarray(stored, self.dtype)
+
+    def _check(self, dataset: Any, first: int, last: int) -> None:
+        """Compare the checksums of chunks that were not read before."""
+        if not self._unchecked or dataset.chunks is None:
+            return
+        n = dataset.chunks[0]
+        for number in range(first // n, -(-last // n)):
+            expected = self._unchecked.get(number)
+            if expected is None:
+                continue
+            with _one_at_a_time():
+                data = dataset.id.read_direct_chunk((number * n, *(0,) * (dataset.ndim - 1)))[1]
+            if hashlib.sha256(data).digest() != expected:
+                until = min((number + 1) * n, len(self))
+                raise ValueError(
+                    f"{self.path}: {self.key}: patterns {number * n} to {until - 1} are damaged, "
+                    "expected the bytes that their checksum is of"
+                )
+            self._unchecked.pop(number, None)
 
     def _part(self, dataset: Any, first: int, last: int) -> Any:
         return dataset[first:last]
@@ -692,6 +733,7 @@ class Hdf5Patterns(LazyPatterns):
             if header.shape != self._stored_shape or header.dtype.newbyteorder("=") != self.dtype:
                 file.close()
                 raise ValueError(f"{self.path}: {self.key}: the file changed since it was opened")
+            self._unchecked = file.checksums(self.key)
             self._open = (os.getpid(), file._dataset(self.key))
             return self._open[1]
 

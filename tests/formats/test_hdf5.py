@@ -143,6 +143,25 @@ def test_a_damaged_chunk_is_found(tmp_path, data):
 # --- what is refused ---
 
 
+@pytest.mark.parametrize("shards", [{}, {"shard_patterns": 64}])
+def test_a_damaged_chunk_is_refused_when_it_is_read(tmp_path, data, shards):
+    """Also where the filter would give pixels without complaint."""
+    data.save(tmp_path / "a.h5", compression="none", **shards)
+    with h5py.File(tmp_path / ("a-00001.h5" if shards else "a.h5")) as file:
+        path, at = file.filename, file["counts"].id.get_chunk_info(0 if shards else 1).byte_offset
+    with open(path, "r+b") as file:
+        file.seek(at + 1000)
+        byte = file.read(1)[0]
+        file.seek(at + 1000)
+        file.write(bytes([byte ^ 4]))
+    with ptycho_fast.open(tmp_path / "a.h5") as back:
+        np.testing.assert_array_equal(back.counts[:64], data.counts[:64])
+        for _ in range(2):
+            with pytest.raises(ValueError, match=r"counts: patterns \d+ to \d+ are damaged"):
+                back.counts[100]
+        np.testing.assert_array_equal(back.counts[128:], data.counts[128:])
+
+
 def test_options_that_are_wrong(tmp_path, data):
     with pytest.raises(ValueError, match=r"compression: 'gzip' given, expected one of lz4, zstd"):
         data.save(tmp_path / "a.h5", compression="gzip")
