@@ -344,6 +344,10 @@ def recognise(path: str | os.PathLike[str], name: str | None = None) -> Format:
         checks.choice(name, "format", readers)
     if not os.path.exists(path):
         expected = "a data set" if name is None else FORMATS[name].title
+        file = Path(path)
+        pair = file.with_name(f"{file.stem}_dp{file.suffix}")  # as --format ptychovit names it
+        if pair.exists():
+            expected = f"the name of a file that is there, such as {pair.name}"
         raise FileNotFoundError(f"{path}: no such file, expected {expected}")
     if name is not None:
         return readers[name]

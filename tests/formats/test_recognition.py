@@ -271,3 +271,9 @@ def test_two_processes_unpack_one_file(dataset, tmp_path):
     ).stdout
     sums = [int(dataset.counts[b].sum()) for b in (2, 1, 0, 1)]
     assert printed == f"{sums} True\n"
+
+
+def test_a_pair_of_files_is_told_by_the_name_that_it_was_given(tmp_path):
+    (tmp_path / "cells_dp.hdf5").touch()
+    with pytest.raises(FileNotFoundError, match=r"cells\.hdf5: no such file.*cells_dp\.hdf5"):
+        ptycho_fast.open(tmp_path / "cells.hdf5")
