@@ -575,10 +575,18 @@ _PARTS: dict[str, dict[str, object]] = {
 }
 
 
+_FROM_FILES = ("detector.bad_pixels_file", "detector.bad_pixels_sha256")  # of other data sets
+
+
 def _detector() -> Iterator[Panel]:
     keys = {f"detector.{name}" for name in detector.keys()}  # noqa: SIM118 - of a module
     known = _known()
-    shown: set[str] = {"detector.preset", "detector.source_blur", "detector.oversample"}
+    shown: set[str] = {
+        "detector.preset",
+        "detector.source_blur",
+        "detector.oversample",
+        *_FROM_FILES,
+    }
     for name, changes in _PARTS.items():
         shown |= changes.keys()
         first = next(iter(changes))

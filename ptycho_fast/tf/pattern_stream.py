@@ -10,20 +10,18 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ptycho_fast import checks
-from ptycho_fast.backend.reused import Pool
-from ptycho_fast.campaign import Campaign
-from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.order import Order
 from ptycho_fast.data.pattern_feed import PatternFeed
+from ptycho_fast.data.reused import Pool
+from ptycho_fast.data.source import Given
 from ptycho_fast.scenario import Scenario
-from ptycho_fast.simulator import Simulator
 
 _ORDERED = 4096  # pattern numbers that are put in order at a time
 _AHEAD = 4  # batches that wait for the network, at least
 
 
 def patterns(
-    source: PatternFeed | Scenario | Simulator | Campaign | Dataset | str | os.PathLike[str],
+    source: PatternFeed | Given | Scenario | str | os.PathLike[str],
     order: Order | None = None,
     *,
     workers: int = 0,

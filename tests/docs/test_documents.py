@@ -102,16 +102,18 @@ def test_the_lists_name_what_is_there(page, how):
 
 @pytest.fixture(scope="module")
 def help_texts():
-    commands = ("simulate", "train", "gallery")
+    commands = ("simulate", "convert", "info", "train", "gallery")
     return "".join(run(f"python -m ptycho_fast.{c} --help", os.getcwd()) for c in commands)
 
 
 def test_flags_exist(help_texts):
-    other_programs = {"--no-build-isolation", "--check", "--dry-run", "--keep"}
+    other_programs = {"--no-build-isolation", "--check", "--dry-run", "--keep", "--measure"}
+    other_programs |= {"--nthreads", "--lifetime", "--lifetime-stagger"}  # of workers of Dask
     named = {
         flag
         for page in pages.PAGES
-        for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", pages.text_of(page))
+        # Not those with a key, such as --dose.nphotons.
+        for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+(?![a-z-]*\.[a-z])", pages.text_of(page))
     }
     there = set(re.findall(r"--[a-z][a-z-]+", help_texts))
     assert named - there - other_programs - {"--out"} == set()

@@ -267,7 +267,7 @@ def test_an_experiment_that_fails_names_itself(run, capsys):
         (["zoo.toml", "--count", 9, "--skip", "1.5"], "--skip: '1.5' given, expected numbers"),
         (["zoo.toml", "--count", 1, "--preview", "a.png"], "--preview: given, expected nothing"),
         (["zoo.toml", "--count", 1, "--ladder", "1,2"], "--ladder: given, expected nothing"),
-        (["zoo.toml", "--count", 1, "--out", "zoo.toml"], "zoo.toml: is a file, expected a folder"),
+        (["zoo.toml", "--count", 1, "--out", "zoo.toml"], "zoo.toml: exists, expected a new name"),
         (["zoo.toml", "--count", 1, "--out", "no/such"], "no/such: the folder no does not exist"),
         (["zoo.toml", "--count", 1, "--backend", "cobol"], "backend: 'cobol'"),
         (["zoo.toml", "--count", 1, "--set", "N=7"], "N: 7 given"),

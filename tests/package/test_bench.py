@@ -112,3 +112,24 @@ def test_physics_is_measured_against_the_plain_kernel(tmp_path):
     assert {"plain", "modes, M = 4", "near field", "observe, detector", "loop, noisy"} <= parts
     assert all(row["us_per_pattern"] > 0 for row in figures["physics"])
     assert len(figures["targets"]) == 9
+
+
+@pytest.mark.native
+@pytest.mark.parametrize(
+    ("name", "flags", "measured"),
+    [
+        ("files", ["--quick"], ["files", "alone"]),
+        ("feeds", ["--quick"], ["feeds"]),
+        ("cluster", ["--patterns", "4096", "--rounds", "1"], ["cluster"]),
+    ],
+)
+def test_files_feeds_and_clusters_are_measured(tmp_path, name, flags, measured):
+    path = tmp_path / "figures.json"
+    done = subprocess.run(
+        [sys.executable, "-m", f"bench.{name}", *flags, "--json", str(path)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(path.read_text())
+    assert all(figures[key] for key in measured)
+    assert all(row["measured"] > 0 for row in figures["targets"])

@@ -30,7 +30,7 @@ MICROSCOPE = {
     ("changes", "frames", "amplitudes"),
     [
         (BEAMLINE, "cdaa987db69590c9", "1e0c60a1c861f483"),
-        (MICROSCOPE, "e39cb8011ef925f6", "bd6a6c5ff8a51270"),
+        (MICROSCOPE, "d79363387d04bbdd", "46e60ce10b2d46a2"),
     ],
     ids=["beamline", "microscope"],
 )

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from ptycho_fast.backend.reused import Pool
+from ptycho_fast.data.reused import Pool
 
 
 def test_memory_comes_back_with_the_last_view():
