@@ -27,6 +27,7 @@ import tempfile
 import threading
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
@@ -481,16 +482,16 @@ def _not_seen(who: str, folder: str) -> str:
 _Task = Callable[..., dict[str, Any]]
 
 
-class _Crew:
+class _Crew(ABC):
     """Does tasks, each in one of several places at the same time."""
 
+    @abstractmethod
     def call(self, task: _Task, plan: Plan) -> dict[str, Any]:
         """One task."""
-        raise NotImplementedError
 
+    @abstractmethod
     def each(self, task: _Task, plan: Plan, numbers: list[int]) -> Iterator[dict[str, Any]]:
         """A task for each number; results as they come."""
-        raise NotImplementedError
 
 
 class _Here(_Crew):
