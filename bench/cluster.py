@@ -7,8 +7,6 @@ the same bytes, which is checked.
 
 import argparse
 import hashlib
-import json
-import re
 import statistics
 import tempfile
 import time
@@ -22,7 +20,6 @@ from bench.targets import verdict
 from ptycho_fast import cluster
 from ptycho_fast.scenario import Scenario
 
-RESULTS = Path(__file__).parent / "results"
 TARGET = 1.7, None  # times one worker
 
 
@@ -68,7 +65,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--patterns", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--keep", action="store_true", help=f"keep them in {RESULTS.name}/")
+    parser.add_argument("--keep", action="store_true", help="keep them in bench/results/")
     return parser.parse_args()
 
 
@@ -97,10 +94,7 @@ def main() -> None:
         "cluster": rows,
         "targets": verdicts,
     }
-    name = re.sub(r"\W+", "-", facts["processor"]).strip("-").lower() + "_" + facts["date"]
-    kept = RESULTS / f"cluster_{name}.json" if options.keep else None
-    for path in filter(None, (options.json, kept)):
-        path.write_text(json.dumps(figures, indent=1) + "\n")
+    report.write(figures, "cluster", options.json, options.keep)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ turn; ratios are those of the quickest rounds.
 """
 
 import argparse
-import json
-import re
 import tempfile
 import time
 import warnings
@@ -31,7 +29,6 @@ from ptycho_fast.data.order import Order
 from ptycho_fast.data.pattern_feed import PatternFeed
 from ptycho_fast.simulation import dataset_of
 
-RESULTS = Path(__file__).parent / "results"
 RECIPE, ADAPTER = 0.9, 0.8  # of the speed of frames()
 WORKERS = (0, 2, 4)
 BASE = "frames()"
@@ -207,10 +204,7 @@ def main() -> None:
         "missing": missing,
         "targets": verdicts,
     }
-    name = re.sub(r"\W+", "-", facts["processor"]).strip("-").lower() + "_" + facts["date"]
-    kept = RESULTS / f"feeds_{name}.json" if options.keep else None
-    for path in filter(None, (options.json, kept)):
-        path.write_text(json.dumps(figures, indent=1) + "\n")
+    report.write(figures, "feeds", options.json, options.keep)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ command's time for the patterns is compared with the largest of the three.
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -31,7 +30,6 @@ from ptycho_fast.scenario import Scenario
 from ptycho_fast.simulator import Simulator
 from ptycho_fast.threads import one_thread_here, thread_count
 
-RESULTS = Path(__file__).parent / "results"
 DOSE = "1e5"
 NPZ_PATTERNS = 10_000
 COPIED = 2**28  # bytes
@@ -180,10 +178,7 @@ def main() -> None:
         "alone": parts,
         "targets": verdicts,
     }
-    name = re.sub(r"\W+", "-", facts["processor"]).strip("-").lower() + "_" + facts["date"]
-    kept = RESULTS / f"files_{name}.json" if options.keep else None
-    for path in filter(None, (options.json, kept)):
-        path.write_text(json.dumps(figures, indent=1) + "\n")
+    report.write(figures, "files", options.json, options.keep)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ them least.
 """
 
 import argparse
-import json
-import re
 import statistics
 import time
 from collections.abc import Callable
@@ -33,7 +31,6 @@ from ptycho_fast.detector import Response
 from ptycho_fast.scenario import DetectorSpec
 
 SHORTEST = 5e-3  # seconds of a round: many short ones, of which some are not disturbed
-RESULTS = Path(__file__).parent / "results"
 DOSE = 1e6  # mean photons of a pattern
 ALL_PARTS = {  # of the detector, but for those that make more pixels of the transform
     "quantum_efficiency": 0.9,
@@ -243,10 +240,7 @@ def main() -> None:
         "objects": made,
         "targets": verdicts,
     }
-    name = re.sub(r"\W+", "-", facts["processor"]).strip("-").lower() + "_" + facts["date"]
-    kept = RESULTS / f"physics_{name}.json" if options.keep else None
-    for path in filter(None, (options.json, kept)):
-        path.write_text(json.dumps(figures, indent=1) + "\n")
+    report.write(figures, "physics", options.json, options.keep)
 
 
 if __name__ == "__main__":

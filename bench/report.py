@@ -1,5 +1,7 @@
-"""Tables and the figure."""
+"""Tables, the figure, and the files of figures."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from bench.objects import PATTERN_SIDE, PATTERNS_NAME, SIZE
 from bench.targets import NOISE_FREE, best_library, find
 
 HEADS = {"extract_patches": "patches", "diffract": "noise-free", "sample_photons": "photons alone"}
+
+RESULTS = Path(__file__).parent / "results"
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -192,3 +196,12 @@ def plot(path: Path, rows: list[Row], facts: dict[str, Any]) -> None:
     axes[-1].legend(loc="lower left", frameon=True)
     figure.suptitle(f"{facts['processor']}, {facts['date']}", fontsize=9, color="0.4")
     figure.savefig(path, dpi=150)
+
+
+def write(figures: Row, what: str, path: Path | None, keep: bool) -> None:
+    """Write figures to a file, and to bench/results/ under the names of the machine and the day."""
+    facts = figures["machine"]
+    name = re.sub(r"\W+", "-", facts["processor"]).strip("-").lower() + "_" + facts["date"]
+    kept = RESULTS / f"{what}_{name}.json" if keep else None
+    for to in filter(None, (path, kept)):
+        to.write_text(json.dumps(figures, indent=1) + "\n")
