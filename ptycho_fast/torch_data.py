@@ -35,7 +35,7 @@ class _FromFeed:
             expected = "none with a PatternFeed, which has its own"
             raise TypeError(checks.wrong("options", ", ".join(options), expected))
         self._state = torch.zeros(2, dtype=torch.int64)  # epoch, first step
-        self._state.share_memory_()  # type: ignore[no-untyped-call]
+        self._state.share_memory_()
         self._worker: int | None = None
         self._slots: Slots | None = None
         self._dtype = self._feed.dtype

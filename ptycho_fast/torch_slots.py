@@ -61,7 +61,7 @@ class _Slot:
     def __init__(self, size: int) -> None:
         self.key: Key = (os.getpid(), next(self._numbers))
         self.memory = torch.empty(size, dtype=torch.uint8)
-        self.memory.share_memory_()  # type: ignore[no-untyped-call]
+        self.memory.share_memory_()
         self.state = self.memory.numpy()
         self.state[0] = 0
         self.is_known = False  # to the main process
