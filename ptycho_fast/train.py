@@ -100,6 +100,10 @@ def _run(options: argparse.Namespace, output: Output) -> None:
         require_matplotlib("pictures")
     source = _source(options)
     _check_how(options, output)
+    if output.for_people:  # before whatever TensorFlow says when it is loaded
+        name = source.name if isinstance(source, Scenario) else options.scenario
+        sys.stdout.write(f"{name}, recipe {options.recipe}; loading TensorFlow\n")
+        sys.stdout.flush()
     from ptycho_fast.tf import run
     from ptycho_fast.tf.model import check_side
     from ptycho_fast.tf.recipes import RECIPES

@@ -70,10 +70,28 @@ def channel_order(offsets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return np.concatenate([row[np.lexsort((y[row], x[row]))] for row in rows])
 
 
+def has_twins(probe: npt.NDArray[np.complex64]) -> bool:
+    """Whether a patch and its twin, turned by 180 degrees and conjugated, give the same pattern.
+
+    They do if the probe (M, N, N) is its own twin, but for a phase of each mode.
+
+    Examples
+    --------
+    >>> has_twins(np.ones((1, 8, 8), np.complex64))
+    True
+    """
+    twin = HALF_TURN.field(probe).conj()
+    phase = np.exp(1j * np.angle((twin.conj() * probe).sum(axis=(1, 2), keepdims=True)))
+    return _same(probe, phase * twin)
+
+
+def _same(probe: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    return float(np.abs(other - probe).max()) <= _TOLERANCE * float(np.abs(probe).max())
+
+
 def require_symmetric(probe: npt.NDArray[np.complex64]) -> None:
     """Raise ValueError unless a probe (M, N, N) is the same in all orientations."""
-    worst = max(float(np.abs(s.field(probe) - probe).max()) for s in SYMMETRIES)
-    if worst > _TOLERANCE * float(np.abs(probe).max()):
+    if not all(_same(probe, s.field(probe)) for s in SYMMETRIES):
         given = "one that changes when it is mirrored or transposed"
         expected = "one that is symmetric about its middle, for augment and both_twins"
         raise ValueError(checks.wrong("probe", given, expected))

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks, scale_report
+from ptycho_fast.data.symmetry import has_twins
 
-from .inference import Prediction, stitch_groups, stitch_patches, window_side
+from .inference import Prediction, stitch, stitch_groups, stitch_patches, window_side
 from .losses import saturated_likelihood
 from .model import PtychoNet
 from .streams import Feed
@@ -192,6 +193,19 @@ def score(
     }
 
 
+def _totals_score(feed: Feed) -> dict[str, Any]:
+    """Score of an object that knows nothing of each pattern but its total: one grey per patch."""
+    data = feed.data
+    members = np.unique(feed.groups.nn_indices)
+    light = float(np.square(np.abs(data.probe)).sum())
+    grey = np.sqrt(data.energies()[members] / light)
+    shape = len(members), feed.N, feed.N
+    fields = np.broadcast_to(grey[:, None, None], shape).astype(np.complex64)
+    positions, side = data.positions[members], window_side(feed.N)
+    stitched, covered = stitch(fields, positions, data.object.shape, side)
+    return score(stitched, data.object, covered)
+
+
 def _errors(error: npt.NDArray[np.float64]) -> dict[str, float]:
     size = np.abs(error)
     return {
@@ -231,7 +245,8 @@ def diagnose(
     Returns
     -------
     dict
-        Plain JSON types: the published sections, and ``decomposition``, ``score``, ``pairing``.
+        Plain JSON types: the published sections, and ``decomposition``, ``score``, ``twins``
+        (whether a patch and its twin give the same pattern), ``pairing``.
     """
     s = model.settings["intensity_scale"]
     feed = feed.at_scale(s)  # what the network was given
@@ -285,8 +300,10 @@ def diagnose(
         ),
         "score": {
             "window": window_side(feed.N),
+            "totals_pearson_r": _totals_score(feed)["pearson_r"],
             **{how: score(obj, data.object, seen) for how, (obj, seen) in stitched.items()},
         },
+        "twins": has_twins(data.probe),
         "likelihood": {
             "value": prediction.likelihood,
             "saturated": saturated,

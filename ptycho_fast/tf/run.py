@@ -42,9 +42,10 @@ from .streams import Feed
 from .train import Trainer, Watcher
 
 _REQUEST, _SCORES = "request.json", "scores.json"
+_PICTURES = ("amplitude.png", "phase.png", "loss.png", "score.png")
 _FILES = (
     "data.npz", "model-*.keras", "state.json", "history.json", "run_metadata.json", "summary.md",
-    "prediction.npz", "loss.png", "amplitude.png", "phase.png", "score.png", _REQUEST, _SCORES,
+    "prediction.npz", _REQUEST, _SCORES, *_PICTURES,
 )  # fmt: skip
 
 
@@ -309,16 +310,31 @@ def report(
     with written_aside(folder / "prediction.npz", force=True) as file:
         np.savez_compressed(file, stitched=stitched.astype(np.complex64), covered=covered)
     _write_json(folder / "history.json", history)
+    seconds = sum(values["seconds"] for values in history)
+    network = comparable(metadata["score"][recipe.stitch], seconds)
+    metadata["refinement"] = {"passes": 0, "columns": {"network": network}}
     if draw:
-        pictures.losses(history, folder / "loss.png")
         truth = train.data.object
         pictures.comparison(np.abs(stitched), np.abs(truth), covered, "amplitude", folder)
         pictures.comparison(np.angle(stitched), np.angle(truth), covered, "phase", folder)
+        pictures.losses(history, folder / "loss.png")
+    metadata["pictures"] = [name for name in _PICTURES if (folder / name).is_file()]
     metadata["seconds"] = time.perf_counter() - start
     _write_json(folder / "run_metadata.json", metadata)
     with written_aside(folder / "summary.md", force=True) as file:
         file.write(summary.markdown(metadata).encode())
     return metadata
+
+
+def comparable(score: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Of a score the numbers that stand in the columns of the summary, and the time it took."""
+    varies = score["phase"]["pearson_r"] is not None
+    return {
+        "ratio": score["ratio"],
+        "pearson_r": score["pearson_r"],
+        "phase_rmse": score["phase"]["rmse"] if varies else None,
+        "seconds": seconds,
+    }
 
 
 def _write_json(path: Path, value: Any) -> None:

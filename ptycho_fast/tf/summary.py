@@ -1,7 +1,10 @@
-"""``summary.md``: the diagnostics of a run as tables, with the sentences that a reader needs."""
+"""``summary.md``: whether a run is any good, and why not better, for somebody who was not there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from ptycho_fast.report.published import published_numbers
+from ptycho_fast.scenario import Scenario
 
 _TITLES = {
     "forward_pass_diagnostics": "Forward-pass diagnostics",
@@ -12,81 +15,272 @@ _TITLES = {
     "raw_diffraction_test": "Raw diffraction, test half",
     "ground_truth_amplitude": "True amplitude",
     "prediction_scale": "Prediction scale",
-    "likelihood": "Published likelihood on the test groups",
-    "pairing": "Pairing of scale and data",
     "training": "Training",
 }
+_TRAINING = (  # of the many numbers of a training those that say something
+    "epochs", "batch_size", "groups", "learning_rate", "has_nan", "loss",
+    "pred_intensity_loss.last", "saturated_loss.last", "amplitude_mae.last", "amplitude_mae.max",
+    "val_loss.last", "val_saturated_loss.last", "deviance.last", "val_deviance.last",
+    "dominant_loss", "dominant_share_pct", "seconds", "waiting_pct",
+)  # fmt: skip
+_RIGHT, _NEARLY = 0.01, 0.05  # how far the ratio of amplitudes is from 1
+_SHARP, _CLEAR, _GAIN = 0.99, 0.95, 0.02  # Pearson r, and how much of it is an achievement
 
 
-def markdown(metadata: dict[str, Any]) -> str:
-    """The summary of what ``run_metadata.json`` holds."""
+def markdown(metadata: Mapping[str, Any]) -> str:
+    """The summary of what ``run_metadata.json`` holds.
+
+    Parameters
+    ----------
+    metadata : mapping
+        Of `run.report`. The pictures that it names lie in the folder of the summary.
+
+    Returns
+    -------
+    str
+        Verdict, columns, pictures, what the published ratio is made of, and the published keys
+        beside the values of the published run, where there is one on the same data.
+    """
     request = metadata["request"]
-    scenario = request["scenario"]
-    name = scenario["name"] if scenario else request["source"]
-    lines = [f"# {name}, recipe {request['recipe']['name']}", ""]
-    lines += [*_score(metadata), "", *_decomposition(metadata), "", *_pairing(metadata), ""]
-    for key, title in _TITLES.items():
-        lines += [f"## {title}", "", *_table(_rows(metadata[key])), ""]
-    return "\n".join(lines)
-
-
-def _score(metadata: dict[str, Any]) -> Iterable[str]:
-    score = metadata["score"]
-    yield "## Score"
-    yield ""
-    yield f"Where the central {score['window']} x {score['window']} pixels of predictions cover the"
-    yield "object, gain undone:"
-    yield ""
-    yield "| stitched | amplitude ratio | Pearson r | amplitude MAE | phase MAE | pixels |"
-    yield "| --- | --- | --- | --- | --- | --- |"
-    for how, place in (("groups", "groups at their mean"), ("patches", "patches at their own")):
-        s = score[how]
-        mark = " (shown)" if how == metadata["stitched_by"] else ""
-        yield (
-            f"| {place}{mark} | {s['ratio']:.4f} | {_number(s['pearson_r'])} | "
-            f"{s['amplitude']['mae']:.4f} | {s['phase']['mae']:.4f} | {s['covered_pixels']} |"
-        )
-
-
-def _decomposition(metadata: dict[str, Any]) -> Iterable[str]:
-    parts = metadata["decomposition"]
-    ratio = metadata["forward_pass_diagnostics"]["output_vs_truth_ratio"]
-    yield "## What the output-to-truth ratio is made of"
-    yield ""
-    yield (
-        f"{ratio:.4f} = {parts['gain']:.4f} (gain not undone) x {parts['border']:.4f} (border that "
-        f"no window covers) x {parts['rest']:.4f} (head, training). Furthest from 1: "
-        f"{parts['largest']}."
+    described = request["scenario"]
+    name = described["name"] if described else request["source"]
+    published = published_numbers(Scenario.from_dict(described) if described else None)
+    return "\n".join(
+        [
+            f"# {name}, recipe {request['recipe']['name']}",
+            "",
+            *verdict(metadata),
+            "",
+            *_columns(metadata),
+            "",
+            *_pictures(metadata["pictures"]),
+            *_decomposition(metadata),
+            "",
+            *_published(metadata, published),
+        ]
     )
 
 
-def _pairing(metadata: dict[str, Any]) -> Iterable[str]:
+# --- the verdict ---
+
+
+def verdict(metadata: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Three sentences: is the scale right, is the picture right, what limits it.
+
+    Parameters
+    ----------
+    metadata : mapping
+        Of `run.report`.
+
+    Returns
+    -------
+    (str, str, str)
+        The sentences.
+    """
+    return _scale(metadata), _picture(metadata), _limit(metadata)
+
+
+def _scale(metadata: Mapping[str, Any]) -> str:
+    forward, ratio = metadata["forward_pass_diagnostics"], _best(metadata)["ratio"]
+    off = abs(ratio - 1)
+    how = "right" if off <= _RIGHT else "nearly right" if off <= _NEARLY else "wrong"
+    side = "brighter" if ratio > 1 else "darker"
+    inside = (
+        f"{number(forward['model_exp_log_scale'])} inside the network and "
+        f"{number(forward['external_intensity_scale'])} in the data"
+    )
+    if forward["scale_discrepancy_flag"]:
+        return f"**The scale is wrong**: the intensity scale is {inside}."
+    return (
+        f"**The scale is {how}**: the object is {100 * off:.2g} % {side} than the truth, and the "
+        f"intensity scale is {inside}."
+    )
+
+
+def _picture(metadata: Mapping[str, Any]) -> str:
+    r, trivial = _best(metadata)["pearson_r"], metadata["score"]["totals_pearson_r"]
+    if r is None:
+        return "**The picture is empty**: the object is a constant."
+    known = ""
+    if trivial is not None:
+        known = f"; the total of each pattern alone gives {number(trivial)}"
+    if r >= _SHARP:
+        how = "The picture is right"
+    elif r >= _CLEAR:
+        how = "The picture is nearly right"
+    elif _achieved(r, metadata):
+        how = "The picture is blurred"
+    else:
+        how = "The picture is wrong"
+    return f"**{how}**: its amplitude has r = {number(r)} with the truth{known}."
+
+
+def _limit(metadata: Mapping[str, Any]) -> str:
+    return f"**What limits it**: {_reason(metadata)}."
+
+
+def _reason(metadata: Mapping[str, Any]) -> str:
+    recipe, parts = metadata["request"]["recipe"], metadata["decomposition"]
+    best, likelihood = _best(metadata), metadata["likelihood"]
+    if not recipe["undo_gain"]:
+        return (
+            f"the gain {number(parts['gain'])} of the normalisation is not undone, and a head of "
+            f"kind {recipe['activation']!r} ends at {number(parts['rest'])} of what it should give"
+        )
+    if metadata["twins"] and _achieved(best["pearson_r"], metadata):
+        return (
+            "with this probe a pattern does not tell a patch from its twin, the patch turned by "
+            "180 degrees, and a network sees one group at a time"
+        )
+    return (
+        "the training, whose likelihood ends "
+        f"{likelihood['above_saturated_pct']:.2g} % above the best possible one"
+    )
+
+
+def _achieved(r: float | None, metadata: Mapping[str, Any]) -> bool:
+    """Whether r is more than the total of each pattern gives."""
+    trivial = metadata["score"]["totals_pearson_r"]
+    return r is not None and (trivial is None or r > trivial + _GAIN)
+
+
+# --- columns ---
+
+
+def _columns(metadata: Mapping[str, Any]) -> Iterator[str]:
+    columns = metadata["refinement"]["columns"]
+    yield from table(["", *(_NAMES[name] for name in columns)], _quantities(columns.values()))
+    yield ""
+    yield (
+        f"Over the pixels that the central {metadata['score']['window']} x "
+        f"{metadata['score']['window']} pixels of predictions cover; the gain is undone."
+    )
+
+
+_NAMES = {"network": "network"}
+
+
+def _best(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The column with the smallest error."""
+    return list(metadata["refinement"]["columns"].values())[-1]
+
+
+def _quantities(columns: Iterable[Mapping[str, Any]]) -> Iterator[Sequence[Any]]:
+    rows = {
+        "amplitude, ratio to the truth": "ratio",
+        "Pearson r of the amplitude": "pearson_r",
+        "phase error, rad": "phase_rmse",
+        "seconds": "seconds",
+    }
+    columns = list(columns)
+    for label, key in rows.items():
+        values = [column[key] for column in columns]
+        if any(value is not None for value in values):
+            yield label, *values
+
+
+# --- pictures ---
+
+
+def _pictures(names: Sequence[str]) -> Iterator[str]:
+    meanings = {
+        "amplitude.png": "Amplitude",
+        "phase.png": "Phase",
+        "loss.png": "Loss by epoch",
+        "score.png": "r against training time",
+    }
+    for name in names:
+        yield f"![{meanings[name]}]({name})"
+        yield ""
+
+
+# --- numbers of the published report ---
+
+
+def _decomposition(metadata: Mapping[str, Any]) -> Iterator[str]:
+    parts = metadata["decomposition"]
+    ratio = metadata["forward_pass_diagnostics"]["output_vs_truth_ratio"]
+    yield "## What the published output-to-truth ratio is made of"
+    yield ""
+    yield (
+        f"{number(ratio)} = {number(parts['gain'])} (gain not undone) x {number(parts['border'])} "
+        f"(border that no window covers) x {number(parts['rest'])} (head, training). Furthest from "
+        f"1: {parts['largest']}."
+    )
     pairing = metadata["pairing"]
     if pairing["mismatch_flag"]:
+        yield ""
         yield (
             f"The scale is paired with the data as {pairing['name']!r}: the loss sees "
-            f"{pairing['effective_photons_per_pattern']:.4g} photons per pattern, not the "
-            f"{pairing['nphotons_requested']:.4g} that were asked for. The deviance that is "
+            f"{number(pairing['effective_photons_per_pattern'])} photons per pattern, not the "
+            f"{number(pairing['nphotons_requested'])} that were asked for. The deviance that is "
             "minimised does not depend on it."
         )
 
 
-def _rows(section: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    for key, value in section.items():
-        if isinstance(value, dict):
-            yield from _rows(value, f"{prefix}{key}.")
+def _published(metadata: Mapping[str, Any], published: Mapping[str, Any]) -> Iterator[str]:
+    yield "## Published keys"
+    yield ""
+    if published:
+        yield "Beside them the published run of this scenario: other weights, the same data."
+        yield ""
+    for key, title in _TITLES.items():
+        theirs = dict(_flat(published.get(key, {})))
+        ours = dict(_flat(metadata[key]))
+        if key == "training":
+            ours = {name: ours[name] for name in _chosen(ours)}
+            for names in (ours, theirs):
+                if "has_nan" in names:
+                    names["has_nan"] = "met" if names["has_nan"] else "none"
+        rows = ((_LABELS.get(name, name), ours[name], theirs.get(name)) for name in ours)
+        yield f"### {title}"
+        yield ""
+        if theirs:
+            yield from table(["quantity", "this run", "published"], rows)
         else:
-            yield prefix + key, _number(value)
+            yield from table(["quantity", "this run"], (row[:2] for row in rows))
+        yield ""
 
 
-def _number(value: Any) -> str:
+_LABELS = {"has_nan": "NaN"}
+
+
+def _chosen(numbers: Mapping[str, Any]) -> Iterator[str]:
+    for name in _TRAINING:
+        yield from (key for key in numbers if key == name or key.startswith(f"{name}."))
+
+
+def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+# --- text ---
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """The lines of a Markdown table; of a row the first cell is text, the others are values."""
+    yield f"| {' | '.join(titles)} |"
+    yield f"| {' | '.join('---' for _ in titles)} |"
+    for label, *values in rows:
+        yield f"| {' | '.join([label, *map(number, values)])} |"
+
+
+def number(value: Any) -> str:
+    """A value as text: a float to four significant digits, None as a dash.
+
+    Examples
+    --------
+    >>> [number(v) for v in (0.99904, 1.0, 273.35028, -250812.018, 1024, 0.0, True, None)]
+    ['0.9990', '1.000', '273.4', '-2.508e+05', '1024', '0', 'yes', '-']
+    """
     if value is None:
         return "-"
-    return repr(value) if isinstance(value, float) else str(value)
-
-
-def _table(rows: Iterable[tuple[str, str]]) -> Iterable[str]:
-    yield "| quantity | value |"
-    yield "| --- | --- |"
-    for name, value in rows:
-        yield f"| {name} | {value} |"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:#.4g}".rstrip(".") if value else "0"

@@ -1,6 +1,5 @@
 """Solution regions: the draw, the order of channels, and the grouped arrays."""
 
-import json
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -11,9 +10,11 @@ from hypothesis import strategies as st
 
 from ptycho_fast.data.grouping import group_energies, grouped, make_groups
 from ptycho_fast.data.split import split_on_y
+from ptycho_fast.report.published import published_numbers
 from ptycho_fast.rng import uniforms
 from ptycho_fast.scaling import amplitude_energies, mean_energy, normalise_gain
 from ptycho_fast.scans.random import random
+from ptycho_fast.scenario import Scenario
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -184,7 +185,7 @@ def test_group_energies():
 
 def test_published_statistics():
     data = np.load(DATA / "gs2_noise_free.npz")
-    published = json.loads((DATA / "gs2_ideal.json").read_text())
+    published = published_numbers(Scenario.preset("gs2_ideal"))
     positions, energies = np.stack([data["x"], data["y"]], axis=1), data["sum_intensity"]
     train, test = split_on_y(positions)
     # Groups sample their split, so their mean is that of its patterns but for the luck of the draw.

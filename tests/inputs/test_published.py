@@ -1,6 +1,5 @@
 """Object, probe, scan and energies of the published scenario."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +9,13 @@ from ptycho_fast.data.split import split_on_y
 from ptycho_fast.dose.energy import pattern_energies
 from ptycho_fast.objects import make_object
 from ptycho_fast.probes import make_probe
+from ptycho_fast.report.published import published_numbers
 from ptycho_fast.scale_report import split_statistics
 from ptycho_fast.scans import make_scan
 from ptycho_fast.scenario import Scenario
 
 DATA = Path(__file__).parents[1] / "data"
-PUBLISHED = json.loads((DATA / "gs2_ideal.json").read_text())
+PUBLISHED = published_numbers(Scenario.preset("gs2_ideal"))
 SCENARIO = Scenario.preset("gs2_ideal")
 
 

@@ -1,6 +1,5 @@
 """The published gs2_ideal scenario, from noise-free arrays to scaling numbers."""
 
-import json
 from pathlib import Path
 
 import cases
@@ -9,6 +8,7 @@ import pytest
 
 import ptycho_fast
 from ptycho_fast import scaling
+from ptycho_fast.report.published import published_numbers
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -21,7 +21,7 @@ def published():
 
 @pytest.fixture(scope="module")
 def numbers():
-    return json.loads((DATA / "gs2_ideal.json").read_text())
+    return published_numbers(ptycho_fast.Scenario.preset("gs2_ideal"))
 
 
 @pytest.fixture(scope="module")

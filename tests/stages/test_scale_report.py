@@ -2,15 +2,16 @@
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ptycho_fast import Scenario
 from ptycho_fast import scale_report as report
+from ptycho_fast.report.published import published_numbers
 from ptycho_fast.scaling import closed_form_intensity_scale, dataset_intensity_scale
 
-PUBLISHED = json.loads((Path(__file__).parents[1] / "data/gs2_ideal.json").read_text())
+PUBLISHED = published_numbers(Scenario.preset("gs2_ideal"))
 NPHOTONS, N = 1e9, 64
 TEST_ENERGY, TRAIN_ENERGY = 2995.974122765142, 3388.0241783336346
 S = 273.3502248877305
