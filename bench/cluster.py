@@ -1,12 +1,14 @@
 """``python -m bench.cluster``: two workers of Dask against one, each with one thread.
 
 Both run in turn on processes that are there already, so what is timed is the work and what Dask
-takes for it. The making of the experiment is in it, and the writing of the file; every run gives
-the same bytes, which is checked.
+takes for it. The making of the experiment is in it, another one each round, and the writing of the
+files, which are synced. Both runs of a round give the same bytes, which is checked. What the disk
+can do is measured beside it: as many bytes as the data set has, written at once.
 """
 
 import argparse
 import hashlib
+import shutil
 import statistics
 import tempfile
 import time
@@ -31,32 +33,38 @@ def digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def measure(patterns: int, rounds: int) -> list[dict[str, Any]]:
-    """Seconds of each round, with one worker and with two."""
-    scenario = Scenario.preset("gs2_ideal").replace(
-        {"dose.nphotons": 1e5, "scan.n_patterns": patterns}
-    )
+def measure(
+    patterns: int, rounds: int, where: Path | None
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Seconds of each round, with one worker and with two; and what the disk takes."""
     shard = max(1, patterns // 32)
     seconds: dict[int, list[float]] = {1: [], 2: []}
-    hashes = set()
+    disk = []
     with (
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory(dir=where, prefix="bench-cluster-") as folder,
         cluster.connected("local:1") as one,
         cluster.connected("local:2") as two,
     ):
         out = Path(folder) / "set.zarr"
         for number in range(rounds + 1):
+            scenario = Scenario.preset("gs2_ideal").replace(
+                {"dose.nphotons": 1e5, "scan.n_patterns": patterns, "seeds.photons": number}
+            )
+            hashes = set()
             for count, client in ((1, one), (2, two)):
                 start = time.perf_counter()
-                cluster.run(scenario, out, client=client, shard_patterns=shard, force=True)
-                if number:  # in the first round workers import and make the experiment
+                made = cluster.run(scenario, out, client=client, shard_patterns=shard)
+                if number:  # in the first round workers import what they need
                     seconds[count].append(time.perf_counter() - start)
                 hashes.add(digest(out))
-    assert len(hashes) == 1, "the bytes differ"
-    return [
+                shutil.rmtree(out)
+            assert len(hashes) == 1, "the bytes differ"
+            disk.append(machine.disk_seconds(Path(folder) / "raw", made.size))
+    rows = [
         {"workers": count, "patterns": patterns, "shard": shard, "seconds": times}
         for count, times in seconds.items()
     ]
+    return rows, {"bytes": made.size, "seconds": disk[1:]}
 
 
 def parse() -> argparse.Namespace:
@@ -64,6 +72,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--patterns", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="on the disk to write to")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--keep", action="store_true", help="keep them in bench/results/")
     return parser.parse_args()
@@ -74,11 +83,14 @@ def main() -> None:
     options = parse()
     console = Console(highlight=False)
     before, facts = machine.load_average(), machine.describe()
-    rows = measure(options.patterns, options.rounds)
+    rows, disk = measure(options.patterns, options.rounds, options.folder)
     for row in rows:
         best = min(row["seconds"])
         speed = f"{row['patterns'] / best:,.0f} patterns/s"
         console.print(f"{row['workers']} worker(s): {best:.2f} s at best, {speed}")
+    alone = min(disk["seconds"])
+    speed = f"{disk['bytes'] / 1e6 / alone:,.0f} MB/s"
+    console.print(f"the disk alone: {alone:.2f} s for {disk['bytes'] / 1e6:,.0f} MB, {speed}")
     one, two = (row["seconds"] for row in rows)
     ratios = [a / b for a, b in zip(one, two, strict=True)]
     console.print("two against one, by round: " + ", ".join(f"{ratio:.2f}" for ratio in ratios))
@@ -92,6 +104,7 @@ def main() -> None:
         "load_average": {"before": before, "after": after},
         "rounds": options.rounds,
         "cluster": rows,
+        "disk": disk,
         "targets": verdicts,
     }
     report.write(figures, "cluster", options.json, options.keep)

@@ -8,7 +8,6 @@ command's time for the patterns is compared with the largest of the three.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -97,7 +96,7 @@ def alone(n_patterns: int, file_bytes: int, dtype: str, folder: Path) -> Row:
         "patterns": n_patterns,
         "making": _threaded(make, starts),
         "compressing": _threaded(compress, starts),
-        "writing": _written(folder / "raw", file_bytes),
+        "writing": machine.disk_seconds(folder / "raw", file_bytes),
         "copied_bytes_per_second": _copied(),
     }
 
@@ -107,19 +106,6 @@ def _threaded(work: Callable[[int], None], starts: Iterable[int]) -> float:
     with ThreadPoolExecutor(thread_count(None), initializer=one_thread_here) as pool:
         list(pool.map(work, starts))
     return time.perf_counter() - start
-
-
-def _written(path: Path, size: int) -> float:
-    """Seconds to write and sync so many bytes that no file system can shorten."""
-    data = np.random.default_rng(0).bytes(2**24)
-    start = time.perf_counter()
-    with path.open("wb", buffering=0) as file:
-        for first in range(0, size, len(data)):
-            file.write(data[: size - first])
-        os.fsync(file.fileno())
-    seconds = time.perf_counter() - start
-    path.unlink()
-    return seconds
 
 
 def _copied() -> float:

@@ -82,6 +82,19 @@ def load_average() -> list[float]:
     return [round(x, 2) for x in os.getloadavg()]
 
 
+def disk_seconds(path: Path, size: int) -> float:
+    """Seconds to write and sync so many bytes that no file system can shorten; they are removed."""
+    data = np.random.default_rng(0).bytes(2**24)
+    start = time.perf_counter()
+    with path.open("wb", buffering=0) as file:
+        for first in range(0, size, len(data)):
+            file.write(data[: size - first])
+        os.fsync(file.fileno())
+    seconds = time.perf_counter() - start
+    path.unlink()
+    return seconds
+
+
 def peaks() -> dict[str, float]:
     """Best of several measurements on one thread.
 

@@ -62,6 +62,14 @@ _RECOUNT = 10.0  # seconds after which the threads of the cluster are counted ag
 _WAIT = 60.0  # seconds in which a first worker has to be there
 # Without a port of its own the scheduler's server of numbers takes 8787, or warns that it is taken.
 _NO_DASHBOARD = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+# Of processes that end with the run. Dask has workers give freed memory back at once: then every
+# block is in new pages, which the system fills with zeros first, and a pattern takes twice as long.
+# That they watch themselves takes a tenth of a core.
+_LOCAL = {
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+}
 _SEEN_LATE = 30.0  # seconds in which a network file system shows what another machine wrote
 
 
@@ -251,6 +259,12 @@ class Plan:
         """The record of a shard."""
         return Path(self.folder) / "records" / f"{number}.json"
 
+    def decided(self, backend: str, experiment: str) -> "Plan":
+        """The plan with what is known only when the experiment has been made."""
+        return dataclasses.replace(
+            self, how={**self.how, "backend": backend}, experiment=experiment
+        )
+
     @property
     def key(self) -> str:
         """Of the experiment and how it is written, for a worker to know it again."""
@@ -299,11 +313,7 @@ def _made(
 ) -> Made:
     with clock.stage("experiment"):
         about = crew.call(describe, plan)
-        plan = dataclasses.replace(
-            plan,
-            experiment=about["experiment"],
-            how={**plan.how, "backend": about["backend"]},
-        )
+        plan = plan.decided(about["backend"], about["experiment"])
         _check_run(plan)
     layout = about["layout"]
     shards.check_targets(layout, target, one, force=force or resume)
@@ -311,8 +321,8 @@ def _made(
     with clock.stage("patterns", total=layout.shape[0]):
         whole = layout.shape[0] - sum(_length(layout.range(k)) for k in missing)
         clock.advance(whole)
-        for result in crew.each(make, plan, missing):
-            clock.advance(_length(layout.range(result["shard"])))
+        for number in crew.each(make, plan, missing):
+            clock.advance(_length(layout.range(number)))
     with clock.stage("write"):
         end = crew.call(finish, plan)
         shards.put_in_place(layout, plan.data, target, one, force=force)
@@ -377,25 +387,23 @@ def describe(plan: Plan, store: dict[str, Any]) -> dict[str, Any]:
     store["simulator"].check_dose()
     return {
         "backend": dataset.provenance["backend"],
-        "experiment": _hash(dataset),
+        "experiment": store["asked"]["experiment"],
         "layout": shards.sharding(plan.format, plan.name, contents, plan.options),
     }
 
 
-def make(plan: Plan, store: dict[str, Any], number: int) -> dict[str, Any]:
-    """Make a shard and its record; some numbers about it."""
+def make(plan: Plan, store: dict[str, Any], number: int) -> None:
+    """Make a shard and its record."""
     _, contents = _experiment(plan, store)
     layout = shards.sharding(plan.format, plan.name, contents, plan.options)
-    record = _kept(plan, layout, number)
-    if record is None:
-        work = Work(force=True, threads=plan.how["threads"])
+    if _kept(plan, layout, number) is None:
+        work = Work(force=True, threads=plan.how["threads"], written=store.get("written"))
         check = layout.make(plan.data, number, contents, work)
         first, last = layout.range(number)
         notes = [seer.notes(first, last) for seer in observers(contents.diffraction)]
         record = {"shard": number, "check": check, "notes": notes}
         with written_aside(plan.record(number), force=True) as file:
             file.write(json.dumps(record).encode())
-    return {"shard": number, "size": record["check"]["size"]}
 
 
 def finish(plan: Plan, store: dict[str, Any]) -> dict[str, Any]:
@@ -425,24 +433,31 @@ def _seen(plan: Plan, layout: Any, number: int) -> dict[str, Any]:
 
 
 def _experiment(plan: Plan, store: dict[str, Any]) -> tuple[Dataset, Contents]:
-    """The data set, whose patterns are made when they are asked for; kept for the next task."""
+    """The data set, whose patterns are made when they are asked for; kept for the next task.
+
+    The first task of a run makes it anew: a file that the scenario names may have been changed.
+    """
     if plan.version != __version__:
         raise RuntimeError(_other_version(_where(), __version__, plan.version))
     if not plan.data.is_dir():
         raise FileNotFoundError(_not_seen(_where(), plan.folder))
     with store.setdefault("lock", threading.Lock()):
-        if store.get("key") != plan.key:
-            store.pop("made", None)  # before the next one is made
+        asked = {"key": plan.key, "experiment": plan.experiment}
+        if not plan.experiment or store.get("asked") != asked:
+            for name in ("asked", "made"):  # before the next one is made
+                store.pop(name, None)
             store["simulator"] = Simulator(Scenario.from_dict(plan.scenario), **plan.how)
             dataset = dataset_of(store["simulator"], lazy=True)
             domains = format_of(plan.name, plan.format).load().DOMAINS
             made = dataset, dataset.contents(domains)
-            if plan.experiment and _hash(dataset) != plan.experiment:
+            decided = plan.decided(dataset.provenance["backend"], _hash(dataset))
+            if plan.experiment not in ("", decided.experiment):
                 raise RuntimeError(
                     f"{_where()}: makes another experiment of the scenario than the first worker; "
                     "are the files that it names, and the versions of NumPy and SciPy, the same?"
                 )
-            store["made"], store["key"] = made, plan.key
+            store["made"] = made
+            store["asked"] = {"key": decided.key, "experiment": decided.experiment}
         result: tuple[Dataset, Contents] = store["made"]
         return result
 
@@ -479,19 +494,19 @@ def _not_seen(who: str, folder: str) -> str:
 
 # --- who does the tasks ---
 
-_Task = Callable[..., dict[str, Any]]
+_Task = Callable[..., Any]
 
 
 class _Crew(ABC):
     """Does tasks, each in one of several places at the same time."""
 
     @abstractmethod
-    def call(self, task: _Task, plan: Plan) -> dict[str, Any]:
-        """One task."""
+    def call(self, task: _Task, plan: Plan) -> Any:
+        """The result of one task."""
 
     @abstractmethod
-    def each(self, task: _Task, plan: Plan, numbers: list[int]) -> Iterator[dict[str, Any]]:
-        """A task for each number; results as they come."""
+    def each(self, task: _Task, plan: Plan, numbers: list[int]) -> Iterator[int]:
+        """A task for each number; the numbers as the tasks are done."""
 
 
 class _Here(_Crew):
@@ -500,21 +515,23 @@ class _Here(_Crew):
     def __init__(self) -> None:
         self._store: dict[str, Any] = {}
 
-    def call(self, task: _Task, plan: Plan) -> dict[str, Any]:
+    def call(self, task: _Task, plan: Plan) -> Any:
         return task(plan, self._store)
 
-    def each(self, task: _Task, plan: Plan, numbers: list[int]) -> Iterator[dict[str, Any]]:
-        count = max(1, thread_count(None) // plan.how["threads"])
+    def each(self, task: _Task, plan: Plan, numbers: list[int]) -> Iterator[int]:
+        # One more than is at work, while a shard waits for the disk.
+        count = max(1, thread_count(None) // plan.how["threads"]) + 1
         todo = iter(numbers)
         pool = ThreadPoolExecutor(count, "shards")
         try:
-            waiting = {pool.submit(task, plan, self._store, k) for k in islice(todo, count)}
+            waiting = {pool.submit(task, plan, self._store, k): k for k in islice(todo, count)}
             while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
-                    yield future.result()
+                    future.result()
+                    yield waiting.pop(future)
                 more = islice(todo, len(done))
-                waiting |= {pool.submit(task, plan, self._store, k) for k in more}
+                waiting |= {pool.submit(task, plan, self._store, k): k for k in more}
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -547,32 +564,32 @@ class _Dask(_Crew):
             if not sees:
                 raise FileNotFoundError(_not_seen(f"worker {worker}", plan.folder))
 
-    def call(self, task: _Task, plan: Plan) -> dict[str, Any]:
+    def call(self, task: _Task, plan: Plan) -> Any:
         with _deaths_named(task.__name__):
-            result: dict[str, Any] = self._submit(task, plan).result()
-        return result
+            return self._submit(task, plan).result()
 
-    def each(self, task: _Task, plan: Plan, numbers: list[int]) -> Iterator[dict[str, Any]]:
+    def each(self, task: _Task, plan: Plan, numbers: list[int]) -> Iterator[int]:
         from distributed import as_completed
 
         # Without a loop it would take that of the client that was made last, perhaps another one.
         todo = iter(numbers)
-        waiting = as_completed(with_results=True, loop=self._client.loop)
-        here: dict[Any, Future[Any]] = {}
+        waiting = as_completed(loop=self._client.loop)
+        here: dict[Future[Any], int] = {}
         try:
             self._fill(waiting, here, todo, task, plan)
             with _deaths_named("a shard"):
-                for future, result in waiting:
-                    del here[future.key]
-                    yield result
+                for future in waiting:
+                    if future.status != "finished":
+                        future.result()  # raises what went wrong
+                    yield here.pop(future)
                     self._fill(waiting, here, todo, task, plan)
         finally:  # of a run that is ended here nothing stays with the scheduler
-            self._client.cancel(list(here.values()))
+            self._client.cancel(list(here))
 
     def _fill(
         self,
         waiting: Any,
-        here: "dict[Any, Future[Any]]",
+        here: "dict[Future[Any], int]",
         todo: Iterator[int],
         task: _Task,
         plan: Plan,
@@ -580,7 +597,7 @@ class _Dask(_Crew):
         """Let the scheduler know of so many tasks that no thread has to wait, and no more."""
         while len(here) < self._most() and (number := next(todo, None)) is not None:
             future = self._submit(task, plan, number)
-            here[future.key] = future
+            here[future] = number
             waiting.add(future)
 
     def _submit(self, task: _Task, plan: Plan, *rest: int) -> "Future[Any]":
@@ -598,11 +615,12 @@ class _Dask(_Crew):
         return self._in_flight
 
 
-def _on_worker(task: _Task, plan: Plan, *rest: int) -> dict[str, Any]:
+def _on_worker(task: _Task, plan: Plan, *rest: int) -> Any:
     """Do a task; what it keeps for the next one, it keeps with the worker."""
-    from distributed import get_worker
+    from distributed import get_worker, secede
 
-    store: dict[str, Any] = vars(get_worker()).setdefault("_ptycho_fast", {})
+    # While a shard waits for the disk, the worker's thread begins with the next one.
+    store: dict[str, Any] = vars(get_worker()).setdefault("_ptycho_fast", {"written": secede})
     return task(plan, store, *rest)
 
 
@@ -680,6 +698,7 @@ def connected(cluster: str) -> "Iterator[Client]":
     """
     processes = check_place(cluster)
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ModuleNotFoundError as error:
         raise RuntimeError(
@@ -688,6 +707,7 @@ def connected(cluster: str) -> "Iterator[Client]":
     with ExitStack() as stack:
         address: Any = cluster
         if processes:
+            stack.enter_context(dask.config.set(_LOCAL))
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ptycho_fast-"))
             address = stack.enter_context(
                 LocalCluster(

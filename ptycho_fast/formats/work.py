@@ -103,6 +103,8 @@ class Work:
         Told of the patterns that are written.
     journal : Journal or None
         What makes it possible to resume the run.
+    written : callable or None
+        Called when all is written, and what is left is to wait for the disk.
     """
 
     force: bool = False
@@ -110,6 +112,7 @@ class Work:
     threads: int | None = None
     clock: StageClock = field(default_factory=StageClock)
     journal: Journal | None = None
+    written: Callable[[], None] | None = None
     _to_disk: "_ToDisk | None" = field(default=None, init=False, repr=False)
 
     @contextmanager
@@ -119,12 +122,19 @@ class Work:
         Libraries that want a name instead of a file open ``file.name``, which is there already.
         """
         aside = self.journal.aside if self.journal else written_aside
-        with aside(path, force=self.force) as file:
-            self._to_disk = _ToDisk(file.fileno())
-            try:
-                yield file
-            finally:
-                self._to_disk.close()
+        with aside(path, force=self.force) as file, self.written_back(file):
+            yield file
+            if self.written:
+                self.written()
+
+    @contextmanager
+    def written_back(self, file: IO[bytes]) -> Iterator[None]:
+        """Have a file go to the disk while it grows, as `stored` or `wrote` tell of its bytes."""
+        self._to_disk = _ToDisk(file.fileno())
+        try:
+            yield
+        finally:
+            self._to_disk.close()
 
     def has_made(self, path: str | os.PathLike[str], patterns: Patterns) -> bool:
         """Whether an earlier run made one of several files, and it is whole.
@@ -243,6 +253,10 @@ class Work:
         """
         if self.journal:
             self.journal.stored(block, offset, size)
+        self.wrote(size)
+
+    def wrote(self, size: int) -> None:
+        """Learn of bytes that were written, where no journal keeps their place."""
         if self._to_disk:
             self._to_disk.add(size)
 

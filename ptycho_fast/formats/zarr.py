@@ -18,6 +18,7 @@ Format: https://zarr-specs.readthedocs.io/en/latest/v3/core/ and
 https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/.
 """
 
+import itertools
 import json
 import math
 import os
@@ -39,7 +40,7 @@ from ptycho_fast.formats import contents as meanings
 from ptycho_fast.formats.contents import Contents
 from ptycho_fast.formats.patterns import LazyPatterns, Part, Patterns
 from ptycho_fast.formats.shards import usual_size
-from ptycho_fast.formats.work import Work
+from ptycho_fast.formats.work import Block, Work
 
 DOMAINS = tuple(meanings.DOMAINS)
 OPTIONS = frozenset({"compression", "shard_patterns"})
@@ -215,9 +216,9 @@ class Layout:
         first, last = self.range(number)
         path = folder / self.file_name(number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with files.written_aside(path, force=True) as file:
+        with work.aside(path) as file:
             part = Part(contents.diffraction, first, last)
-            self.write(file, (block.data for block in work.blocks(part, self.chunk, self.encode)))
+            self.write(file, _data(work.blocks(part, self.chunk, self.encode), work))
         return self.check(folder, number)
 
     def check(self, folder: Path, number: int, *, chunks: bool = False) -> dict[str, Any]:
@@ -394,15 +395,21 @@ def write(
     return [Path(path)]
 
 
+def _data(blocks: Iterable[Block], work: Work) -> Iterator[bytes]:
+    for block in blocks:
+        yield block.data
+        work.wrote(len(block.data))
+
+
 def _write_patterns(folder: Path, layout: Layout, patterns: Patterns, work: Work) -> None:
     blocks = work.blocks(patterns, layout.chunk, layout.encode, name=layout.name)
     for number in range(layout.shards):
         first, last = layout.range(number)
         path = folder / layout.file_name(number)
         path.parent.mkdir(parents=True)
-        chunks = (next(blocks).data for _ in range(first, last, layout.chunk))
-        with path.open("xb") as file:
-            layout.write(file, chunks)
+        here = itertools.islice(blocks, -(-(last - first) // layout.chunk))
+        with path.open("xb") as file, work.written_back(file):
+            layout.write(file, _data(here, work))
             file.flush()
             os.fsync(file.fileno())
     for _ in blocks:  # none is left; now the last one is known to be stored

@@ -212,6 +212,35 @@ def test_another_experiment_on_a_worker_is_refused(tmp_path):
         make(out, scenario=scenario, resume=True)
 
 
+def test_a_worker_notices_that_a_file_has_changed_since_the_last_run(tmp_path):
+    file = tmp_path / "object.npy"
+    scenario = SCENARIO.replace({"object.kind": "file", "object.file": str(file)})
+    out = tmp_path / "set.zarr"
+    plan = cluster.Plan(
+        scenario=scenario.to_dict(),
+        how={"noise": None, "dtype": None, "backend": "auto", "device": None, "threads": 1},
+        format="zarr",
+        options={},
+        folder=str(tmp_path),
+        name=out.name,
+        version=ptycho_fast.__version__,
+    )
+    plan.data.mkdir()
+    first, second = {}, {}  # what two workers keep
+    hashes = []
+    for value in (1.0, 0.5):
+        np.save(file, np.full((128, 128), value + 0j, np.complex64))
+        about = cluster.describe(plan, first)
+        now = plan.decided(about["backend"], about["experiment"])
+        for store in (first, second):
+            kept = store.get("simulator")
+            dataset, _ = cluster._experiment(now, store)
+            assert abs(dataset.object).max() == pytest.approx(value)
+            assert (store["simulator"] is kept) == (store is first)  # not made a second time
+        hashes.append(about["experiment"])
+    assert hashes[0] != hashes[1]
+
+
 # --- with a scheduler and workers in processes of their own ---
 
 

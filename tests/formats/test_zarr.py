@@ -7,6 +7,7 @@ import shutil
 import struct
 import tracemalloc
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,10 +132,26 @@ def test_shards_made_alone_in_any_order_are_the_same_bytes(tmp_path):
     for number in np.random.default_rng(5).permutation(layout.shards):
         said = layout.make(apart, int(number), what, Work())
         assert said == layout.check(apart, int(number), chunks=True)
-    layout.make(apart, 3, what, Work())  # again, over the one that is there
+    layout.make(apart, 3, what, Work(force=True))  # again, over the one that is there
     layout.finish(apart, what)
     assert digest(apart) == digest(whole)
     assert shard == ours.verify(apart)
+
+
+def test_a_shard_says_when_only_the_disk_is_left_to_wait_for(tmp_path):
+    what = contents(100, 8)
+    layout = ours.sharding("a.zarr", what, shard_patterns=64)
+    found = []
+
+    def written():
+        (part,) = (path for path in tmp_path.rglob("*") if path.is_file())
+        found.append(part)
+        assert part.name != Path(layout.file_name(0)).name
+        assert part.stat().st_size > 0
+
+    layout.make(tmp_path, 0, what, Work(written=written))
+    assert len(found) == 1
+    assert not found[0].exists()
 
 
 def test_patches_are_written_as_they_pass(tmp_path):
