@@ -5,7 +5,7 @@ from a recipe, and as batches of the adapters for PyTorch and TensorFlow; all ar
 simulator's bits before they are timed. Times are those of the CPU, of this process and of the
 workers that it started, so that what else the machine does disturbs them least: as long as all
 work, a ratio of them is one of patterns per second with as many cores. Rounds go through all in
-turn; ratios are those of the quickest rounds.
+turn; a ratio is the median over rounds, so that a clock that changes meets both sides of it.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from rich.table import Table
 
 import ptycho_fast
 from bench import machine, report
-from bench.measure import Row
+from bench.measure import Row, ratio
 from bench.targets import verdict
 from ptycho_fast.data.order import Order
 from ptycho_fast.data.pattern_feed import PatternFeed
@@ -142,10 +143,10 @@ def measure(ways: dict[str, Way], rounds: int, n: int) -> list[Row]:
 
 def judge(rows: list[Row]) -> list[Row]:
     """The targets beside what was measured."""
-    base = min(next(row["seconds"] for row in rows if row["way"] == BASE))
+    base = next(row for row in rows if row["way"] == BASE)
     verdicts = []
     for row in rows:
-        row["of_frames"] = base / min(row["seconds"])
+        row["of_frames"] = ratio(base, row)
         if row["way"] != BASE:
             least = ADAPTER if " workers" in row["way"] else RECIPE
             verdicts.append(
@@ -186,7 +187,7 @@ def main() -> None:
     verdicts = judge(rows)
     table = Table(f"batches of {options.batch_size}", "us of the CPU a pattern", "of frames()")
     for row in rows:
-        table.add_row(row["way"], f"{1e6 * min(row['seconds']):.1f}", f"{row['of_frames']:.2f}")
+        table.add_row(row["way"], f"{1e6 * median(row['seconds']):.1f}", f"{row['of_frames']:.2f}")
     console.print(table)
     for name, why in missing.items():
         console.print(f"{name} is missing: {why}")

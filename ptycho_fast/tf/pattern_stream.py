@@ -18,6 +18,7 @@ from ptycho_fast.scenario import Scenario
 
 _ORDERED = 4096  # pattern numbers that are put in order at a time
 _AHEAD = 4  # batches that wait for the network, at least
+_STEP_BITS = 40  # of an element's number, which is that of the epoch and, below it, of the step
 
 
 def patterns(
@@ -69,13 +70,13 @@ def patterns(
     if isinstance(source, PatternFeed) and options:
         raise TypeError(checks.wrong("options", ", ".join(options), "none with a PatternFeed"))
     workers = checks.integer(workers, "workers", 0)
-    epoch, first_step = (
-        checks.integer(value, name, 0) for value, name in ((epoch, "epoch"), (first_step, "step"))
-    )
+    epoch = checks.integer(epoch, "epoch", 0, 2 ** (62 - _STEP_BITS))
+    first_step = checks.integer(first_step, "step", 0)
     if workers and feed.threads is None:
         feed = feed.with_threads(1)
     order = feed.order(order)
-    steps = tf.int64.max if feed.n_patterns is None else order.steps(feed.n_patterns)
+    steps = 2**_STEP_BITS if feed.n_patterns is None else order.steps(feed.n_patterns)
+    checks.integer(steps, "batches of an epoch", most=2**_STEP_BITS)
     per_turn = max(1, _ORDERED // order.batch_size)
     order.batches(feed.n_patterns)  # an error now, not with the first batch
 
@@ -94,16 +95,17 @@ def patterns(
     if feed.patches:
         signature["patches"] = tf.TensorSpec((None, feed.N, feed.N), tf.complex64)
 
-    def make(turn: Any, step: Any) -> list[Any]:
-        part, place = divmod(int(step), per_turn)
-        numbers = ordered(int(turn), part)[place]
+    def make(number: Any) -> list[Any]:
+        turn, step = divmod(int(number), 2**_STEP_BITS)
+        part, place = divmod(step, per_turn)
+        numbers = ordered(turn, part)[place]
         out = None if feed.on_gpu else pool.array((len(numbers), feed.N, feed.N), dtype)
-        batch = feed.batch(numbers, int(turn), out=out)
+        batch = feed.batch(numbers, turn, out=out)
         return [batch[name] for name in signature]
 
-    def batch_of(turn: Any, step: Any) -> dict[str, Any]:
+    def batch_of(number: Any) -> dict[str, Any]:
         made = tf.numpy_function(
-            make, [turn, step], [spec.dtype for spec in signature.values()], stateful=False
+            make, [number], [spec.dtype for spec in signature.values()], stateful=False
         )
         return {
             name: tf.ensure_shape(tensor, spec.shape)
@@ -115,12 +117,13 @@ def patterns(
     def next_turn(_: Any) -> Any:
         return tf.numpy_function(lambda: np.int64(next(turns)), [], tf.int64)
 
-    def steps_of(turn: Any) -> Any:
+    def numbers_of(turn: Any) -> Any:
         first = tf.where(turn == epoch, tf.constant(first_step, tf.int64), 0)
-        return tf.data.Dataset.range(first, steps).map(lambda step: (turn, step))
+        start = turn * 2**_STEP_BITS  # numbers, not pairs: TensorFlow takes time for every function
+        return tf.data.Dataset.range(start + first, start + steps)
 
     parallel = {"num_parallel_calls": workers, "deterministic": True} if workers else {}
-    stream = tf.data.Dataset.from_tensors(0).map(next_turn).flat_map(steps_of)
+    stream = tf.data.Dataset.from_tensors(0).map(next_turn).flat_map(numbers_of)
     stream = stream.map(batch_of, **parallel).prefetch(max(_AHEAD, workers))
     # As in `streams`: at its end an iterator would wait for the autotuner.
     settings = tf.data.Options()

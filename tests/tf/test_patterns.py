@@ -59,3 +59,5 @@ def test_what_is_wrong_is_named(sim):
         patterns(sim, workers=-1)
     with pytest.raises(TypeError, match="options: output given"):
         patterns(PatternFeed(sim), output="counts")
+    with pytest.raises(ValueError, match=r"epoch: \d+ given, expected 0 to 4194304"):
+        patterns(sim, epoch=2**23)
