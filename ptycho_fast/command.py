@@ -119,6 +119,22 @@ def add_output_flags(parser: argparse.ArgumentParser, result: str) -> None:
     say.add_argument("--version", action="version", version=f"ptycho_fast {__version__}")
 
 
+def examples(*pairs: tuple[str, str]) -> str:
+    """The part of a command's help that shows how it is used; all of it is run by a test.
+
+    Parameters
+    ----------
+    *pairs : (str, str)
+        What a command line does, and the line.
+
+    Examples
+    --------
+    >>> examples(("a data set", "ptycho-fast simulate gs2_ideal")).splitlines()
+    ['Examples:', '  # a data set', '  ptycho-fast simulate gs2_ideal']
+    """
+    return "\n".join(["Examples:", *(f"  # {does}\n  {line}" for does, line in pairs)])
+
+
 # --- errors ---
 
 
@@ -370,6 +386,15 @@ def given_keys(options: argparse.Namespace) -> dict[str, Any]:
     return {key: given[key] for key, _, _ in _DIRECT.values() if given[key] is not None}
 
 
+def changes_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Values by key of all flags of `add_scenario_flags` but ``--config``."""
+    changes = dict(parse_assignment(text) for text in options.set) | given_keys(options)
+    for table in ("object", "probe", "scan"):
+        if f"{table}.file" in changes and changes.setdefault(f"{table}.kind", "file") == "file":
+            changes = {f"{table}.sha256": None, f"{table}.format": None} | changes
+    return changes
+
+
 def scenario_of(options: argparse.Namespace, *, drawn: bool = False) -> Scenario:
     """The scenario that the command line describes: a flag wins over a file, a file over a preset.
 
@@ -385,10 +410,7 @@ def scenario_of(options: argparse.Namespace, *, drawn: bool = False) -> Scenario
     ScenarioError
         There is no such scenario, or it cannot be simulated.
     """
-    changes = dict(parse_assignment(text) for text in options.set) | given_keys(options)
-    for table in ("object", "probe", "scan"):
-        if f"{table}.file" in changes and changes.setdefault(f"{table}.kind", "file") == "file":
-            changes = {f"{table}.sha256": None, f"{table}.format": None} | changes
+    changes = changes_of(options)
     start = _start_of(options)
     if options.scenario is None and not start:
         raise UsageError(

@@ -18,6 +18,7 @@ from ptycho_fast.command import (
     UsageError,
     add_output_flags,
     add_reading_flags,
+    examples,
     naming_written,
     reading_of,
     run_command,
@@ -36,6 +37,14 @@ _DTYPES = ("uint16", "uint32", "int32", "float32")
 _OPTIONS = ("compression", "modes", "alias")
 _SAMPLE = 2  # patterns; some programs cannot read one
 _CLOSE = 1e-9  # pixels
+_EXAMPLES = (
+    ("compressed HDF5", "ptycho-fast convert gs2_ideal.npz gs2_ideal.h5"),
+    (
+        "photon counts for PtychoPINN",
+        "ptycho-fast convert gs2_ideal.npz counts.npz --format pinn-counts",
+    ),
+    ("the first 100 patterns", "ptycho-fast convert gs2_ideal.npz few.npz --first 0 --last 100"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,15 +60,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code; see `command.run_command`.
     """
-    return run_command(_parser(), _run, argv)
+    return run_command(parser(), _run, argv)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The flags of the command."""
     written = [one for one in FORMATS.values() if one.writes]
     parser = argparse.ArgumentParser(
-        prog="python -m ptycho_fast.convert",
+        prog="ptycho-fast convert",
         description="Convert a data set from one format to another; patterns pass block by block.",
-        epilog="Formats that are written:\n"
+        epilog=examples(*_EXAMPLES)
+        + "\n\nFormats that are written:\n"
         + "\n".join(f"  {f.name:16} {', '.join(f.suffixes) or '':14} {f.title}" for f in written),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

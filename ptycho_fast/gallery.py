@@ -4,8 +4,23 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ptycho_fast.command import add_output_flags, naming_written, run_command, usage_errors
+from ptycho_fast.command import (
+    add_output_flags,
+    examples,
+    naming_written,
+    run_command,
+    usage_errors,
+)
 from ptycho_fast.terminal import Output, bytes_text, watched
+
+_EXAMPLES = (
+    ("all of it", "ptycho-fast gallery"),
+    ("the scans alone", "ptycho-fast gallery --only scans --out scans"),
+    (
+        "a page in Markdown",
+        "ptycho-fast gallery --only detector --out pictures --page detector.md",
+    ),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,14 +36,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code; see `command.run_command`.
     """
-    return run_command(_parser(), _run, argv)
+    return run_command(parser(), _run, argv)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The flags of the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m ptycho_fast.gallery",
+        prog="ptycho-fast gallery",
         description="Draw every kind of object, probe and scan, every part of the detector and "
         "what else there is, each with the lines of code that made it.",
+        epilog=examples(*_EXAMPLES),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--out", metavar="FOLDER", default="gallery", help="folder of the pictures (gallery)"

@@ -11,6 +11,7 @@ from ptycho_fast import checks
 from ptycho_fast.command import (
     add_output_flags,
     add_reading_flags,
+    examples,
     reading_of,
     run_command,
     usage_errors,
@@ -25,6 +26,12 @@ from ptycho_fast.probes.modes import mode_fractions
 from ptycho_fast.summary import bytes_in, geometry_text, scenario_lines, spread_text
 from ptycho_fast.terminal import Output, bytes_text, watched
 from ptycho_fast.version import __version__
+
+_EXAMPLES = (
+    ("what it is", "ptycho-fast info gs2_ideal.npz"),
+    ("whether it is that, to the bit", "ptycho-fast info gs2_ideal.npz --verify"),
+    ("the same for a program", "ptycho-fast info gs2_ideal.npz --json"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,14 +48,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code; see `command.run_command`. A file that is damaged, or that its scenario does
         not make again, is 1.
     """
-    return run_command(_parser(), _run, argv)
+    return run_command(parser(), _run, argv)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The flags of the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m ptycho_fast.info",
+        prog="ptycho-fast info",
         description="Say what a file is; patterns are read only to verify them. The exit code is "
         "0, 1 if the file is damaged or different, or 2 for a wrong command line.",
+        epilog=examples(*_EXAMPLES),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", metavar="FILE", help="a data set of any format, or a recipe")
     add_reading_flags(parser.add_argument_group("how to read"))

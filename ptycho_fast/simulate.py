@@ -15,6 +15,7 @@ from ptycho_fast.command import (
     add_output_flags,
     add_scenario_flags,
     add_start_flags,
+    examples,
     naming_written,
     run_command,
     scenario_of,
@@ -27,6 +28,18 @@ if TYPE_CHECKING:
     from ptycho_fast.runs.single import Job
 
 _Number = TypeVar("_Number", int, float)
+
+_EXAMPLES = (
+    ("1024 patterns of 64 x 64 pixels", "ptycho-fast simulate gs2_ideal"),
+    (
+        "what would be made, in words",
+        "ptycho-fast simulate gs2_ideal --nphotons 1e6 --out dim.h5 --explain",
+    ),
+    (
+        "two experiments, each with its own object, probe, scan and dose",
+        "ptycho-fast simulate xray_zoo --count 2 --out zoo",
+    ),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,14 +55,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code; see `command.run_command`.
     """
-    return run_command(_parser(), _run, argv)
+    return run_command(parser(), _run, argv)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The flags of the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m ptycho_fast.simulate",
+        prog="ptycho-fast simulate",
         description="Simulate a ptychography data set with exact photon statistics.",
-        epilog="Keys of a scenario, for --set and TOML files:\n"
+        epilog=f"{examples(*_EXAMPLES)}\n\n"
+        "Keys of a scenario, for --set and TOML files:\n"
         + "\n".join(
             f"  {key:26} {info.type}, default {info.default}: {info.doc}"
             for key, info in known_keys().items()
@@ -80,6 +95,11 @@ def _parser() -> argparse.ArgumentParser:
         "--dry-run",
         action="store_true",
         help="check everything and estimate time, memory and file size, but make no file",
+    )
+    run.add_argument(
+        "--explain",
+        action="store_true",
+        help="say in plain sentences what would be made, but make no file",
     )
     ladder = parser.add_argument_group("the same scan at several doses")
     ladder.add_argument(
@@ -156,6 +176,9 @@ def _written() -> list[str]:
 
 def _run(options: argparse.Namespace, output: Output) -> None:
     scenario = scenario_of(options, drawn=options.count is not None)
+    if options.explain:
+        _explain(options, scenario, output)
+        return
     if _is_recipe(options):
         _run_recipe(options, scenario, output)
         return
@@ -197,6 +220,29 @@ def _is_recipe(options: argparse.Namespace) -> bool:
     with usage_errors():
         suffix = Path(options.out).suffix.lower()
         return suffix == ".toml" and format_of(options.out).name == "recipe"
+
+
+def _explain(options: argparse.Namespace, scenario: Scenario, output: Output) -> None:
+    """What the other flags ask for, in sentences."""
+    from ptycho_fast.runs import explained
+
+    if options.dry_run or options.cluster:
+        raise UsageError("--explain: given, expected neither --dry-run nor --cluster with it")
+    several = options.count is not None or options.ladder is not None
+    name = options.out or f"{scenario.name}{'' if several else _suffix(options)}"
+    job = _job(options, scenario, Path(name))
+    with watched(output.for_people) as clock:
+        if options.count is not None:
+            with usage_errors():
+                numbers = _experiments(options)
+            result = explained.explain_campaign(job, numbers, clock)
+        elif options.ladder is not None:
+            with usage_errors():
+                doses = _numbers(options.ladder, "--ladder", float, "1e3,1e5")
+            result = explained.explain_ladder(job, doses, clock)
+        else:
+            result = explained.explain(job, clock)
+    output.result(*result)
 
 
 def _run_recipe(options: argparse.Namespace, scenario: Scenario, output: Output) -> None:

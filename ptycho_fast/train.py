@@ -14,6 +14,7 @@ from ptycho_fast.command import (
     UsageError,
     add_output_flags,
     add_scenario_flags,
+    examples,
     given_keys,
     run_command,
     scenario_of,
@@ -29,6 +30,14 @@ _RECIPES = {
     "full": "every pattern a group, mirrored copies, cosine rate, 60 epochs, a network a quarter "
     "of the size",
 }
+_EXAMPLES = (
+    ("a network that has seen 256 groups, and its object", "ptycho-fast train gs2_ideal --out gs2"),
+    (
+        "with fewer photons, on patterns that are drawn anew in every epoch",
+        "ptycho-fast train gs2_ideal --nphotons 1e5 --noise fresh --out dim",
+    ),
+    ("on a data set that is there", "ptycho-fast train gs2_ideal.npz --out from_file"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,14 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code; see `command.run_command`.
     """
-    return run_command(_parser(), _run, argv)
+    return run_command(parser(), _run, argv)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The flags of the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m ptycho_fast.train",
+        prog="ptycho-fast train",
         description="Train a physics-informed network, and compare its object with the truth.",
-        epilog="Recipes:\n" + "\n".join(f"  {name:10} {doc}" for name, doc in _RECIPES.items()),
+        epilog=f"{examples(*_EXAMPLES)}\n\nRecipes:\n"
+        + "\n".join(f"  {name:10} {doc}" for name, doc in _RECIPES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("scenario", help=f"{', '.join(presets())}, a TOML file, or a data set .npz")

@@ -201,7 +201,11 @@ def blocks_of(page: str) -> list[Block]:
 
 def is_run(command: str) -> bool:
     """Whether a shell command is one of the package's."""
-    return command.startswith("python -m ptycho_fast.")
+    return command.startswith(("python -m ptycho_fast.", "ptycho-fast "))
+
+
+def is_training(command: str) -> bool:
+    return command.startswith(("python -m ptycho_fast.train", "ptycho-fast train"))
 
 
 def prose_of(page: str) -> str:

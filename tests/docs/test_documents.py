@@ -18,15 +18,17 @@ import pages
 import pytest
 
 import ptycho_fast
+from ptycho_fast.commands import commands
 
 BLOCKS = [block for page in pages.PAGES for block in pages.blocks_of(page)]
 
 
 def run(command, folder):
     """The standard output of a command of the package."""
-    words = shlex.split(command, comments=True)
+    first, *words = shlex.split(command, comments=True)
+    module = ["-m", "ptycho_fast"] if first == "ptycho-fast" else []
     done = subprocess.run(
-        [sys.executable, *words[1:]], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, *module, *words], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{command}\n{done.stderr}"
     return done.stdout
@@ -78,7 +80,7 @@ def test_page_runs(page, tmp_path, monkeypatch):
                 printed = run_python(block, compile(piece, str(block), "exec"), namespace)
             elif block.language == "toml":
                 (tmp_path / pages.TOML_FILES[page]).write_text(piece)
-            elif block.language == "sh" and not piece.startswith("python -m ptycho_fast.train"):
+            elif block.language == "sh" and not pages.is_training(piece):
                 printed = run(piece, tmp_path)
         before = block.language
 
@@ -102,8 +104,7 @@ def test_the_lists_name_what_is_there(page, how):
 
 @pytest.fixture(scope="module")
 def help_texts():
-    commands = ("simulate", "convert", "info", "train", "gallery")
-    return "".join(run(f"python -m ptycho_fast.{c} --help", os.getcwd()) for c in commands)
+    return "".join(run(f"ptycho-fast {c} --help", os.getcwd()) for c in commands())
 
 
 def test_flags_exist(help_texts):

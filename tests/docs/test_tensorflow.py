@@ -8,8 +8,6 @@ import sys
 import pages
 import pytest
 
-COMMAND = "python -m ptycho_fast.train"
-
 
 def small(code):
     """A Python block at the size of a test; every replacement has its place on the page."""
@@ -22,11 +20,12 @@ def small(code):
 @pytest.mark.slow  # a step of its own in the integration
 def test_training_pages_run(tmp_path):
     blocks = [block for page in pages.PAGES for block in pages.blocks_of(page)]
-    lines = {p for b in blocks if b.language == "sh" for p in b.pieces if p.startswith(COMMAND)}
+    lines = {p for b in blocks if b.language == "sh" for p in b.pieces if pages.is_training(p)}
     assert lines
     code = ["import ptycho_fast", "from ptycho_fast.train import main"]
     for line in sorted(lines):
-        arguments = shlex.split(f"{line} {pages.SMALL_TRAINING}")[3:]
+        words = shlex.split(f"{line} {pages.SMALL_TRAINING}")
+        arguments = words[2:] if words[0] == "ptycho-fast" else words[3:]
         code.append(f"assert main({arguments}) == 0")
     code.append(small("\n".join(block.text for block in blocks if block.needs_tensorflow)))
     text = "".join(pages.text_of(page) for page in pages.PAGES)

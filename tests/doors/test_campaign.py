@@ -174,7 +174,7 @@ def test_interrupted(signum, code, what, start, run):
     _, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (
         code,
-        f"python -m ptycho_fast.simulate: error: {what}; 1 of 3 experiments are complete in zoo; "
+        f"ptycho-fast simulate: error: {what}; 1 of 3 experiments are complete in zoo; "
         "the same command goes on there\n",
     )
     assert sorted(os.listdir("zoo")) == ["campaign.json", FILES[0]]

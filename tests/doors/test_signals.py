@@ -64,7 +64,7 @@ def ended(process, signum):
 @pytest.mark.parametrize(("signum", "code", "what"), SIGNALS)
 def test_while_patterns_are_made(signum, code, what, start):
     process = start(MAKING, *LONG)
-    message = f"python -m ptycho_fast.simulate: error: {what}; nothing was written\n"
+    message = f"ptycho-fast simulate: error: {what}; nothing was written\n"
     assert ended(process, signum) == (code, message)
     assert os.listdir() == []
 

@@ -21,7 +21,7 @@ from ptycho_fast.scans.path import drifted, finished, fly_path, offsets, stage_m
 from ptycho_fast.scans.raster import raster
 from ptycho_fast.scans.snake import snake
 from ptycho_fast.scenario import ScanSpec, Scenario
-from ptycho_fast.simulate import _parser
+from ptycho_fast.simulate import parser
 
 DRAWN = [name for name in KINDS.listed if name != "file"]
 STEPPED = ["raster", "snake", "jittered_raster", "fermat", "concentric"]
@@ -304,7 +304,7 @@ def test_from_python_toml_and_flags(kind, tmp_path):
     flags = [f"--set=scan.{name}={value}" for name, value in ({"kind": kind} | keys).items()]
     scenarios = [
         Scenario.load(toml),
-        command.scenario_of(_parser().parse_args(["gs2_ideal", *flags])),
+        command.scenario_of(parser().parse_args(["gs2_ideal", *flags])),
     ]
     expected = make_scan(in_python, SHAPE, 42)
     for scenario in scenarios:
@@ -315,7 +315,7 @@ def test_from_python_toml_and_flags(kind, tmp_path):
 
 
 def test_the_flag_of_a_file(tmp_path):
-    options = _parser().parse_args(["gs2_ideal", "--scan-file", "mine.csv"])
+    options = parser().parse_args(["gs2_ideal", "--scan-file", "mine.csv"])
     assert command.scenario_of(options).scan == ScanSpec(kind="file", file="mine.csv")
 
 

@@ -8,7 +8,7 @@ import pytest
 from ptycho_fast import command, objects, probes, scans
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.scenario import ObjectSpec, ProbeSpec, ScanSpec, Scenario, known_keys
-from ptycho_fast.simulate import _parser, main
+from ptycho_fast.simulate import main, parser
 
 NEW_KIND = '''
 """A checkerboard."""
@@ -221,7 +221,7 @@ def test_a_key_of_another_kind_is_named(make):
 def test_a_file_over_a_preset(tmp_path):
     np.save(tmp_path / "o.npy", np.ones((50, 60)))
     over = ["gs2_ideal", "--object-file", str(tmp_path / "o.npy")]
-    scenario = command.scenario_of(_parser().parse_args(over))
+    scenario = command.scenario_of(parser().parse_args(over))
     assert scenario.object == ObjectSpec(kind="file", file=str(tmp_path / "o.npy"))
 
 
