@@ -223,7 +223,13 @@ class Simulator:
 
     @overload
     def frames(
-        self, first: int, last: int, *, epoch: int = 0, out: Any = None, on_gpu: bool = False
+        self,
+        first: int,
+        last: int,
+        *,
+        epoch: int | npt.NDArray[np.integer[Any]] = 0,
+        out: Any = None,
+        on_gpu: bool = False,
     ) -> Any: ...
     @overload
     def frames(
@@ -231,7 +237,7 @@ class Simulator:
         first: npt.ArrayLike,
         last: None = None,
         *,
-        epoch: int = 0,
+        epoch: int | npt.NDArray[np.integer[Any]] = 0,
         out: Any = None,
         on_gpu: bool = False,
     ) -> Any: ...
@@ -240,7 +246,7 @@ class Simulator:
         first: int | npt.ArrayLike,
         last: int | None = None,
         *,
-        epoch: int = 0,
+        epoch: int | npt.NDArray[np.integer[Any]] = 0,
         out: Any = None,
         on_gpu: bool = False,
     ) -> Any:
@@ -252,8 +258,9 @@ class Simulator:
             Patterns `first` to `last`, without the last.
         first : (n,) array of integers
             Or any pattern numbers, in any order, also repeated.
-        epoch : int
-            Which exposure of the scan: each one has photons of its own; that of a data set is 0.
+        epoch : int, or (n,) integers
+            Which exposure of the scan, or of each pattern: each one has photons of its own; that
+            of a data set is 0.
         out : (n, N, N) array, optional
             Array to write to; untouched if an error is raised.
         on_gpu : bool
@@ -293,7 +300,7 @@ class Simulator:
         first: int | npt.ArrayLike,
         last: int | None = None,
         *,
-        epoch: int = 0,
+        epoch: int | npt.NDArray[np.integer[Any]] = 0,
         out: Any = None,
         on_gpu: bool = False,
     ) -> Any:
@@ -516,7 +523,7 @@ class Simulator:
         if not suspects.size:
             return
         exposure = self._exposure(suspects)
-        counting = self._counting(suspects, 0)
+        counting = self._counting(suspects, np.array(0, np.uint64))
         with self._at_work(exposure) as n_threads:
             try:
                 check_rates(self._backend, exposure, counting, n_threads, suspects)
@@ -540,8 +547,22 @@ class Simulator:
             weights=None if weights is None else weights[indices],
         )
 
-    def _counting(self, indices: npt.NDArray[np.int64], epoch: int) -> Counting:
-        numbers = indices.astype(np.uint64) + np.uint64(epoch * self.n_patterns)
+    def _epochs(self, epoch: Any, count: int) -> npt.NDArray[np.uint64]:
+        """The exposure of each of some patterns, or one for all; an error for an unknown one."""
+        last = (2**64 - 1) // self.n_patterns - 1
+        if np.ndim(epoch) == 0:
+            return np.array(checks.integer(epoch, "epoch", 0, last), np.uint64)
+        epochs = np.asarray(epoch)
+        if epochs.shape != (count,) or epochs.dtype.kind not in "iu":
+            given = f"shape {epochs.shape} and dtype {epochs.dtype}"
+            raise ValueError(checks.wrong("epoch", given, f"an integer, or ({count},) integers"))
+        if count and not 0 <= int(epochs.min()) <= int(epochs.max()) <= last:
+            given = f"from {epochs.min()} to {epochs.max()}"
+            raise ValueError(checks.wrong("epoch", given, f"0 to {last}"))
+        return epochs.astype(np.uint64)
+
+    def _counting(self, indices: npt.NDArray[np.int64], epochs: npt.NDArray[np.uint64]) -> Counting:
+        numbers = indices.astype(np.uint64) + epochs * np.uint64(self.n_patterns)
         e, seed = self.experiment, self.scenario.seeds.photons
         factors = None if e.dose_factors is None else e.dose_factors[indices]
         return Counting(e.intensity_scale, seed, numbers, factors, self.response)
@@ -561,7 +582,7 @@ class Simulator:
         first: Any,
         last: int | None,
         kind: SinkKind,
-        epoch: int,
+        epoch: Any,
         out: Any,
         on_gpu: bool,
     ) -> Any:
@@ -569,9 +590,8 @@ class Simulator:
             expected = f"False with the backend {self.backend!r}"
             raise ValueError(checks.wrong("on_gpu", on_gpu, expected))
         indices = self._indices(first, last)
-        last_epoch = (2**64 - 1) // self.n_patterns - 1
-        epoch = checks.integer(epoch, "epoch", 0, last_epoch)
-        exposure, counting = self._exposure(indices), self._counting(indices, epoch)
+        counting = self._counting(indices, self._epochs(epoch, len(indices)))
+        exposure = self._exposure(indices)
         gate: Gate = gpu_arrays if on_gpu else host_arrays
         dtype = self._dtype(kind)
         with self._backend.place(self._device):

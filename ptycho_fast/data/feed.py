@@ -5,15 +5,18 @@ interrupted goes on with the same data. Batches are NumPy arrays, or CuPy arrays
 """
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks, scale_report, scaling
+from ptycho_fast.ahead import made_ahead
 from ptycho_fast.campaign import Campaign
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.grouping import Groups
@@ -27,13 +30,15 @@ from ptycho_fast.data.source import (
     opened,
     require_scale,
 )
-from ptycho_fast.data.symmetry import SYMMETRIES, Symmetry, require_symmetric
+from ptycho_fast.data.symmetry import SYMMETRIES, require_symmetric
 from ptycho_fast.rng import uniforms
 from ptycho_fast.scenario import GroupSpec, Scenario
 from ptycho_fast.simulator import Simulator
 
 PAIRINGS = ("published", "consistent")
+PHOTONS = (*NOISES, "unique")
 RENEWALS = ("scan", "object", "experiment")
+_HELD_OUT = 2**31  # added to seeds, and to numbers of experiments, that no training reaches
 _MEASURED_PIXELS = 2**22  # of patterns whose energy is measured at a time
 _BLOCK_PIXELS = 2**18  # of patterns that are made in one call, for several small batches
 
@@ -53,10 +58,10 @@ class Stream:
     first_epoch : int
         The epoch to begin with, for a run that is continued.
     epochs : int
-        Number of epochs.
+        Number of epochs; not used with `renew`.
     renew : {"scan", "object", "experiment"}, optional
         Go on without end: after each epoch, simulate new positions, or a new object as well, or the
-        next experiment of the campaign.
+        next experiment of the campaign. A thread makes it while the epoch before is shown.
 
     Raises
     ------
@@ -76,6 +81,33 @@ class Stream:
         checks.count(self.epochs, "epochs")
         if self.renew is not None:
             checks.choice(self.renew, "renew", RENEWALS)
+
+
+class Made(NamedTuple):
+    """A batch, and where it stands in its stream.
+
+    Attributes
+    ----------
+    batch : tuple
+        As `Feed.stream` gives it.
+    feed : Feed
+        What it is of: with `Stream.renew`, the feed of this epoch.
+    epoch : int
+        Number of the epoch.
+    number, of : int
+        Number of the batch in its epoch, from 0, and how many there are.
+    cpu_seconds : float
+        Time that the threads of the feed worked on it; with `threads` other than 1 the kernels
+        have threads of their own, which are not counted. The first batch of a renewed feed has
+        the time for making object, scan and groups as well.
+    """
+
+    batch: Batch
+    feed: "Feed"
+    epoch: int
+    number: int
+    of: int
+    cpu_seconds: float
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -100,14 +132,17 @@ class Feed:
         Requested photons of a mean pattern.
     seed : int
         Seed of order and orientations.
-    noise : {"fixed", "fresh"}
-        Whether all epochs have the photons of the data set, or each one its own.
+    noise : {"fixed", "fresh", "unique"}
+        Whether all epochs have the photons of the data set, or each epoch its own, or each group in
+        each epoch: no pattern is ever shown twice, though groups share positions of the scan.
     augment : bool
         Whether every epoch shows each group in another of the square's eight orientations.
     truth : bool
         Whether targets hold the true object.
     on_gpu : bool
         Whether batches are CuPy arrays; the source's backend has to work on a GPU.
+    first, whole : int
+        Number of the first group, and number of groups, of the feed that this one is part of.
     """
 
     source: Source
@@ -122,6 +157,8 @@ class Feed:
     augment: bool = False
     truth: bool = False
     on_gpu: bool = False
+    first: int = 0
+    whole: int = 0
 
     def __len__(self) -> int:
         return len(self.groups.nn_indices)
@@ -163,7 +200,8 @@ class Feed:
 
     def part(self, start: int, stop: int | None = None) -> Self:
         """The feed of some of the groups, with the gain and scale of all of them."""
-        return replace(self, groups=self.groups.take(slice(start, stop)))
+        groups = self.groups.take(slice(start, stop))
+        return replace(self, groups=groups, first=self.first + start)
 
     def at_scale(self, intensity_scale: float) -> Self:
         """The same data for a network that was made for another intensity scale."""
@@ -187,11 +225,44 @@ class Feed:
         ValueError
             New scans are asked for, and the data have no scenario.
         """
+        return (made.batch for made in self.steps(how))
+
+    def steps(self, how: Stream) -> Generator[Made]:
+        """As `stream`, and with each batch where it stands; close it to stop its thread.
+
+        Raises
+        ------
+        ValueError
+            As `stream`.
+        """
         self.check(how)
-        if how.renew:
-            return self._endless(how)
-        epochs = range(how.first_epoch, how.first_epoch + how.epochs)
-        return (b for n in epochs for b in self.epoch(n, how.batch_size, shuffle=how.shuffle))
+        return self._steps(how)
+
+    def _steps(self, how: Stream) -> Generator[Made]:
+        size = how.batch_size
+        with closing(self._passes(how)) as passes:
+            for epoch, feed, seconds in passes:
+                batches, of = feed.epoch(epoch, size, shuffle=how.shuffle), feed.steps_of(size)
+                for number in range(of):
+                    start = time.thread_time()
+                    batch = next(batches)
+                    seconds += time.thread_time() - start
+                    yield Made(batch, feed, epoch, number, of, seconds)
+                    seconds = 0.0
+
+    def _passes(self, how: Stream) -> Generator[tuple[int, Self, float]]:
+        """Numbers of epochs, what is shown in them, and the seconds that a thread made it for."""
+        if how.renew is None:
+            for epoch in range(how.first_epoch, how.first_epoch + how.epochs):
+                yield epoch, self, 0.0
+        else:
+            yield from made_ahead(self._renewals(how.first_epoch, how.renew), 1)
+
+    def _renewals(self, first: int, what: str) -> Generator[tuple[int, Self, float]]:
+        for turn in count(first):
+            start = time.thread_time()
+            feed = self.renewed(turn, what) if turn else self
+            yield turn, feed, time.thread_time() - start
 
     def check(self, how: Stream) -> None:
         """Raise ValueError if `how` cannot be streamed: there is nothing to simulate again."""
@@ -200,6 +271,10 @@ class Feed:
         if how.renew and self.source.scenario is None:
             given = f"{how.renew!r} for data without a scenario"
             raise ValueError(checks.wrong("renew", given, "None, or data with one"))
+
+    def steps_of(self, batch_size: int) -> int:
+        """Number of batches in an epoch."""
+        return -(-len(self) // batch_size)
 
     def epoch(self, epoch: int, batch_size: int, *, shuffle: bool = True) -> Iterator[Batch]:
         """Batches of one epoch; see `stream`."""
@@ -221,17 +296,22 @@ class Feed:
         """
         offsets = self.groups.coords_relative[chosen]
         members = self.groups.nn_indices[chosen]
-        drawn = epoch if self.noise == "fresh" else None
+        exposures: dict[str, int | npt.NDArray[np.int64]] = {
+            "fresh": epoch,
+            "unique": epoch * self.whole + self.first + chosen,
+        }
+        drawn = exposures.get(self.noise)
         scaled = self.source.amplitudes(members, drawn, self.on_gpu)
         scaled *= np.float32(self.intensity_scale * self.gain)
         objects = self.true_objects(chosen) if self.truth else None
         if self.augment:
             chance = uniforms(self.seed, "symmetry", epoch * len(self) + chosen)
-            for n, pick in enumerate((chance * len(SYMMETRIES)).astype(int)):
-                symmetry: Symmetry = SYMMETRIES[pick]
-                scaled[n], offsets[n] = symmetry.group(scaled[n], offsets[n])
+            picks = (chance * len(SYMMETRIES)).astype(int)
+            for pick, symmetry in enumerate(SYMMETRIES):
+                turned = np.flatnonzero(picks == pick)
+                scaled[turned], offsets[turned] = symmetry.groups(scaled[turned], offsets[turned])
                 if objects is not None:
-                    objects[n] = symmetry.field(objects[n])
+                    objects[turned] = symmetry.field(objects[turned])
         shape = len(chosen), self.N, self.N, self.channels
         amplitude, intensity = (self.source.empty(shape, self.on_gpu) for _ in range(2))
         for channel in range(self.channels):  # four times as fast as a copy of all
@@ -240,13 +320,6 @@ class Feed:
         if objects is not None:
             targets["object"] = objects
         return (amplitude, self.source.moved(offsets.astype(np.float32), self.on_gpu)), targets
-
-    def _endless(self, how: Stream) -> Iterator[Batch]:
-        """Batches of this feed, then of one renewed feed after the other."""
-        assert how.renew is not None
-        for turn in count():
-            feed = self.renewed(turn, how.renew) if turn else self
-            yield from feed.epoch(turn, how.batch_size, shuffle=how.shuffle)
 
     def renewed(self, turn: int, what: str) -> Self:
         """The feed of a new scan, or of a new object as well, normalised like this one.
@@ -259,11 +332,56 @@ class Feed:
             Added to the scenario's seeds; of a campaign the number of the experiment.
         what : {"scan", "object", "experiment"}
             What is new.
+
+        Raises
+        ------
+        ScenarioError, ValueError
+            It cannot be made, or none of its groups is left.
         """
+        source = replace(self.source, given=self._simulator(turn, what))
+        groups = self.selection.groups(source)
+        fits = np.abs(groups.coords_relative).max(axis=(1, 2, 3)) <= self.largest_offset
+        if not fits.any():
+            given = f"no group of experiment {turn} with offsets below {self.largest_offset:.1f}"
+            raise ValueError(checks.wrong("renew", given, "scans as dense as the first one"))
+        return self._with(source, groups.take(fits))
+
+    def held_out(self, number: int, part: str = "test") -> Self:
+        """All groups of an experiment that `Stream.renew` never shows, to judge a network by.
+
+        Each pattern of the part seeds a group, with itself as a member.
+
+        Parameters
+        ----------
+        number : int
+            Which one, from 0. It has the seeds of turn 2**31 + number of `renewed`, with a new
+            object; of a campaign it is the experiment with this number.
+        part : {"train", "test", "all"}
+            Which side of its split.
+
+        Raises
+        ------
+        ValueError
+            There is no scenario, the campaign ends, or the object is the same every time.
+        """
+        checks.integer(number, "number", 0, _HELD_OUT - 1)
+        what = "experiment" if self.source.campaign else "object"
+        self.check(Stream(renew=what))
+        source = replace(self.source, given=self._simulator(_HELD_OUT + number, what))
+        if np.array_equal(source.object, self.source.object):
+            kind = self.source.scenario.object.kind if self.source.scenario else ""
+            given = f"object.kind = {kind!r}, the same object for every seed"
+            raise ValueError(checks.wrong("held_out", given, "an object that is drawn"))
+        selection = replace(self.selection, part=part, n_groups=None, include_seed=True)
+        held = self._with(source, selection.groups(source))
+        return replace(held, selection=selection, noise="fixed", augment=False, truth=False)
+
+    def _simulator(self, turn: int, what: str) -> Simulator:
+        """What makes the patterns of the experiment of a turn."""
         if what == "experiment":
-            assert self.source.campaign is not None  # as well
-            return self._of(self.source.campaign.simulator(turn))
-        assert self.source.scenario is not None  # `check` has seen to it
+            assert self.source.campaign is not None  # `check` has seen to it
+            return self.source.campaign.simulator(turn)
+        assert self.source.scenario is not None  # as well
         seeds = self.source.scenario.seeds
         changes = {
             "seeds.scan": (seeds.scan + turn) % 2**32,
@@ -272,14 +390,11 @@ class Feed:
         if what == "object":
             changes["seeds.object"] = (seeds.object + turn) % 2**32
         scenario = self.source.scenario.replace(changes)
-        return self._of(Simulator(scenario, backend=self.source.backend))
+        return Simulator(scenario, backend=self.source.backend, threads=self.source.threads)
 
-    def _of(self, simulator: Simulator) -> Self:
-        """The feed of another experiment."""
-        source = replace(self.source, given=simulator)
-        groups = self.selection.groups(source)
-        fits = np.abs(groups.coords_relative).max(axis=(1, 2, 3)) <= self.largest_offset
-        return replace(self, source=source, groups=groups.take(fits))
+    def _with(self, source: Source, groups: Groups) -> Self:
+        """The feed of other data."""
+        return replace(self, source=source, groups=groups, first=0, whole=len(groups.nn_indices))
 
     # --- truth ---
 
@@ -317,6 +432,7 @@ class Feed:
         domain: str | None = None,
         seed: int = 42,
         backend: str = "auto",
+        threads: int | None = None,
     ) -> Self:
         """Group and normalise one part of a data set.
 
@@ -329,14 +445,16 @@ class Feed:
             a scenario or `nphotons` all patterns of the data set pass, for their mean dose.
         gridsize : int, optional
             Square root of the patterns in a group; by default the scenario's, else 1.
-        part : {"train", "test"}
-            Side of the split.
+        part : {"train", "test", "all"}
+            Side of the split, or the whole scan.
         n_groups : int, optional
-            Number of groups; by default the scenario's, else as many as the part has patterns.
+            Number of groups; by default the scenario's, else, and for the whole scan, as many as
+            the part has patterns.
         include_seed : bool, optional
             Whether a group's seed pattern is a member of it; by default as the scenario says.
-        noise : {"fixed", "fresh"}
-            The photons of the data set in all epochs, or new ones in every epoch.
+        noise : {"fixed", "fresh", "unique"}
+            The photons of the data set in all epochs, or new ones in every epoch, or for every
+            group in every epoch.
         augment : bool
             Show groups mirrored and transposed at random; the probe must have these symmetries.
         truth : bool
@@ -351,6 +469,8 @@ class Feed:
             Seed of order and orientations, and for data without a scenario of groups and photons.
         backend : str
             Backend of the simulator.
+        threads : int, optional
+            Of the simulator; by default as many as there are cores.
 
         Returns
         -------
@@ -370,20 +490,19 @@ class Feed:
         [4, 4, 2, 4, 4, 2]
         """
         checks.choice(part, "part", PARTS)
-        checks.choice(noise, "noise", NOISES)
+        checks.choice(noise, "noise", PHOTONS)
         checks.choice(pairing, "pairing", PAIRINGS)
-        given = opened(source, domain=domain, backend=backend)
+        given = opened(source, domain=domain, backend=backend, threads=threads)
         data = load(given)
         _check_data(data, noise, augment)
         scenario = data.scenario
         spec = scenario.groups if scenario else GroupSpec()
         campaign = given if isinstance(given, Campaign) else None
-        origin = Source(given=data, backend=backend, seed=seed, campaign=campaign)
+        origin = Source(given=data, backend=backend, seed=seed, campaign=campaign, threads=threads)
         if gridsize is None:
             gridsize = scenario.gridsize if scenario else 1
-        if n_groups is None:
-            size = len(origin.split()[PARTS.index(part)])
-            n_groups = getattr(spec, f"n_{part}") if scenario else size
+        if n_groups is None and scenario and part != "all":
+            n_groups = getattr(spec, f"n_{part}")
         selection = Selection(
             part=part,
             gridsize=gridsize,
@@ -411,6 +530,7 @@ class Feed:
             noise=noise,
             augment=augment,
             truth=truth,
+            whole=len(groups.nn_indices),
         )
 
 
@@ -427,7 +547,7 @@ def _check_data(data: Dataset, noise: str, augment: bool) -> None:
     """Raise ValueError if the data cannot be fed as asked for."""
     if not data.is_lazy and data.diffraction.dtype.kind == "f":
         _check_finite(np.asarray(data.diffraction), np.arange(data.n_patterns))
-    if noise == "fresh":
+    if noise != "fixed":
         require_scale(data)
     if augment:
         require_symmetric(data.probe)

@@ -31,7 +31,7 @@ DATA_SUFFIXES = tuple(
 )
 """Ends of names that are files of data; other names are those of scenarios."""
 
-PARTS = ("train", "test")
+PARTS = ("train", "test", "all")
 NOISES = ("fixed", "fresh")
 OUTPUTS = ("patterns", "counts", "amplitude")
 
@@ -52,12 +52,15 @@ class Source:
         Seed of new photons for a data set without a scenario.
     campaign : Campaign, optional
         What `given` is experiment 0 of.
+    threads : int, optional
+        Of the simulator; by default as many as there are cores.
     """
 
     given: Dataset | Simulator
     backend: str = "auto"
     seed: int = 42
     campaign: Campaign | None = None
+    threads: int | None = None
 
     @property
     def scenario(self) -> Scenario | None:
@@ -74,6 +77,12 @@ class Source:
         """(H, W) the true object, of a thick one the product of its slices."""
         given = self.given
         return projected(given.object if isinstance(given, Dataset) else given.experiment.object)
+
+    @property
+    def probe(self) -> npt.NDArray[np.complex64]:
+        """(M, N, N) modes of the probe."""
+        given = self.given
+        return given.probe if isinstance(given, Dataset) else given.experiment.probe
 
     @property
     def positions(self) -> npt.NDArray[np.float64]:
@@ -114,7 +123,7 @@ class Source:
             nphotons = float(data.photons().mean())
             scenario = described_by(None, **arrays, nphotons=nphotons, seed=self.seed)
         experiment = make_experiment(scenario, **arrays, intensity_scale=data.intensity_scale)
-        return Simulator(experiment, backend=self.backend)
+        return Simulator(experiment, backend=self.backend, threads=self.threads)
 
     # --- what batches are made of, on the CPU or on a GPU ---
 
@@ -173,7 +182,7 @@ class Source:
         self,
         numbers: npt.NDArray[np.int64],
         output: str = "amplitude",
-        epoch: int | None = None,
+        epoch: int | npt.NDArray[np.int64] | None = None,
         on_gpu: bool = False,
         out: Any = None,
     ) -> Any:
@@ -185,9 +194,9 @@ class Source:
             Pattern numbers.
         output : {"patterns", "counts", "amplitude"}
             As they are, as photon counts, or as normalised amplitudes.
-        epoch : int, optional
-            Draw the photons of this epoch; those of epoch 0 are the data set's. None: the patterns
-            as they are.
+        epoch : int or (n,) int64, optional
+            Draw the photons of this epoch, or of one for each pattern; those of epoch 0 are the
+            data set's. None: the patterns as they are.
         on_gpu : bool
             Whether the result is a CuPy array.
         out : (n, N, N) array, optional
@@ -202,7 +211,7 @@ class Source:
         made_by = self._maker if epoch is None else self.simulator
         if made_by is not None:
             make = made_by.amplitudes if output == "amplitude" else made_by.frames
-            return make(numbers, epoch=epoch or 0, out=out, on_gpu=on_gpu)
+            return make(numbers, epoch=0 if epoch is None else epoch, out=out, on_gpu=on_gpu)
         if output == "amplitude":
             found = self.data.amplitude(numbers)
         else:
@@ -213,7 +222,10 @@ class Source:
         return out
 
     def amplitudes(
-        self, members: npt.NDArray[np.int64], epoch: int | None = None, on_gpu: bool = False
+        self,
+        members: npt.NDArray[np.int64],
+        epoch: int | npt.NDArray[np.int64] | None = None,
+        on_gpu: bool = False,
     ) -> Any:
         """Amplitudes of patterns, in a new array.
 
@@ -221,9 +233,9 @@ class Source:
         ----------
         members : (G, C) int64
             Pattern numbers.
-        epoch : int, optional
-            Draw the photons of this epoch; those of epoch 0 are the data set's. None: the patterns
-            of the data set as they are.
+        epoch : int or (G,) int64, optional
+            Draw the photons of this epoch, or of one for each group; those of epoch 0 are the data
+            set's. None: the patterns of the data set as they are.
         on_gpu : bool
             Whether the result is a CuPy array.
 
@@ -234,6 +246,8 @@ class Source:
         """
         if epoch is None and isinstance(self.given, Dataset) and not self.given.is_lazy:
             return (self._amplitude_on_gpu if on_gpu else self.amplitude)[members]
+        if isinstance(epoch, np.ndarray):
+            epoch = np.repeat(epoch, members.shape[1])
         made = self.patterns(members.ravel(), "amplitude", epoch, on_gpu)
         return made.reshape(*members.shape, self.N, self.N)
 
@@ -267,12 +281,12 @@ class Selection:
 
     Attributes
     ----------
-    part : {"train", "test"}
-        Side of the split.
+    part : {"train", "test", "all"}
+        Side of the split, or the whole scan.
     gridsize : int
         Square root of the patterns in a group.
-    n_groups : int
-        Number of groups.
+    n_groups : int, optional
+        Number of groups; by default as many as the part has patterns.
     include_seed : bool
         Whether a group's seed pattern is a member of it.
     seed : int
@@ -281,22 +295,29 @@ class Selection:
 
     part: str
     gridsize: int
-    n_groups: int
+    n_groups: int | None
     include_seed: bool
     seed: int
+
+    def indices(self, source: Source) -> npt.NDArray[np.int64]:
+        """Numbers of the patterns of the part."""
+        if self.part == "all":
+            return np.arange(len(source.positions))
+        return source.split()[PARTS.index(self.part)]
 
     def groups(self, source: Source) -> Groups:
         """Draw the groups from the scan of a source."""
         spec = source.scenario.groups if source.scenario else GroupSpec()
+        indices = self.indices(source)
         return make_groups(
             source.positions,
             self.gridsize,
-            self.n_groups,
+            len(indices) if self.n_groups is None else self.n_groups,
             neighbours=spec.neighbours,
             seed=self.seed,
             order=spec.order,
             include_seed=self.include_seed,
-            indices=source.split()[PARTS.index(self.part)],
+            indices=indices,
         )
 
 

@@ -39,17 +39,25 @@ class Symmetry:
         return turned
 
     def offsets(self, offsets: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Local offsets (1, 2, C), ``[x, y]``."""
-        x, y = offsets[0][::-1] if self.transpose else offsets[0]
-        return np.stack([-x if self.mirror_x else x, -y if self.mirror_y else y])[np.newaxis]
+        """Local offsets (..., 1, 2, C), ``[x, y]``."""
+        x, y = (offsets[..., int(self.transpose ^ axis), :] for axis in (False, True))
+        return np.stack([-x if self.mirror_x else x, -y if self.mirror_y else y], axis=-2)
 
     def group(
         self, patterns: npt.NDArray[Any], offsets: npt.NDArray[Any]
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Patterns (C, N, N) and offsets (1, 2, C) of a group, its channels in order again."""
+        patterns, offsets = self.groups(patterns[np.newaxis], offsets[np.newaxis])
+        return patterns[0], offsets[0]
+
+    def groups(
+        self, patterns: npt.NDArray[Any], offsets: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Patterns (G, C, N, N) and offsets (G, 1, 2, C) of groups, as `group`."""
         patterns, offsets = self.pattern(patterns), self.offsets(offsets)
         order = channel_order(offsets)
-        return patterns[order], offsets[..., order]
+        ordered = patterns[np.arange(len(order))[:, np.newaxis], order]
+        return ordered, np.take_along_axis(offsets, order[:, np.newaxis, np.newaxis], axis=-1)
 
     def group_back(self, fields: npt.NDArray[Any], offsets: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Fields (C, N, N) of a turned group, in the channels of the group at `offsets`."""
@@ -63,11 +71,16 @@ UPRIGHT, HALF_TURN = SYMMETRIES[0], Symmetry(False, True, True)
 
 
 def channel_order(offsets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Rows of smaller y first, each by x; offsets (1, 2, C) run against the positions."""
-    x, y = -offsets[0]
-    gridsize = round(np.sqrt(len(x)))
-    rows = np.lexsort((x, y)).reshape(gridsize, gridsize)
-    return np.concatenate([row[np.lexsort((y[row], x[row]))] for row in rows])
+    """Rows of smaller y first, each by x; offsets (..., 1, 2, C) run against the positions."""
+    x, y = (-offsets[..., 0, axis, :] for axis in (0, 1))
+    gridsize = round(np.sqrt(x.shape[-1]))
+    rows = np.lexsort((x, y))
+    x, y = (
+        np.take_along_axis(values, rows, axis=-1).reshape(-1, gridsize, gridsize)
+        for values in (x, y)
+    )
+    ordered = np.take_along_axis(rows.reshape(x.shape), np.lexsort((y, x)), axis=-1)
+    return ordered.reshape(rows.shape)
 
 
 def has_twins(probe: npt.NDArray[np.complex64]) -> bool:

@@ -1,7 +1,9 @@
 """Batches as tensors: from a thread that works ahead of the training, or as a tf.data stream."""
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import fields, replace
 from itertools import count
 from typing import Any
@@ -11,7 +13,7 @@ import tensorflow as tf
 from ptycho_fast.ahead import made_ahead
 from ptycho_fast.data import feed
 from ptycho_fast.data.dataset import Dataset
-from ptycho_fast.data.feed import Batch, Stream
+from ptycho_fast.data.feed import Batch, Made, Stream
 from ptycho_fast.handover import tensorflow_capsule
 from ptycho_fast.scenario import Scenario
 
@@ -43,9 +45,29 @@ class Feed(feed.Feed):
         TypeError, ValueError
             An argument is wrong.
         """
+        return (made.batch for made in self.steps_ahead(batch_size, **how))
+
+    def steps_ahead(self, batch_size: int, **how: Any) -> Generator[Made]:
+        """As `tensors`, and with each batch where it stands; close it to stop its threads.
+
+        Parameters
+        ----------
+        batch_size, **how
+            As for `tensors`.
+
+        Returns
+        -------
+        generator
+            Of what `Feed.steps` describes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument is wrong.
+        """
         on_gpu = self.source.can_be_on_gpu and bool(tf.config.list_logical_devices("GPU"))
-        stream = replace(self, on_gpu=on_gpu).stream(Stream(batch_size, **how))
-        return made_ahead((tf.nest.map_structure(_tensor, batch) for batch in stream), _AHEAD)
+        steps = replace(self, on_gpu=on_gpu).steps(Stream(batch_size, **how))
+        return made_ahead(_as_tensors(steps), _AHEAD)
 
     def batches(self, batch_size: int, **how: Any) -> Any:
         """Batches as a `tf.data.Dataset`; each iteration begins with the epoch after the last one.
@@ -90,6 +112,15 @@ class Feed(feed.Feed):
 
 
 prepare = Feed.prepare
+
+
+def _as_tensors(steps: Generator[Made]) -> Generator[Made]:
+    with closing(steps):
+        for made in steps:
+            start = time.thread_time()
+            batch = tf.nest.map_structure(_tensor, made.batch)
+            seconds = made.cpu_seconds + time.thread_time() - start
+            yield made._replace(batch=batch, cpu_seconds=seconds)
 
 
 def _tensor(array: Any) -> Any:

@@ -7,8 +7,10 @@ continues from a checkpoint with the same numbers, and can stop between two step
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from ptycho_fast import checks
+from ptycho_fast.data.feed import Made
 from ptycho_fast.files import written_aside
 
 from .losses import LossWeights, loss_terms, published_likelihood, saturated_likelihood
@@ -36,11 +39,15 @@ class TrainSpec:
     ----------
     epochs, batch_size : int
         Passes over the data, and groups in a step.
+    minutes : float, optional
+        Train for this time, instead of `epochs`; the time of the steps counts, also that of a run
+        which this one goes on with. The last pass may then be cut short.
     learning_rate : float
         Of Adam, at the start.
     schedule : {"plateau", "cosine", "constant"}
         "plateau": halved when the validation loss has not improved for `patience` epochs, but not
-        below `floor`. "cosine": lowered step by step to `final_rate`. "constant": not changed.
+        below `floor`. "cosine": lowered to `final_rate`, by the share of all steps that is done, or
+        of the `minutes`. "constant": not changed.
     patience, floor, final_rate : float
         See `schedule`.
     stop_patience : int
@@ -53,6 +60,7 @@ class TrainSpec:
 
     epochs: int = 5
     batch_size: int = 4
+    minutes: float | None = None
     learning_rate: float = 1e-3
     schedule: str = "plateau"
     patience: int = 2
@@ -67,12 +75,14 @@ class TrainSpec:
             checks.count(getattr(self, name), name)
         for name in ("learning_rate", "floor", "final_rate"):
             checks.positive(getattr(self, name), name)
+        if self.minutes is not None:
+            checks.positive(self.minutes, "minutes")
         checks.choice(self.schedule, "schedule", SCHEDULES)
         if checks.number(self.validation, "validation", least=0) >= 1:
             raise ValueError(checks.wrong("validation", self.validation, "0 to below 1"))
 
     def rate(self, share: float) -> float:
-        """Learning rate after a share of all steps, for the schedules without a plateau."""
+        """Learning rate after a share of the training, for the schedules without a plateau."""
         if self.schedule != "cosine":
             return self.learning_rate
         descent = (1 + math.cos(math.pi * share)) / 2
@@ -125,21 +135,42 @@ class Trainer:
         """Number of finished epochs."""
         return len(self.history)
 
-    def train(self, feed: Feed, watcher: Watcher | None = None) -> list[dict[str, float]]:
-        """Train for the epochs that are left; returns `history`.
+    @property
+    def seconds(self) -> float:
+        """Time of the steps of all epochs so far."""
+        return sum(values["seconds"] for values in self.history)
+
+    def train(
+        self, feed: Feed, watcher: Watcher | None = None, *, renew: str | None = None
+    ) -> list[dict[str, float]]:
+        """Train for the epochs or minutes that are left; returns `history`.
+
+        Parameters
+        ----------
+        feed : Feed
+            The data; the network gets them at its own scale.
+        watcher : Watcher, optional
+            Called after every step and epoch.
+        renew : str, optional
+            Show other data in every epoch; see `ptycho_fast.data.feed.Stream`. A network gets the
+            probe of each experiment of a campaign. Take a validation of 0: it would be a share of
+            the first epoch's groups.
 
         Raises
         ------
         ValueError
-            The network was made for data of another shape, or there are too few groups.
+            The network was made for data of another shape, there are too few groups, or there is
+            nothing to renew.
         FloatingPointError
             The loss is not finite.
         """
-        for _ in self.epochs(feed, watcher):
+        for _ in self.epochs(feed, watcher, renew=renew):
             pass
         return self.history
 
-    def epochs(self, feed: Feed, watcher: Watcher | None = None) -> Iterator[dict[str, float]]:
+    def epochs(
+        self, feed: Feed, watcher: Watcher | None = None, *, renew: str | None = None
+    ) -> Iterator[dict[str, float]]:
         """As `train`, epoch by epoch: yields the values of each one after its checkpoint."""
         model, spec, watcher = self.model, self.spec, watcher or Watcher()
         require_same_shape([feed], model.N, model.gridsize, model.canvas)
@@ -147,46 +178,82 @@ class Trainer:
         held_out = math.ceil(spec.validation * len(feed))
         if len(feed) - held_out < 1:
             raise ValueError(checks.wrong("data", f"{len(feed)} groups", f"more than {held_out}"))
-        if self.epoch >= spec.epochs:
+        if self._over(self.seconds):
             return
         validation = feed.part(len(feed) - held_out)
         feed = feed.part(0, len(feed) - held_out)
         unit = feed.intensity_scale**2
         learn, judge = compiled_step(model, spec.weights, unit), _values(model, spec.weights, unit)
 
-        steps, left = math.ceil(len(feed) / spec.batch_size), spec.epochs - self.epoch
-        batches = feed.tensors(spec.batch_size, first_epoch=self.epoch, epochs=left)
-        while self.epoch < spec.epochs and not self._rests():
-            start, waited, sums = time.perf_counter(), 0.0, _Means()
-            for n in range(steps):
-                asked = time.perf_counter()
-                inputs, targets = next(batches)
-                waited += time.perf_counter() - asked
-                if spec.schedule == "cosine":
-                    self.rate = spec.rate((self.epoch * steps + n) / (spec.epochs * steps))
-                model.optimizer.learning_rate.assign(self.rate)
-                values = {name: float(value) for name, value in learn(inputs, targets).items()}
-                if not math.isfinite(values["loss"]):
-                    raise FloatingPointError(
-                        f"loss is {values['loss']} in epoch {self.epoch + 1}, step {n + 1}"
-                    )
-                sums.add(values, len(inputs[0]))
-                watcher.step(self.epoch + 1, n + 1, steps, values["loss"])
+        left = sys.maxsize if spec.minutes else spec.epochs - self.epoch
+        steps = feed.steps_ahead(spec.batch_size, first_epoch=self.epoch, epochs=left, renew=renew)
+        with closing(steps):
+            while not self._over(self.seconds) and not self._rests():
+                result = self._pass(steps, learn, watcher, probes=renew == "experiment")
+                if held_out:
+                    result |= self._validation(validation, judge)
+                self.history.append(result)
+                if spec.schedule == "plateau":
+                    self._plateau()
+                if self.folder is not None:
+                    self.save()
+                watcher.epoch(self.epoch, self.history[-1])
+                yield self.history[-1]
+
+    def _pass(
+        self, steps: Iterator[Made], learn: Any, watcher: Watcher, *, probes: bool
+    ) -> dict[str, float]:
+        """The steps of one epoch, or of what is left of the time; returns its values."""
+        spec, before, groups = self.spec, self.seconds, 0
+        start, cpu = time.perf_counter(), time.process_time()
+        waited, making, sums = 0.0, 0.0, _Means()
+        while True:
+            asked = time.perf_counter()
+            made = next(steps)
+            waited += time.perf_counter() - asked
+            making += made.cpu_seconds
+            if probes and made.number == 0:
+                self.model.set_probe(made.feed.source.probe)
+            if spec.schedule == "cosine":
+                if spec.minutes:
+                    share = (before + asked - start) / (60 * spec.minutes)
+                else:
+                    share = (self.epoch * made.of + made.number) / (spec.epochs * made.of)
+                self.rate = spec.rate(min(share, 1.0))
+            self.model.optimizer.learning_rate.assign(self.rate)
+            inputs, targets = made.batch
+            values = {name: float(value) for name, value in learn(inputs, targets).items()}
+            if not math.isfinite(values["loss"]):
+                raise FloatingPointError(
+                    f"loss is {values['loss']} in epoch {self.epoch + 1}, step {made.number + 1}"
+                )
+            sums.add(values, len(inputs[0]))
+            groups += len(inputs[0])
+            watcher.step(self.epoch + 1, made.number + 1, made.of, values["loss"])
             seconds = time.perf_counter() - start
-            result = sums.means() | {"learning_rate": self.rate}
-            if held_out:
-                means = _Means()
-                for inputs, targets in validation.epoch(0, spec.batch_size, shuffle=False):
-                    values = judge(_tensors(inputs), _tensors(targets))
-                    means.add({name: float(v) for name, v in values.items()}, len(inputs[0]))
-                result |= {f"val_{name}": value for name, value in means.means().items()}
-            self.history.append(result | {"seconds": seconds, "waiting_seconds": waited})
-            if spec.schedule == "plateau":
-                self._plateau()
-            if self.folder is not None:
-                self.save()
-            watcher.epoch(self.epoch, self.history[-1])
-            yield self.history[-1]
+            if made.number + 1 == made.of or (spec.minutes and self._over(before + seconds)):
+                break
+        return sums.means() | {
+            "learning_rate": self.rate,
+            "groups": groups,
+            "seconds": seconds,
+            "waiting_seconds": waited,
+            "cpu_seconds": time.process_time() - cpu,
+            "making_cpu_seconds": making,
+        }
+
+    def _validation(self, feed: Feed, judge: Any) -> dict[str, float]:
+        means = _Means()
+        for inputs, targets in feed.epoch(0, self.spec.batch_size, shuffle=False):
+            values = judge(_tensors(inputs), _tensors(targets))
+            means.add({name: float(v) for name, v in values.items()}, len(inputs[0]))
+        return {f"val_{name}": value for name, value in means.means().items()}
+
+    def _over(self, seconds: float) -> bool:
+        """Whether the training ends after this time, or after the epochs so far."""
+        if self.spec.minutes:
+            return seconds >= 60 * self.spec.minutes
+        return self.epoch >= self.spec.epochs
 
     # --- learning rate ---
 
@@ -222,8 +289,13 @@ class Trainer:
                 old.unlink()
 
     @classmethod
-    def resume(cls, folder: str | os.PathLike[str], epochs: int | None = None) -> "Trainer":
-        """The trainer that `save` wrote to a folder, optionally for another number of epochs.
+    def resume(
+        cls,
+        folder: str | os.PathLike[str],
+        epochs: int | None = None,
+        minutes: float | None = None,
+    ) -> "Trainer":
+        """The trainer that `save` wrote to a folder, optionally for other epochs or minutes.
 
         Raises
         ------
@@ -236,7 +308,8 @@ class Trainer:
         try:
             state = json.loads(path.read_text())
             settings = state["spec"] | {"weights": LossWeights(**state["spec"]["weights"])}
-            spec = TrainSpec(**settings | ({"epochs": epochs} if epochs else {}))
+            ends = {"epochs": epochs, "minutes": minutes}
+            spec = TrainSpec(**settings | {name: end for name, end in ends.items() if end})
             name, rate, history = state["model"], state["rate"], state["history"]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: not a checkpoint of this program ({error!r})") from None

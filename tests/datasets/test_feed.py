@@ -1,6 +1,7 @@
 """The feed: batches from a scenario, a data set or a file, the same every time."""
 
 import hashlib
+import threading
 from dataclasses import replace
 from itertools import islice
 
@@ -9,7 +10,7 @@ import pytest
 
 import ptycho_fast
 from ptycho_fast import scaling
-from ptycho_fast.data.feed import Stream, prepare
+from ptycho_fast.data.feed import Feed, Stream, prepare
 from ptycho_fast.data.grouping import grouped
 from ptycho_fast.data.symmetry import SYMMETRIES, channel_order
 
@@ -178,6 +179,124 @@ def test_without_end(data, what, noise):
         )
 
 
+def shown(feed, passes, **how):
+    """Hashes of all patterns of the first passes of a stream, in order."""
+    sums = []
+    for made in feed.steps(Stream(4, renew=how.get("renew"), epochs=passes)):
+        if made.epoch == passes:
+            break
+        amplitude = np.moveaxis(made.batch[0][0], -1, 1).reshape(-1, feed.N, feed.N)
+        sums += [hashlib.sha256(np.ascontiguousarray(one)).hexdigest() for one in amplitude]
+    return sums
+
+
+@pytest.mark.parametrize("what", ["scan", "object"])
+def test_no_pattern_twice(data, what):
+    """Not in a pass, where groups share positions of the scan, not in another, not to judge by."""
+    feed = prepare(data, part="all", noise="unique")
+    assert len(feed) == 40 < len(np.unique(feed.groups.nn_indices)) * 4
+    sums = shown(feed, 5, renew=what)
+    assert len(set(sums)) == len(sums) > 4 * 4 * 30
+    held_out = [feed.held_out(number, "all") for number in range(3)]
+    unseen = [one for held in held_out for one in set(shown(held, 1))]
+    assert len(set(unseen)) == len(unseen) == 3 * 40
+    assert not set(unseen) & set(sums)
+    parts = [feed.part(0, 25), feed.part(25)]  # as training and validation
+    both = [one for part in parts for one in shown(part, 2)]
+    assert len(set(both)) == len(both) == 2 * 4 * 40
+    fresh = shown(prepare(data, part="all", noise="fresh"), 1)
+    assert len(set(fresh)) < len(fresh)
+
+
+def test_unique_photons_are_frames(data):
+    """Each group has an exposure of its own."""
+    feed = prepare(data, noise="unique")
+    amplitude = feed.source.amplitudes(feed.groups.nn_indices, np.arange(10) + 10 * 3)
+    (shown, _), _ = next(feed.epoch(3, 10, shuffle=False))
+    np.testing.assert_allclose(
+        np.moveaxis(shown, -1, 1), amplitude * feed.intensity_scale * feed.gain, rtol=1e-6
+    )
+    for n, members in enumerate(feed.groups.nn_indices):
+        one = ptycho_fast.Simulator(SCENARIO).amplitudes(members, epoch=30 + n)
+        np.testing.assert_array_equal(amplitude[n], one)
+
+
+def test_held_out_objects(data):
+    feed = prepare(data)
+    one, other = feed.held_out(0), feed.held_out(1)
+    assert not np.array_equal(one.source.object, other.source.object)
+    assert (len(one), one.noise, one.gain) == (20, "fixed", feed.gain)
+    assert set(one.groups.nn_indices.ravel()) == set(one.data.split()[1])
+    np.testing.assert_array_equal(
+        one.source.object, prepare(data, part="all", noise="unique").held_out(0).source.object
+    )
+    star = prepare(SCENARIO.replace({"object.kind": "siemens_star"}))
+    with pytest.raises(ValueError, match=r"held_out: object.kind = 'siemens_star', the same"):
+        star.held_out(0)
+    with pytest.raises(ValueError, match="renew: 'object' for data without a scenario given"):
+        prepare(replace(data, scenario=None), 2, n_groups=6).held_out(0)
+
+
+# --- the next experiment is made ahead ---
+
+
+def test_made_ahead_is_made_in_turn(data):
+    """The same bits, whether a thread makes the next object or nobody does before it is shown."""
+    feed = prepare(data, noise="unique")
+    in_turn = [*feed.epoch(0, 4)]
+    for turn in (1, 2):
+        in_turn += feed.renewed(turn, "object").epoch(turn, 4)
+    same(islice(feed.stream(Stream(4, renew="object")), len(in_turn)), in_turn)
+    later = feed.stream(Stream(4, renew="object", first_epoch=1))
+    same(islice(later, len(in_turn) - 3), in_turn[3:])
+
+
+def test_where_batches_stand(data):
+    feed = prepare(data, noise="unique")
+    steps = feed.steps(Stream(4, renew="scan"))
+    made = list(islice(steps, 7))
+    steps.close()
+    assert [(m.epoch, m.number, m.of) for m in made[:4]] == [
+        (0, 0, 3),
+        (0, 1, 3),
+        (0, 2, 3),
+        (1, 0, made[3].of),
+    ]
+    assert made[2].feed is feed
+    assert made[3].feed is not feed
+    assert all(m.cpu_seconds >= 0 for m in made)
+    assert made[3].cpu_seconds > 0
+
+
+def test_the_next_object_is_begun_before_it_is_asked_for(data, monkeypatch):
+    begun = threading.Event()
+    renewed = Feed.renewed
+
+    def noticed(self, turn, what):
+        begun.set()
+        return renewed(self, turn, what)
+
+    monkeypatch.setattr(Feed, "renewed", noticed)
+    steps = prepare(data).steps(Stream(4, renew="object"))
+    next(steps)
+    assert begun.wait(60)
+    threads = {thread.name for thread in threading.enumerate()}
+    assert any(name.startswith("made_ahead") for name in threads)
+    steps.close()
+    assert not any(t.name.startswith("made_ahead") for t in threading.enumerate())
+
+
+def test_errors_of_the_next_object_arrive(data, monkeypatch):
+    def broken(self, turn, what):
+        raise ValueError(f"no object {turn}")
+
+    monkeypatch.setattr(Feed, "renewed", broken)
+    stream = prepare(data).stream(Stream(4, renew="object"))
+    assert len(list(islice(stream, 3))) == 3  # those that are there
+    with pytest.raises(ValueError, match="no object 1"):
+        next(stream)
+
+
 def test_fresh_photons_pass_the_detector():
     scenario = SCENARIO.replace({"detector.saturation": 50})
     feed = prepare(scenario, noise="fresh")
@@ -283,7 +402,7 @@ def test_augmentation_needs_a_symmetric_probe(data):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"part": "all"}, "part: 'all'"),
+        ({"part": "both"}, "part: 'both'"),
         ({"noise": "none"}, "noise: 'none' given, expected one of fixed, fresh"),
         ({"pairing": "best"}, "pairing: 'best'"),
         ({"n_groups": 21}, "n_groups: 21 given, expected at most the 20 patterns"),

@@ -64,6 +64,16 @@ def test_frames_are_the_stages(backend):
     np.testing.assert_array_equal(sim.frames(some), observed)
 
 
+def test_each_pattern_its_own_exposure():
+    sim = ptycho_fast.Simulator(SMALL)
+    found = sim.frames([5, 1, 5], epoch=np.array([3, 0, 2]))
+    for frame, number, epoch in zip(found, (5, 1, 5), (3, 0, 2), strict=True):
+        np.testing.assert_array_equal(frame, sim.frames([number], epoch=epoch)[0])
+    for epoch in (np.array([1, 2]), np.array([1.0, 2.0, 3.0]), np.array([0, -1, 2])):
+        with pytest.raises(ValueError, match="epoch: "):
+            sim.frames([5, 1, 5], epoch=epoch)
+
+
 def test_epochs_are_exposures_of_their_own(whole):
     sim = Simulator(SMALL)
     np.testing.assert_array_equal(sim.frames(0, 24, epoch=0), whole)
