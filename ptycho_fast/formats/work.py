@@ -124,6 +124,7 @@ class Work:
         aside = self.journal.aside if self.journal else written_aside
         with aside(path, force=self.force) as file, self.written_back(file):
             yield file
+            file.flush()
             if self.written:
                 self.written()
 
