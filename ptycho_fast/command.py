@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -79,7 +80,9 @@ def run_command(
         the number of the signal if one ended it (Ctrl-C: 130, SIGTERM: 143).
     """
     with steady_streams():
-        options = parser.parse_args(_keys_as_set(sys.argv[1:] if argv is None else argv))
+        arguments = sys.argv[1:] if argv is None else list(argv)
+        options = parser.parse_args(_keys_as_set(arguments))
+        options.command = shlex.join([*parser.prog.split(), *arguments])
         output = Output(quiet=options.quiet, as_json=options.json)
         with _signals_raise() as ignore_signals:
             try:

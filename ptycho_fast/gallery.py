@@ -64,9 +64,9 @@ def parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, output: Output) -> None:
     from ptycho_fast import checks
+    from ptycho_fast.drawing.overview import require_matplotlib
     from ptycho_fast.report.gallery import draw_gallery, prepare
     from ptycho_fast.report.panels import SECTIONS, panels
-    from ptycho_fast.report.preview import require_matplotlib
 
     require_matplotlib("gallery")
     with usage_errors():

@@ -22,8 +22,9 @@ from ptycho_fast.data.verification import Verified, verify, verify_recipe
 from ptycho_fast.formats import Format, recognise
 from ptycho_fast.formats.contents import DOMAINS
 from ptycho_fast.formats.truth import read_truth
+from ptycho_fast.optics import geometry_text
 from ptycho_fast.probes.modes import mode_fractions
-from ptycho_fast.summary import bytes_in, geometry_text, scenario_lines, spread_text
+from ptycho_fast.summary import bytes_in, scenario_lines, spread_text
 from ptycho_fast.terminal import Output, bytes_text, watched
 from ptycho_fast.version import __version__
 

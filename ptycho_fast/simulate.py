@@ -161,6 +161,9 @@ def parser() -> argparse.ArgumentParser:
     )
     out.add_argument("--patches", action="store_true", help="write the object patches too")
     out.add_argument("--preview", metavar="FILE", help="picture of object, probe, scan, patterns")
+    out.add_argument(
+        "--report", metavar="FILE", help="page (.html) that says and shows what was made"
+    )
     add_output_flags(parser, "the summary")
     return parser
 
@@ -251,8 +254,8 @@ def _run_recipe(options: argparse.Namespace, scenario: Scenario, output: Output)
 
     job = _job(options, scenario, Path(options.out or f"{scenario.name}.toml"))
     names = (
-        "preview", "ladder", "ladder_numbers", "skip", "alias", "modes", "patches", "resume",
-        "compression", "shard_patterns",
+        "preview", "report", "ladder", "ladder_numbers", "skip", "alias", "modes", "patches",
+        "resume", "compression", "shard_patterns",
     )  # fmt: skip
     with naming_written(job.out):
         with usage_errors():
@@ -269,7 +272,7 @@ def _run_on_cluster(options: argparse.Namespace, job: "Job", output: Output) -> 
     from ptycho_fast.summary import cluster_lines
 
     with usage_errors():
-        for flag in ("dry_run", "patches", "preview"):
+        for flag in ("dry_run", "patches", "preview", "report"):
             if getattr(options, flag):
                 raise ValueError(
                     f"--{flag.replace('_', '-')}: given, expected nothing of that kind with "
@@ -321,7 +324,7 @@ def _run_campaign(options: argparse.Namespace, scenario: Scenario, output: Outpu
         scenario = scenario.replace({"noise": False})
     job = _job(options, scenario, Path(options.out or scenario.name))
     with usage_errors():
-        for flag in ("preview", "ladder", "ladder_numbers"):
+        for flag in ("preview", "report", "ladder", "ladder_numbers"):
             if getattr(options, flag) is not None:
                 raise ValueError(
                     f"--{flag.replace('_', '-')}: given, expected nothing of that kind with --count"
@@ -341,6 +344,8 @@ def _job(options: argparse.Namespace, scenario: Scenario, out: Path) -> "Job":
         scenario=scenario,
         out=out,
         preview=Path(options.preview) if options.preview else None,
+        report=Path(options.report) if options.report else None,
+        command=options.command,
         force=options.force,
         resume=options.resume,
         noise=False if options.no_noise else None,

@@ -17,8 +17,10 @@ from ptycho_fast.backend.protocol import Gate
 from ptycho_fast.backend.records import Array, Counting, Exposure, Sink, SinkKind
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.dose.modes import given_dose
+from ptycho_fast.drawing import notebook
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.experiment import Experiment, described_by, make_experiment
+from ptycho_fast.formats.contents import projected
 from ptycho_fast.formats.number_types import exactly
 from ptycho_fast.keys import wrong
 from ptycho_fast.limits import (
@@ -190,6 +192,42 @@ class Simulator:
             f"Simulator({self.scenario.name!r}, {e.n_patterns} patterns of {e.N} x {e.N}, "
             f"{self.domain}, backend {self.backend!r})"
         )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows; no pattern is made."""
+        e = self.experiment
+        rows = {
+            "patterns": f"{e.n_patterns:,} of {e.N} x {e.N}, {self.domain} as {self.dtype}",
+            "object": " x ".join(map(str, e.object.shape)),
+            "probe modes": str(len(e.probe)),
+            "photons in a pattern": f"{e.dose['expected']['mean']:.6g} expected",
+            "intensity scale s": repr(e.intensity_scale),
+            "backend": self.backend,
+        }
+        pictures = [("object", np.abs(projected(e.object))), ("probe", np.abs(e.probe[0]))]
+        return notebook.table(f"Simulator: {self.scenario.name}", rows.items(), pictures)
+
+    def plot(self) -> Any:
+        """Object, probe, scan and up to four patterns in one figure of matplotlib.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure; a notebook shows it, ``figure.savefig(path)`` writes it.
+
+        Raises
+        ------
+        RuntimeError
+            Matplotlib is missing; the message names the extra.
+        """
+        from ptycho_fast.drawing.overview import overview
+
+        unit = {"count_intensity": "photons", "detector_signal": "signal"}.get(self.domain)
+
+        def pattern(b: int) -> tuple[npt.NDArray[Any], str]:
+            return self.frames(b, b + 1)[0], unit or "intensity before dose"
+
+        return overview(self.experiment, pattern)
 
     @property
     def n_patterns(self) -> int:

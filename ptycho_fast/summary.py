@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ptycho_fast.optics import geometry_text
 from ptycho_fast.scenario import Scenario
 from ptycho_fast.terminal import bytes_text
 
@@ -41,8 +42,9 @@ def summary_lines(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "time", time_text(facts["seconds"], facts["seconds_by_stage"], 3)
     yield "speed", f"{facts['patterns_per_second']:,.0f} patterns/s"
     yield "file", f"{facts['file']}, {bytes_text(facts['file_bytes'])}"
-    if "preview" in facts:
-        yield "preview", facts["preview"]
+    for picture in ("preview", "report"):
+        if picture in facts:
+            yield picture, facts[picture]
 
 
 def cluster_lines(facts: Facts) -> Iterator[tuple[str, str]]:
@@ -70,25 +72,6 @@ def recipe_lines(facts: Facts) -> Iterator[tuple[str, str]]:
     yield from _dose_lines(facts["dose"])
     yield "time", time_text(facts["seconds"], facts["seconds_by_stage"], 3)
     yield "recipe", f"{facts['file']}, {bytes_text(facts['file_bytes'])}; no pattern is in it"
-
-
-_LENGTHS = {
-    "energy_ev": "energy {:.6g} eV",
-    "object_pixel_m": "object pixel {:.4g} m",
-    "detector_pixel_m": "detector pixel {:.4g} m",
-    "detector_distance_m": "detector at {:.4g} m",
-    "slice_distance_m": "{:.4g} m from slice to slice",
-}
-
-
-def geometry_text(geometry: Mapping[str, Any]) -> str:
-    """Energy and lengths in words; empty where none is known."""
-    known = [
-        text.format(geometry[name])
-        for name, text in _LENGTHS.items()
-        if geometry.get(name) is not None
-    ]
-    return ", ".join([f"{geometry.get('radiation', 'photon')}s", *known]) if known else ""
 
 
 def scenario_lines(scenario: Scenario) -> Iterator[tuple[str, str]]:

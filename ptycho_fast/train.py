@@ -106,7 +106,7 @@ def _run(options: argparse.Namespace, output: Output) -> None:
     # errors are raised as exceptions too.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if not options.no_pictures:
-        from ptycho_fast.report.preview import require_matplotlib
+        from ptycho_fast.drawing.overview import require_matplotlib
 
         require_matplotlib("pictures")
     source = _source(options)

@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +16,7 @@ from ptycho_fast import checks
 from ptycho_fast.data import grouping
 from ptycho_fast.data.photons import Meter, PassingPhotons
 from ptycho_fast.data.split import split_on_y
+from ptycho_fast.drawing import notebook
 from ptycho_fast.errors import DataWarning, ScenarioError
 from ptycho_fast.formats import Format, format_of, recognise
 from ptycho_fast.formats.amplitudes import (
@@ -123,6 +125,41 @@ class Dataset:
             f"Dataset({source}: {self.n_patterns} patterns of {self.N} x {self.N}, {self.domain}, "
             f"object {size}, {modes}, {photons}, backend {backend})"
         )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows; no pattern is read."""
+        dose = self.provenance.get("dose", {}).get("measured", {}).get("mean")
+        rows = {
+            "patterns": f"{self.n_patterns:,} of {self.N} x {self.N}, {DOMAINS[self.domain]}",
+            "object": " x ".join(map(str, self.object.shape)),
+            "probe modes": str(len(self.probe)),
+            "photons in a pattern": "unknown" if dose is None else f"{dose:.6g}",
+            "intensity scale s": "unknown"
+            if self.intensity_scale is None
+            else repr(self.intensity_scale),
+            "backend": str(self.provenance.get("backend", "unknown")),
+        }
+        pictures = [("object", np.abs(self.projection)), ("probe", np.abs(self.probe[0]))]
+        name = self.scenario.name if self.scenario else "no scenario"
+        return notebook.table(f"Dataset: {name}", rows.items(), pictures)
+
+    def plot(self) -> Any:
+        """Object, probe, scan and up to four patterns in one figure of matplotlib.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure; a notebook shows it, ``figure.savefig(path)`` writes it.
+
+        Raises
+        ------
+        RuntimeError
+            Matplotlib is missing; the message names the extra.
+        """
+        from ptycho_fast.drawing.axes import light
+        from ptycho_fast.drawing.overview import overview
+
+        return overview(self, partial(light, self))
 
     @property
     def n_patterns(self) -> int:

@@ -5,7 +5,7 @@ All lengths are in metres and energies in electronvolts; names carry the unit.
 
 from ptycho_fast.keys import declared_by
 
-from .geometry import Geometry, make_geometry
+from .geometry import Geometry, geometry_text, make_geometry
 from .propagation import farthest, transfer_function
 from .wavelength import energy, wavelength
 
@@ -14,6 +14,7 @@ __all__ = [
     "Geometry",
     "energy",
     "farthest",
+    "geometry_text",
     "make_geometry",
     "transfer_function",
     "wavelength",

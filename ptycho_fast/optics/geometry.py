@@ -1,8 +1,9 @@
 """Sizes of pixels, distances and wavelength of an experiment, and what follows from them."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -267,6 +268,25 @@ def make_geometry(
         propagation=propagation,
         slice_distance_m=slice_distance_m,
     )
+
+
+_LENGTHS = {
+    "energy_ev": "energy {:.6g} eV",
+    "object_pixel_m": "object pixel {:.4g} m",
+    "detector_pixel_m": "detector pixel {:.4g} m",
+    "detector_distance_m": "detector at {:.4g} m",
+    "slice_distance_m": "{:.4g} m from slice to slice",
+}
+
+
+def geometry_text(geometry: Mapping[str, Any]) -> str:
+    """Energy and lengths in words; empty where none is known."""
+    known = [
+        text.format(geometry[name])
+        for name, text in _LENGTHS.items()
+        if geometry.get(name) is not None
+    ]
+    return ", ".join([f"{geometry.get('radiation', 'photon')}s", *known]) if known else ""
 
 
 def _agree(key: str, given: float, follows: float | None, whence: str) -> None:

@@ -38,8 +38,9 @@ def run_ladder(
     """
     scenario, folder = job.scenario, job.out
     with usage_errors():
-        if job.preview:
-            raise ValueError("--preview: a file given, expected none with --ladder")
+        for flag, path in (("--preview", job.preview), ("--report", job.report)):
+            if path:
+                raise ValueError(f"{flag}: a file given, expected none with --ladder")
         doses = as_doses(doses)
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(f"{folder}: is a file, expected a folder for the data sets")

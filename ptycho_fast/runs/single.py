@@ -46,6 +46,10 @@ class Job:
         Its file.
     preview : Path or None
         A picture of it.
+    report : Path or None
+        A page about it.
+    command : str or None
+        The command line that asks for it, for the page.
     force : bool
         Whether existing files may be replaced.
     resume : bool
@@ -65,6 +69,8 @@ class Job:
     scenario: Scenario
     out: Path
     preview: Path | None = None
+    report: Path | None = None
+    command: str | None = None
     force: bool = False
     resume: bool = False
     noise: bool | None = None
@@ -85,7 +91,7 @@ class Job:
     @property
     def targets(self) -> list[Path]:
         """The files that are made."""
-        return [self.out, self.preview] if self.preview else [self.out]
+        return [path for path in (self.out, self.preview, self.report) if path]
 
 
 def refuse_before_work(job: Job, files: int = 1) -> str:
@@ -109,11 +115,18 @@ def refuse_before_work(job: Job, files: int = 1) -> str:
         else:
             check_targets(*job.targets, force=force)
     if job.preview:
-        from ptycho_fast.report.preview import picture_format, require_matplotlib
+        from ptycho_fast.drawing.overview import require_matplotlib
+        from ptycho_fast.report.preview import picture_format
 
         with usage_errors():
             picture_format(job.preview)
         require_matplotlib()
+    if job.report:
+        from ptycho_fast.report.page import check_name, require_libraries
+
+        with usage_errors():
+            check_name(job.report)
+        require_libraries()
     with usage_errors():  # options that the format does not take
         needs = Needs.of_scenario(job.scenario, job.out, job.save, job.memory)
     dataclasses.replace(needs, file=files * needs.file).require(job.out)
@@ -149,6 +162,10 @@ def make(job: Job, simulator: Simulator, clock: StageClock) -> Result:
 
         with clock.stage("preview"):
             preview(dataset, job.preview, force=job.force)
+    if job.report:
+        from ptycho_fast.report.page import write_page
+
+        write_page(dataset, job.report, force=job.force, command=job.command, seconds=clock.seconds)
     facts = common_facts(job, simulator) | {
         "noise": simulator.noise,
         "dose": dataset.provenance["dose"],
@@ -159,6 +176,7 @@ def make(job: Job, simulator: Simulator, clock: StageClock) -> Result:
         "file_bytes": sum(map(_size, files)),
         "files": [str(path) for path in files],
         **({"preview": str(job.preview)} if job.preview else {}),
+        **({"report": str(job.report)} if job.report else {}),
     }
     return facts, summary_lines(facts)
 

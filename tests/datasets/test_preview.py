@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import ptycho_fast
-from ptycho_fast.report import preview as report
 from ptycho_fast.report.preview import preview
 
 
@@ -18,12 +17,12 @@ def dataset():
 
 def panels(dataset):
     """Axes of the figure by title, colour bars left out."""
-    axes = report._figure(dataset).get_axes()
+    axes = dataset.plot().get_axes()
     return {axis.get_title(): axis for axis in axes if axis.get_title()}
 
 
 def labels(dataset):
-    axes = report._figure(dataset).get_axes()
+    axes = dataset.plot().get_axes()
     return {axis.get_ylabel() for axis in axes}
 
 

@@ -1,5 +1,6 @@
 """What a simulation refuses, with which exit code, before any pattern is made."""
 
+import importlib.util
 import os
 import stat
 from pathlib import Path
@@ -115,9 +116,7 @@ def test_an_unforeseen_error_is_named(run, capsys):
 
 
 def test_no_matplotlib(run, capsys, monkeypatch):
-    from ptycho_fast.report import preview as report
-
-    monkeypatch.setattr(report.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for dry_run in ([], ["--dry-run"]):
         assert run(*SMALL, "--preview", "p.png", "--out", "a.npz", *dry_run) == 1
         assert "ptycho_fast[plot]" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """python -m ptycho_fast.train, as a user meets it."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -177,8 +178,6 @@ def test_a_file_is_simulated_already(capsys):
 
 
 def test_without_matplotlib(monkeypatch, capsys):
-    from ptycho_fast.report import preview as report
-
-    monkeypatch.setattr(report.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert run(*SHORT, "--out", "r") == 1
     assert "ptycho_fast[plot]" in capsys.readouterr().err
