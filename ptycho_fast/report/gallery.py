@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast.checks import wrong
+from ptycho_fast.drawing.overview import require_matplotlib
 from ptycho_fast.errors import DataWarning
 from ptycho_fast.files import check_targets, written_aside
 from ptycho_fast.progress import StageClock
 from ptycho_fast.scans import ScanPath
 
 from .panels import SECTIONS, Panel, panels
-from .preview import require_matplotlib
 
 _SIDE, _TITLE, _DPI = 2.0, 0.26, 72  # inches of an image, and of the line above it; dots per inch
 _MOST = 4  # images of one array
