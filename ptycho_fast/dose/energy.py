@@ -16,6 +16,7 @@ real maps give. The near field, a blur and larger detector pixels keep the energ
 does not fit this: the wave on its second slice is not known before it is made.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -232,23 +233,28 @@ def _energies(
     corner: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
     """The same from correlations of the object with the maps."""
-    from scipy import fft
-
     N = powers.shape[-1]
     H, W = field.shape
     full = (H + N - 1, W + N - 1)
-    canvas = [fft.next_fast_len(side, real=True) for side in full]
-    spectra = [fft.rfft2(power[::-1, ::-1], canvas) for power in powers]
+    canvas = [_fast_length(side) for side in full]
+    spectra = [np.fft.rfft2(power[::-1, ::-1], canvas) for power in powers]
     correlation = np.zeros((full[0] + 4, full[1] + 4))
     energies = np.zeros((len(powers), len(corner)))
     for lag, pairs in _PAIRS.items():
-        product = fft.rfft2(_lagged_product(field, *lag), canvas)
+        product = np.fft.rfft2(_lagged_product(field, *lag), canvas)
         for spectrum, energy in zip(spectra, energies, strict=True):
-            correlation[2:-2, 2:-2] = fft.irfft2(product * spectrum, canvas)[: full[0], : full[1]]
+            sums = np.fft.irfft2(product * spectrum, canvas, norm="forward")
+            correlation[2:-2, 2:-2] = sums[: full[0], : full[1]] * (1 / math.prod(canvas))
             for at in range(0, len(corner), _POSITIONS):
                 part = slice(at, at + _POSITIONS)
                 _add_taps(energy[part], correlation, corner[part], pairs, N)
     return energies
+
+
+def _fast_length(length: int) -> int:
+    """The next length whose transform is fast: a product of 2, 3 and 5."""
+    odd = (3**i * 5**j for i in range(12) for j in range(8))
+    return min(factor << (-(-length // factor) - 1).bit_length() for factor in odd)
 
 
 def _add_taps(

@@ -5,12 +5,14 @@ import numpy.typing as npt
 
 from ptycho_fast import checks
 from ptycho_fast.formats.numpy_files import to_complex64
+from ptycho_fast.gaussian_blur import sum_of_blurs
 from ptycho_fast.kinds import kind
 from ptycho_fast.rng import legacy_generator
 
 from .maps import Size
 
 _LINES = 400
+_BLURS: dict[float, float] = {1: 1, 5: 2, 10: 5}  # weight by standard deviation, pixels
 
 
 @kind("lines")
@@ -50,16 +52,26 @@ def lines(
     >>> bool((obj.imag == 0).all())
     True
     """
-    from scipy.ndimage import gaussian_filter
-    from skimage.draw import line
-
     side = 2 * checks.count(size, "size")
-    draw = legacy_generator(seed)
-    canvas = np.zeros((side, side))
-    for _ in range(_LINES):
-        r0, c0, r1, c1 = (int(side * u) for u in draw.uniform(size=4))
-        canvas[line(r0, c0, r1, c1)] = 1  # type: ignore[no-untyped-call, unused-ignore]
-    fine, middle, coarse = (gaussian_filter(canvas, sigma) for sigma in (1, 5, 10))
-    centre = slice(size // 2, size // 2 + size)
-    blurred = (fine + 2 * middle + 5 * coarse)[centre, centre]
-    return to_complex64(blurred, "lines object")
+    canvas = np.zeros((side, side), bool)
+    ends = (side * legacy_generator(seed).uniform(size=(_LINES, 2, 2))).astype(np.int64)
+    canvas[_pixels(*ends.swapaxes(0, 1))] = True
+    return to_complex64(sum_of_blurs(canvas, _BLURS, size // 2, size), "lines object")
+
+
+def _pixels(
+    start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], ...]:
+    """Rows and columns of all pixels of lines between points (n, 2), as `skimage.draw.line` does.
+
+    Along its longer axis a line goes in steps of one pixel. Along the other one halves are rounded
+    away from its start.
+    """
+    steps = np.abs(end - start).max(axis=1)
+    line = np.repeat(np.arange(len(steps)), steps + 1)
+    step = np.arange(len(line)) - (np.cumsum(steps + 1) - steps - 1)[line]
+    along = []
+    for first, way in zip(start.T, (end - start).T, strict=True):
+        away = (2 * np.abs(way)[line] * step + steps[line]) // np.maximum(2 * steps, 1)[line]
+        along.append(first[line] + np.sign(way)[line] * away)
+    return tuple(along)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
+from ptycho_fast.gaussian_blur import gaussian_blur
 from ptycho_fast.kinds import kind
 
 
@@ -37,11 +38,8 @@ def ideal_disk(N: int) -> npt.NDArray[np.float64]:
     >>> probe.shape, bool(probe.max() < 1.01)
     ((64, 64), True)
     """
-    from scipy.ndimage import gaussian_filter
-
     side = checks.count(N, "N")
     offset = np.arange(side) - (side - 1) / 2
     window = np.exp(-0.5 * (offset / (side / (0.7 * math.pi**2))) ** 2)
     disk = (np.outer(window, window) > 0.5).astype(np.float64)
-    probe: npt.NDArray[np.float64] = gaussian_filter(disk, sigma=1) + 1e-9
-    return probe
+    return gaussian_blur(disk, sigma=1) + 1e-9
