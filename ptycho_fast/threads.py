@@ -77,6 +77,30 @@ def thread_count(threads: int | None) -> int:
     return checks.integer(threads, "threads", 1, MOST_THREADS)
 
 
+def why_so_many() -> str:
+    """Where the number of `thread_count` (None) comes from, in words.
+
+    Raises
+    ------
+    ValueError
+        As `thread_count`.
+
+    Examples
+    --------
+    >>> why_so_many() != ""
+    True
+    """
+    if _asked_for() is not None:
+        asked = os.environ.get("PTYCHO_FAST_THREADS", "").strip()
+        return f"{'PTYCHO_FAST_THREADS' if asked else 'OMP_NUM_THREADS'} asks for it"
+    count, cpus = _allowed(), os.cpu_count() or 1
+    if count == cpus:
+        return "all CPUs of the machine"
+    if count == _quota():
+        return f"the control group (container, job) allows as many of {cpus} CPUs"
+    return f"the affinity of this process allows as many of {cpus} CPUs"
+
+
 class _Busy:
     """Threads at work in this process, so that calls at the same time can share the CPUs."""
 

@@ -91,6 +91,7 @@ py::dict build_facts() {
   facts["compiler"] = PF_COMPILER;
   facts["flags"] = PF_FLAGS;
   facts["build_type"] = PF_BUILD_TYPE;
+  facts["interface"] = PF_INTERFACE;
   facts["instruction_sets"] = names_of(pf::built_kernels());
   return facts;
 }
@@ -146,7 +147,7 @@ py::dict launch_shapes() {
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.doc() = "Compiled stages of ptycho_fast. Arrays must have the exact dtype, be C-contiguous and aligned.";
 
-  m.def("build_facts", &build_facts, "Version, compiler, flags and instruction sets of this build.");
+  m.def("build_facts", &build_facts, "Version, compiler, flags, instruction sets and interface of this build.");
 
   m.def(
       "instruction_sets", [] { return names_of(pf::available_kernels()); },

@@ -1,8 +1,10 @@
 """The compiled kernels: one pattern at a time in cache, threads over patterns, GIL released."""
 
 import functools
+import hashlib
 import os
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +19,9 @@ Array = npt.NDArray[Any]
 
 capabilities = Capabilities(narrow=True)
 
+# What the extension and the records of Python have in common, see CMakeLists.txt.
+_INTERFACE = ("model.h", "python/array_gate.h", "python/bindings.cpp")
+
 
 def core() -> ModuleType:
     """The extension module; ImportError where it was not built."""
@@ -29,15 +34,36 @@ def core() -> ModuleType:
 def why_not() -> str:
     """Empty if the extension can be used, else the reason and the remedy."""
     try:
-        version = core().build_facts()["version"]
+        facts = core().build_facts()
     except ImportError as error:
         return (
             f"the compiled extension cannot be imported ({error}); install a C++17 compiler, GCC "
             "or Clang, and reinstall with PTYCHO_FAST_NATIVE=ON to see what fails"
         )
-    if version != __version__:
-        return f"the compiled extension is of version {version}, not {__version__}; reinstall"
+    if facts["version"] != __version__:
+        return (
+            f"the compiled extension is of version {facts['version']}, not {__version__}; reinstall"
+        )
+    expected = _interface_beside(Path(__file__).parents[2] / "csrc")
+    if expected is not None and facts.get("interface") != expected:
+        return (
+            "the compiled extension was built from another csrc/model.h or csrc/python than stands "
+            "beside this Python; reinstall with pip install ."
+        )
     return ""
+
+
+def _interface_beside(folder: Path) -> str | None:
+    """Hash of the interface in a source tree; None in an installation, which is of one piece.
+
+    Records of another commit would be read as what they are not.
+    """
+    try:
+        sources = [(folder / name).read_bytes() for name in _INTERFACE]
+    except OSError:
+        return None
+    hashes = "".join(hashlib.sha256(source).hexdigest() for source in sources)
+    return hashlib.sha256(hashes.encode()).hexdigest()
 
 
 def _isa() -> str:
