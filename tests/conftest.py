@@ -4,10 +4,20 @@ PTYCHO_FAST_REQUIRE names them, "tf" for the training core, and "interop" for th
 tests/interop, which are not required otherwise; without a compiler set it to "numba,reference,tf".
 """
 
+import contextlib
 import os
 import sys
 
 import pytest
+
+with contextlib.suppress(ImportError):  # the programs of tests/interop come without it
+    import hypothesis
+
+    # A machine that does other things too is slow, which is no fault of the code.
+    hypothesis.settings.register_profile(
+        "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("any machine")
 
 NAMED = os.environ.get("PTYCHO_FAST_REQUIRE", "native,numba,reference,tf").split(",")
 REQUIRED = [name for name in NAMED if name not in ("tf", "interop")]
@@ -27,6 +37,37 @@ def pytest_report_header():
         f"extension: {facts.get('compiler')}, {facts.get('usable_instruction_sets')}",
     ]
 
+
+# --- several processes, `pytest -n auto` ---
+
+# Their tests take long and share nothing. Of any other file all tests run in one process.
+TEST_BY_TEST = ("docs/test_documents.py", "kernels/test_cuda_compiles.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """As many as there are processors to use; each holds TensorFlow, half a gigabyte."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(there, 8)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Whole files for each process, in the order of the folders; ``--dist`` chooses otherwise."""
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return nodeid if file.endswith(TEST_BY_TEST) else file
+
+    config.option.loadscopereorder = False
+    return Files(config, log)
+
+
+# --- which tests ---
 
 # Their positions lie beyond all edges on purpose.
 BEYOND_THE_EDGES = ("kernels", "stages", "backend")
@@ -70,10 +111,21 @@ def instruction_sets():
 
 
 @pytest.fixture(scope="session")
-def kernels_on_cpu(tmp_path_factory):
+def libraries(tmp_path_factory):
+    """A folder for compiled libraries; the processes of one run share it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder = folder / "libraries"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kernels_on_cpu(libraries):
     import cupy_on_cpu
 
-    return cupy_on_cpu.build(tmp_path_factory.mktemp("cuda"))
+    return cupy_on_cpu.build(libraries)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ _POINTERS = {  # what an array may hold
 
 def build(folder):
     """The shared library."""
-    return cpp_library.build("cuda_on_cpu.cpp", folder)
+    return cpp_library.build("cuda_on_cpu.cpp", folder, "cuda")
 
 
 def signatures():

@@ -34,7 +34,7 @@ def test_after_a_fork(fast_backend):
     here, there = context.Pipe()
     child = context.Process(target=_child, args=(fast_backend, there))
     child.start()
-    assert here.poll(120)
+    assert here.poll(300)
     assert here.recv_bytes() == before
     child.join()
     assert child.exitcode == 0

@@ -6,32 +6,33 @@ test_tensorflow.py, those that need PyTorch by tests/pytorch.
 
 import contextlib
 import io
-import os
 import re
 import runpy
 import shlex
-import subprocess
-import sys
 import textwrap
 
 import pages
 import pytest
 
 import ptycho_fast
-from ptycho_fast.commands import commands
+from ptycho_fast.commands import commands, main
 
 BLOCKS = [block for page in pages.PAGES for block in pages.blocks_of(page)]
 
 
-def run(command, folder):
-    """The standard output of a command of the package."""
+def run(command):
+    """The standard output of a command of the package, run in this process."""
     first, *words = shlex.split(command, comments=True)
-    module = ["-m", "ptycho_fast"] if first == "ptycho-fast" else []
-    done = subprocess.run(
-        [sys.executable, *module, *words], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{command}\n{done.stderr}"
-    return done.stdout
+    if first == "python":  # -m ptycho_fast.COMMAND
+        words = [words[1].removeprefix("ptycho_fast."), *words[2:]]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main(words)
+        except SystemExit as end:  # argparse, after --help
+            code = end.code
+    assert not code, f"{command}\n{err.getvalue()}"
+    return out.getvalue()
 
 
 def numbers(line):
@@ -81,7 +82,7 @@ def test_page_runs(page, tmp_path, monkeypatch):
             elif block.language == "toml":
                 (tmp_path / pages.TOML_FILES[page]).write_text(piece)
             elif block.language == "sh" and not pages.is_training(piece):
-                printed = run(piece, tmp_path)
+                printed = run(piece)
         before = block.language
 
 
@@ -104,7 +105,7 @@ def test_the_lists_name_what_is_there(page, how):
 
 @pytest.fixture(scope="module")
 def help_texts():
-    return "".join(run(f"ptycho-fast {c} --help", os.getcwd()) for c in commands())
+    return "".join(run(f"ptycho-fast {c} --help") for c in commands())
 
 
 def test_flags_exist(help_texts):

@@ -270,7 +270,7 @@ class Processes:
         return one
 
     def worker(self):
-        flags = ["--nthreads", "1", "--no-nanny", "--memory-limit", "0", "--death-timeout", "60"]
+        flags = ["--nthreads", "1", "--no-nanny", "--memory-limit", "0", "--death-timeout", "300"]
         return self.start("worker", *flags, "--local-directory", str(self.folder))
 
     def end(self):
@@ -279,7 +279,7 @@ class Processes:
             one.wait()
 
 
-def until(true, seconds=60):
+def until(true, seconds=300):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not happen"
@@ -304,7 +304,7 @@ def client(processes):
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     with distributed.Client(scheduler_file=str(processes.file)) as client:
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=300)
         yield client
     logger.setLevel(level)
 
@@ -312,7 +312,7 @@ def client(processes):
 def test_a_killed_worker_changes_no_byte(tmp_path, processes, client, whole):
     before = set(client.nthreads())
     doomed = processes.worker()
-    client.wait_for_workers(2, timeout=60)
+    client.wait_for_workers(2, timeout=300)
     (address,) = set(client.nthreads()) - before
     lost = []
 

@@ -146,7 +146,7 @@ sys.exit(convert.main())
     process = start(waiting, "set.toml", "b.npz")
     assert process.stdout.readline() == "here\n", process.stderr.read()
     process.send_signal(signum)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == code
     assert errors.endswith("nothing was written\n")
     assert os.listdir() == ["set.toml"]
@@ -155,7 +155,7 @@ sys.exit(convert.main())
 def test_as_a_process(start):
     made().save("set.toml")
     process = start('command("convert")', "set.toml", "b.npz", "--memory", "1M")
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (0, "")
     assert "left out           nothing" in out
     assert len(ptycho_fast.open("b.npz")) == 40

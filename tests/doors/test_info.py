@@ -160,7 +160,7 @@ def test_refused(arguments, code, message, command, capsys):
 def test_as_a_process(start):
     made().save("a.npz")
     process = start('command("info")', "a.npz", "--verify")
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (0, "")
     assert "made again" in out
 

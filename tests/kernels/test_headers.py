@@ -50,9 +50,9 @@ class Headers:
 
 
 @pytest.fixture(scope="module", params=SETS)
-def headers(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    return Headers(cpp_library.build("headers_on_cpu.cpp", folder, *_OPTIONS[request.param]))
+def headers(request, libraries):
+    own = request.param, *_OPTIONS[request.param]
+    return Headers(cpp_library.build("headers_on_cpu.cpp", libraries, *own))
 
 
 # --- lanes ---

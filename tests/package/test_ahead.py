@@ -25,7 +25,7 @@ def test_no_more_than_the_depth_is_made():
 
     items = made_ahead(source(), 3)
     assert [next(items), next(items)] == [0, 1]
-    assert five.wait(60)
+    assert five.wait(300)
     items.close()
     assert made == [0, 1, 2, 3, 4]  # those asked for, and three more
     (maker,) = makers

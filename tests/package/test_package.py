@@ -33,7 +33,7 @@ def test_import_is_quick():
     code = (
         "import time; t = time.process_time(); import ptycho_fast; print(time.process_time() - t)"
     )
-    assert min(float(python(code)) for _ in range(3)) < 0.3
+    assert any(float(python(code)) < 0.3 for _ in range(5))
 
 
 def test_functions_keep_their_names():
