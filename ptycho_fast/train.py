@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ptycho_fast import checks
+from ptycho_fast.campaign import Campaign
 from ptycho_fast.command import (
     UsageError,
     add_output_flags,
@@ -29,12 +30,17 @@ _RECIPES = {
     "corrected": "softplus head, gain undone, cosine rate, 5 epochs",
     "full": "every pattern a group, mirrored copies, cosine rate, 60 epochs, a network a quarter "
     "of the size",
+    "endless": "as full, but with new objects, scans and photons in every pass (--endless)",
 }
 _EXAMPLES = (
     ("a network that has seen 256 groups, and its object", "ptycho-fast train gs2_ideal --out gs2"),
     (
         "with fewer photons, on patterns that are drawn anew in every epoch",
         "ptycho-fast train gs2_ideal --nphotons 1e5 --noise fresh --out dim",
+    ),
+    (
+        "on other objects in every pass, and judged by two that it never sees",
+        "ptycho-fast train gs2_ideal --endless --minutes 30 --score-at 5,15,30 --out endless",
     ),
     ("on a data set that is there", "ptycho-fast train gs2_ideal.npz --out from_file"),
 )
@@ -68,8 +74,17 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("scenario", help=f"{', '.join(presets())}, a TOML file, or a data set .npz")
     parser.add_argument("--out", metavar="FOLDER", required=True, help="folder of the run")
     train = parser.add_argument_group("how to train")
-    train.add_argument("--recipe", choices=list(_RECIPES), default="corrected", help="see below")
+    train.add_argument(
+        "--recipe", choices=list(_RECIPES), help="see below; by default corrected, or endless"
+    )
     train.add_argument("--epochs", type=int, help="passes over the data")
+    train.add_argument("--minutes", type=float, help="time of the training, instead of --epochs")
+    train.add_argument(
+        "--endless",
+        action="store_true",
+        help="new object, scan and photons in every pass, of a campaign the next experiment; the "
+        "score is that of held-out objects",
+    )
     train.add_argument("--batch-size", type=int, help="groups in a step")
     train.add_argument("--learning-rate", type=float, help="of Adam, at the start")
     train.add_argument("--filters", type=int, help="size of the network: factor of its filters")
@@ -95,6 +110,19 @@ def parser() -> argparse.ArgumentParser:
         metavar="EPOCHS",
         help="compare with the truth after every so many epochs",
     )
+    train.add_argument(
+        "--score-at",
+        type=_minutes,
+        default=(),
+        metavar="MINUTES,...",
+        help="compare with the truth after these minutes of training, 5,15,30 for example",
+    )
+    train.add_argument(
+        "--held-out",
+        type=int,
+        metavar="OBJECTS",
+        help="number of objects, never trained with, that scores are made of; 2 with --endless",
+    )
     train.add_argument("--no-pictures", action="store_true", help="numbers only")
     add_output_flags(parser, "run_metadata.json")
     add_scenario_flags(parser.add_argument_group("what to simulate"))
@@ -109,6 +137,7 @@ def _run(options: argparse.Namespace, output: Output) -> None:
         from ptycho_fast.drawing.overview import require_matplotlib
 
         require_matplotlib("pictures")
+    _check_length(options)
     source = _source(options)
     _check_how(options, output)
     if output.for_people:  # before whatever TensorFlow says when it is loaded
@@ -121,11 +150,16 @@ def _run(options: argparse.Namespace, output: Output) -> None:
 
     folder = Path(options.out)
     scenario = source if isinstance(source, Scenario) else source.scenario
+    recipe = RECIPES[options.recipe]
+    if options.endless:
+        recipe = recipe.endless("experiment" if scenario and scenario.undrawn() else "object")
     with usage_errors():
         check_side(source.N)
-        recipe = RECIPES[options.recipe].adapted(
+        recipe = recipe.adapted(
             scenario,
             epochs=options.epochs,
+            minutes=options.minutes,
+            held_out=options.held_out,
             batch_size=options.batch_size,
             learning_rate=options.learning_rate,
             n_filters_scale=options.filters,
@@ -141,7 +175,8 @@ def _run(options: argparse.Namespace, output: Output) -> None:
 
     with _naming_last_epoch(folder):
         data = _simulated(source, options, output)
-        with _watched(output.for_people, recipe.spec.epochs) as watcher:
+        passes = "" if options.minutes else f"/{recipe.spec.epochs}"
+        with _watched(output.for_people, passes) as watcher:
             metadata = run.execute(
                 data,
                 recipe,
@@ -152,6 +187,7 @@ def _run(options: argparse.Namespace, output: Output) -> None:
                 resume=options.resume,
                 force=options.force,
                 score_every=options.score_every,
+                score_at=options.score_at,
                 keep_data=isinstance(source, Scenario),
                 draw=not options.no_pictures,
                 watcher=watcher,
@@ -172,13 +208,47 @@ def _check_how(options: argparse.Namespace, output: Output) -> None:
         output.remark(announcement)
 
 
+def _minutes(text: str) -> tuple[float, ...]:
+    """Numbers between commas."""
+    return tuple(float(part) for part in text.split(","))
+
+
+def _check_length(options: argparse.Namespace) -> None:
+    """Refuse flags that contradict each other, and fill in those that follow from others."""
+    if options.recipe is None:
+        options.recipe = "endless" if options.endless else "corrected"
+    options.endless = options.endless or options.recipe == "endless"
+    if options.held_out is None:
+        options.held_out = 2 if options.endless else 0
+    if options.epochs is not None and options.minutes is not None:
+        raise UsageError("--epochs, --minutes: both given, expected one of them")
+    with usage_errors():
+        checks.integer(options.held_out, "held_out", int(options.endless))
+        for minute in options.score_at:
+            checks.positive(minute, "score_at")
+        if options.minutes is not None:
+            checks.positive(options.minutes, "minutes")
+            if max(options.score_at, default=0) > options.minutes:
+                given = f"{max(options.score_at):g}"
+                expected = f"at most the {options.minutes:g} minutes of the training"
+                raise ValueError(checks.wrong("score_at", given, expected))
+    if options.endless and options.noise:
+        raise UsageError("--noise: each pattern of --endless has photons of its own")
+
+
 def _source(options: argparse.Namespace) -> Scenario | Dataset:
     """The scenario that the flags describe, or the data set of a file."""
     if not options.scenario.endswith(".npz"):
-        scenario = scenario_of(options)
-        scenario.require_runnable(groups=True)
+        scenario = scenario_of(options, drawn=options.endless)
+        if scenario.undrawn():
+            Campaign(scenario).require_same_frames()
+        else:
+            scenario.require_runnable(groups=not options.endless)
         return scenario
     data = Dataset.load(options.scenario, domain=options.domain)
+    if options.held_out and data.scenario is None:
+        flag = "--endless" if options.endless else "--held-out"
+        raise UsageError(f"{flag}: {options.scenario} has no scenario to make other objects by")
     wrong = list(given_keys(options))
     if wrong or options.set or options.config:
         raise UsageError(f"{', '.join(wrong) or '--set'}: {options.scenario} is simulated already")
@@ -199,9 +269,13 @@ def _naming_last_epoch(folder: Path) -> Iterator[None]:
         raise
 
 
-def _simulated(source: Scenario | Dataset, options: argparse.Namespace, output: Output) -> Dataset:
+def _simulated(
+    source: Scenario | Dataset, options: argparse.Namespace, output: Output
+) -> Dataset | Campaign:
     if isinstance(source, Dataset):
         return source
+    if source.undrawn():
+        return Campaign(source, backend=options.backend, device=options.device, threads=1)
     from ptycho_fast.simulation import simulate
 
     data = simulate(source, backend=options.backend, device=options.device)
@@ -218,7 +292,8 @@ def _summary(metadata: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]
     training, likelihood = metadata["training"], metadata["likelihood"]
     lines = {
         "trained": f"{training['epochs']} epochs in {_seconds(training['seconds'])}, "
-        f"{training['waiting_pct']:.2g} % of it waiting for data",
+        f"{training['waiting_pct']:.2g} % of it waiting for data"
+        + _share(training.get("making_data_pct_of_cpu")),
         "likelihood": f"{likelihood['value']:.6g}, {likelihood['above_saturated_pct']:.3g} % above "
         "its saturated value",
         "scale match": f"{forward['scale_match_pct']:.6f} %",
@@ -232,6 +307,10 @@ def _summary(metadata: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]
     yield from lines.items()
 
 
+def _share(making: float | None) -> str:
+    return "" if making is None else f", {making:.2g} % of its CPU time making them"
+
+
 def _seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"
 
@@ -240,7 +319,7 @@ def _seconds(value: float) -> str:
 
 
 @contextmanager
-def _watched(shown: bool, epochs: int) -> Iterator[Any]:
+def _watched(shown: bool, of: str) -> Iterator[Any]:
     """A line for every epoch, and on a terminal a bar for the steps of the current one."""
     from ptycho_fast.tf.train import Watcher
 
@@ -252,7 +331,7 @@ def _watched(shown: bool, epochs: int) -> Iterator[Any]:
         def epoch(self, epoch: int, values: dict[str, float]) -> None:
             judged = f", validation {values['val_loss']:.5f}" if "val_loss" in values else ""
             sys.stdout.write(
-                f"epoch {epoch}/{epochs}: loss {values['loss']:.5f}{judged}, rate "
+                f"epoch {epoch}{of}: loss {values['loss']:.5f}{judged}, rate "
                 f"{values['learning_rate']:.2g}, {values['seconds']:.1f} s\n"
             )
             sys.stdout.flush()
@@ -265,7 +344,7 @@ def _watched(shown: bool, epochs: int) -> Iterator[Any]:
 
     class Bar(Lines):
         def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-            text = f"epoch {epoch}/{epochs} step {step}/{steps} loss {loss:.5f}"
+            text = f"epoch {epoch}{of} step {step}/{steps} loss {loss:.5f}"
             progress.update(task, description=text, completed=step, total=steps)
 
     columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()

@@ -79,7 +79,7 @@ def training_summary(
 ) -> dict[str, Any]:
     """Losses of a run: the published likelihood under the published keys, and our deviance."""
     last = history[-1]
-    column = {name: [values[name] for values in history] for name in last}
+    column = {name: [values.get(name, 0.0) for values in history] for name in last}
     terms = {n.removeprefix("loss_"): v for n, v in last.items() if n.startswith("loss_")}
     dominant = max(terms, key=lambda name: abs(terms[name]))
     published_name = {"intensity": "pred_intensity_loss", "amplitude": "amplitude_loss"}
@@ -106,6 +106,9 @@ def training_summary(
         "seconds": sum(column["seconds"]),
         "waiting_pct": 100 * sum(column["waiting_seconds"]) / sum(column["seconds"]),
     }
+    if working := sum(column.get("cpu_seconds", ())):
+        making = 100 * sum(column["making_cpu_seconds"]) / working
+        summary |= {"making_data_pct_of_cpu": making, "training_pct_of_cpu": 100 - making}
     if "val_loss" in column:
         summary |= {
             "val_loss": span(column["val_likelihood"]),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ptycho_fast.data.feed import Stream
 from ptycho_fast.scenario import Scenario
 
 from .model import PtychoNet, canvas_side
@@ -36,6 +37,11 @@ class Recipe:
     stitch : {"groups", "patches"}
         Whether the report's object is stitched of groups at their mean, or of patches at their own
         position.
+    renew : {"scan", "object", "experiment"}, optional
+        Train without end on other data in every pass; see `data.feed.Stream` and `endless`.
+    held_out : int
+        Number of objects that no training shows, of which scores are made; see
+        `data.feed.Feed.held_out`.
     spec : TrainSpec
         Schedule and loss.
     """
@@ -50,10 +56,22 @@ class Recipe:
     augment: bool = False
     both_twins: bool = False
     stitch: str = "groups"
+    renew: str | None = None
+    held_out: int = 0
     spec: TrainSpec = field(default_factory=TrainSpec)
 
     def feeds(self, data: Any, **options: Any) -> tuple[Feed, Feed]:
-        """Training and test feed of a data set."""
+        """Training and test feed of a data set; without end the test part is of a held-out object.
+
+        Raises
+        ------
+        ScenarioError, ValueError
+            The data cannot be fed like this, or not be renewed.
+        """
+        if self.renew:
+            train = prepare(data, part="all", noise="unique", include_seed=True, **options)
+            train.check(Stream(renew=self.renew))
+            return train, train.held_out(0)
         n_train: int | None = None  # the scenario's
         n_test: int | None = None
         if self.all_groups:
@@ -72,21 +90,49 @@ class Recipe:
             prepare(data, part="test", n_groups=n_test, **options),
         )
 
-    def network(self, train: Feed, test: Feed, seed: int = 42) -> PtychoNet:
+    def judged(self, train: Feed, test: Feed) -> list[Feed]:
+        """What scores are made of: held-out objects, or else the test part."""
+        if not self.held_out:
+            return [test]
+        first = [test] if self.renew else [train.held_out(0)]
+        return first + [train.held_out(number) for number in range(1, self.held_out)]
+
+    def network(self, train: Feed, *others: Feed, seed: int = 42) -> PtychoNet:
         """The network for these feeds, on the smallest canvas that holds their groups."""
         model = PtychoNet(
             train.N,
             train.gridsize,
-            canvas_side(train.N, max(train.largest_offset, test.largest_offset)),
+            canvas_side(train.N, max(feed.largest_offset for feed in (train, *others))),
             train.intensity_scale,
-            modes=len(train.data.probe),
+            modes=len(train.source.probe),
             n_filters_scale=self.n_filters_scale,
             amplitude_activation=self.activation,
             amplitude_bias=self.bias,
             seed=seed,
         )
-        model.set_probe(train.data.probe)
+        model.set_probe(train.source.probe)
         return model
+
+    def endless(self, renew: str) -> "Recipe":
+        """The recipe with new objects, scans and photons in every pass.
+
+        Every pattern of a scan seeds a group, and none is mirrored. There is no validation, but at
+        least one held-out object.
+
+        Parameters
+        ----------
+        renew : {"scan", "object", "experiment"}
+            What is new.
+        """
+        return replace(
+            self,
+            renew=renew,
+            held_out=max(self.held_out, 1),
+            all_groups=True,
+            noise="unique",
+            augment=False,
+            spec=replace(self.spec, validation=0.0),
+        )
 
     def adapted(self, scenario: Scenario | None, **changes: Any) -> "Recipe":
         """The recipe with a scenario's batch size, and with the changes that are not None."""
@@ -97,7 +143,7 @@ class Recipe:
         given |= {key: value for key, value in changes.items() if value is not None}
         own = {
             key: given.pop(key)
-            for key in ("n_filters_scale", "noise", "both_twins")
+            for key in ("n_filters_scale", "noise", "both_twins", "held_out")
             if key in given
         }
         return replace(self, spec=replace(self.spec, **given), **own)
@@ -123,5 +169,11 @@ RECIPES = {
             stitch="patches",
             spec=TrainSpec(epochs=60, schedule="cosine"),
         ),
+        Recipe(
+            name="endless",
+            n_filters_scale=1,
+            stitch="patches",
+            spec=TrainSpec(epochs=30, schedule="cosine"),
+        ).endless("object"),
     )
 }

@@ -17,6 +17,7 @@ import json
 import math
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,10 @@ import numpy as np
 import tensorflow as tf
 
 from ptycho_fast import checks
+from ptycho_fast.campaign import Campaign
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.source import DATA_SUFFIXES
+from ptycho_fast.data.symmetry import require_symmetric
 from ptycho_fast.files import written_aside
 from ptycho_fast.machine import memory_available
 from ptycho_fast.scenario import Scenario
@@ -42,6 +45,7 @@ from .streams import Feed
 from .train import Trainer, Watcher
 
 _REQUEST, _SCORES = "request.json", "scores.json"
+_MAY_CHANGE = ("recipe.spec.epochs", "recipe.spec.minutes")  # when a run goes on
 _PICTURES = ("amplitude.png", "phase.png", "loss.png", "score.png")
 _FILES = (
     "data.npz", "model-*.keras", "state.json", "history.json", "run_metadata.json", "summary.md",
@@ -113,7 +117,7 @@ def _sum(path: str) -> str:
 
 
 def check_request(folder: Path, asked: dict[str, Any]) -> None:
-    """Raise an error unless the run in a folder is the one that is asked for, but for its epochs.
+    """Raise an error unless the run in a folder is the one that is asked for, but for its length.
 
     Raises
     ------
@@ -127,11 +131,12 @@ def check_request(folder: Path, asked: dict[str, Any]) -> None:
         raise FileNotFoundError(f"{folder}: no run to go on with ({_REQUEST} is missing)")
     kept, asked = json.loads(path.read_text()), dict(asked)
     sums, now = kept.pop("inputs", {}), asked.pop("inputs")  # older runs did not keep them
+    kept["recipe"] = {"held_out": 0} | kept["recipe"]  # nor objects to judge by
     if kept["scenario"]:  # perhaps of an older schema
         kept["scenario"] = json.loads(json.dumps(Scenario.from_dict(kept["scenario"]).to_dict()))
     before, after = _flat(kept), _flat(asked)
     for key in [*before, *(after.keys() - before.keys())]:
-        if key != "recipe.spec.epochs" and before.get(key) != after.get(key):
+        if key not in _MAY_CHANGE and before.get(key) != after.get(key):
             raise ValueError(
                 f"{folder}: {key} was {before.get(key)!r} and is {after.get(key)!r}; --resume goes "
                 "on with the same run, --force starts another"
@@ -183,7 +188,7 @@ def require_memory(needed: int) -> None:
 
 
 def execute(
-    data: Dataset,
+    source: Dataset | Campaign,
     recipe: Recipe,
     folder: Path,
     *,
@@ -194,6 +199,7 @@ def execute(
     force: bool = False,
     keep_data: bool = False,
     score_every: int = 0,
+    score_at: Sequence[float] = (),
     draw: bool = True,
     watcher: Watcher | None = None,
 ) -> dict[str, Any]:
@@ -201,8 +207,8 @@ def execute(
 
     Parameters
     ----------
-    data : Dataset
-        The data.
+    source : Dataset or Campaign
+        The data; a campaign for a recipe that renews experiments.
     recipe : Recipe
         What to do with them.
     folder : Path
@@ -218,9 +224,11 @@ def execute(
     force : bool
         Remove an earlier run.
     keep_data : bool
-        Write the data set to the folder.
+        Write the data set to the folder; of a recipe without end that of its test part.
     score_every : int
         Compare with the truth after every so many epochs, for a curve over time; 0 for never.
+    score_at : sequence of float
+        Compare after the first epoch that ends when these minutes of training are over.
     draw : bool
         Make the pictures.
     watcher : Watcher, optional
@@ -232,11 +240,17 @@ def execute(
         What ``run_metadata.json`` holds.
     """
     start = time.perf_counter()
-    train, test = recipe.feeds(data, seed=seed, backend=backend)
+    # One thread makes data, whatever else it does: the other cores train.
+    train, test = recipe.feeds(source, seed=seed, backend=backend, threads=1)
+    judged = recipe.judged(train, test)
+    if recipe.both_twins:
+        for feed in (test, *judged):
+            require_symmetric(feed.source.probe)
+    data = test.data if recipe.renew else train.data
     if resume:
-        trainer = Trainer.resume(folder, recipe.spec.epochs)
+        trainer = Trainer.resume(folder, recipe.spec.epochs, recipe.spec.minutes)
     else:
-        model = recipe.network(train, test, seed)
+        model = recipe.network(train, test, *judged, seed=seed)
         require_memory(memory_needed(data.diffraction.shape, model, recipe.spec.batch_size))
         claim(folder, force=force)
         _write_json(folder / _REQUEST, asked)
@@ -244,10 +258,11 @@ def execute(
             data.save(folder / "data.npz", force=True, modes="first")
         trainer = Trainer(model, recipe.spec, folder)
     scores = _read_scores(folder, trainer.epoch)
-    for _ in trainer.epochs(train, watcher):
-        if score_every and trainer.epoch % score_every == 0:
-            scores.append(_scored(trainer, recipe, test))
+    for _ in trainer.epochs(train, watcher, renew=recipe.renew):
+        if (score_every and trainer.epoch % score_every == 0) or _due(score_at, scores, trainer):
+            scores.append(_scored(trainer, recipe, judged))
             _write_json(folder / _SCORES, scores)
+    trainer.model.set_probe(test.source.probe)
     if draw and scores:
         pictures.scores({recipe.name: scores}, folder / "score.png")
     return report(
@@ -255,18 +270,27 @@ def execute(
     )
 
 
-def _scored(trainer: Trainer, recipe: Recipe, test: Feed) -> dict[str, float]:
-    """Ratio and correlation of the stitched object now, and the seconds of training before."""
-    stitched, covered = SCORES[recipe.stitch](
-        test, predict(trainer.model, test, both_twins=recipe.both_twins)
-    )
-    now = score(stitched, test.data.object, covered)
-    return {
-        "epoch": trainer.epoch,
-        "seconds": sum(values["seconds"] for values in trainer.history),
-        "ratio": now["ratio"],
-        "pearson_r": now["pearson_r"],
+def _due(minutes: Sequence[float], scores: Sequence[dict[str, Any]], trainer: Trainer) -> bool:
+    """Whether one of some minutes is over, and no score was made since."""
+    last = max((s["seconds"] for s in scores), default=0.0)
+    return any(last < 60 * minute <= trainer.seconds for minute in minutes)
+
+
+def _scored(trainer: Trainer, recipe: Recipe, judged: Sequence[Feed]) -> dict[str, Any]:
+    """How good the network's objects are now, in the mean, and the seconds of training before."""
+    now = []
+    for feed in judged:
+        predicted = predict(trainer.model, feed, both_twins=recipe.both_twins)
+        stitched, covered = SCORES[recipe.stitch](feed, predicted)
+        one = score(stitched, feed.source.object, covered)
+        now.append({name: one[name] for name in ("ratio", "pearson_r")})
+    mean = {
+        name: float(np.mean([one[name] for one in now]))
+        for name in now[0]
+        if all(one[name] is not None for one in now)
     }
+    result = {"epoch": trainer.epoch, "seconds": trainer.seconds, **mean}
+    return result | ({"objects": now} if recipe.held_out else {})
 
 
 def _read_scores(folder: Path, epoch: int) -> list[dict[str, float]]:
@@ -314,7 +338,7 @@ def report(
     network = comparable(metadata["score"][recipe.stitch], seconds)
     metadata["refinement"] = {"passes": 0, "columns": {"network": network}}
     if draw:
-        truth = train.data.object
+        truth = test.data.object
         pictures.comparison(np.abs(stitched), np.abs(truth), covered, "amplitude", folder)
         pictures.comparison(np.angle(stitched), np.angle(truth), covered, "phase", folder)
         pictures.losses(history, folder / "loss.png")

@@ -22,6 +22,7 @@ _TRAINING = (  # of the many numbers of a training those that say something
     "pred_intensity_loss.last", "saturated_loss.last", "amplitude_mae.last", "amplitude_mae.max",
     "val_loss.last", "val_saturated_loss.last", "deviance.last", "val_deviance.last",
     "dominant_loss", "dominant_share_pct", "seconds", "waiting_pct",
+    "making_data_pct_of_cpu", "training_pct_of_cpu",
 )  # fmt: skip
 _RIGHT, _NEARLY = 0.01, 0.05  # how far the ratio of amplitudes is from 1
 _SHARP, _CLEAR, _GAIN = 0.99, 0.95, 0.02  # Pearson r, and how much of it is an achievement
