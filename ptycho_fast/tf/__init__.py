@@ -32,6 +32,9 @@ from .model import PtychoNet as PtychoNet
 from .model import canvas_side as canvas_side
 from .model import load_model as load_model
 from .pattern_stream import patterns as patterns
+from .refine import Refinement as Refinement
+from .refine import Refiner as Refiner
+from .refine import refine as refine
 from .streams import Feed as Feed
 from .streams import dataset as dataset
 from .streams import prepare as prepare
@@ -52,4 +55,7 @@ __all__ = [  # noqa: RUF022 - in the order of the data flow
     "predict",
     "stitch",
     "diagnose",
+    "refine",
+    "Refiner",
+    "Refinement",
 ]

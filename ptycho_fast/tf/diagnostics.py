@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ptycho_fast import checks, scale_report
 from ptycho_fast.data.symmetry import has_twins
+from ptycho_fast.quality import score as score
 
 from .inference import Prediction, stitch, stitch_groups, stitch_patches, window_side
 from .losses import saturated_likelihood
@@ -118,7 +119,7 @@ def training_summary(
     return summary
 
 
-# --- beyond the published report: what the ratio is made of, and the score ---
+# --- beyond the published report: what the ratio is made of ---
 
 
 def factors(
@@ -170,32 +171,6 @@ def windowed_truth(model: PtychoNet, feed: Feed) -> npt.NDArray[np.complex64]:
     )
 
 
-def score(
-    stitched: npt.NDArray[np.complexfloating[Any, Any]],
-    truth: npt.NDArray[np.complexfloating[Any, Any]],
-    covered: npt.NDArray[np.bool_],
-) -> dict[str, Any]:
-    """Amplitude and phase of a stitched object against the truth, where windows cover it.
-
-    A constant phase, which patterns do not depend on, is removed first.
-    """
-    found, true = stitched[covered], truth[covered].astype(np.complex128)
-    found = found * np.exp(-1j * np.angle(np.vdot(true, found)))
-    amplitude, true_amplitude = np.abs(found), np.abs(true)
-    phase_error = np.angle(found * np.conj(true))
-    true_phase = np.angle(true)
-    return {
-        "covered_pixels": int(covered.sum()),
-        "ratio": float(amplitude.mean() / true_amplitude.mean()),
-        "pearson_r": _pearson(amplitude, true_amplitude),
-        "amplitude": _errors(amplitude - true_amplitude),
-        "phase": {
-            **_errors(phase_error),
-            "pearson_r": _pearson(true_phase + phase_error, true_phase),
-        },
-    }
-
-
 def _totals_score(feed: Feed) -> dict[str, Any]:
     """Score of an object that knows nothing of each pattern but its total: one grey per patch."""
     data = feed.data
@@ -207,22 +182,6 @@ def _totals_score(feed: Feed) -> dict[str, Any]:
     positions, side = data.positions[members], window_side(feed.N)
     stitched, covered = stitch(fields, positions, data.object.shape, side)
     return score(stitched, data.object, covered)
-
-
-def _errors(error: npt.NDArray[np.float64]) -> dict[str, float]:
-    size = np.abs(error)
-    return {
-        "mae": float(size.mean()),
-        "rmse": float(np.sqrt(np.square(error).mean())),
-        "max": float(size.max()),
-    }
-
-
-def _pearson(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float | None:
-    """Correlation; None where one of the two does not vary."""
-    if min(np.ptp(a), np.ptp(b)) < 1e-9:
-        return None
-    return float(np.corrcoef(a, b)[0, 1])
 
 
 # --- the report of a run ---

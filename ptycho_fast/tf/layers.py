@@ -171,6 +171,14 @@ class Extract(keras.layers.Layer):
         return {**super().get_config(), "N": self.N}
 
 
+def intensity_of(waves: tf.Tensor) -> tf.Tensor:
+    """Sum over modes of the squared transforms of waves: (..., M, N, N) complex to (..., N, N)."""
+    far_field = tf.signal.fft2d(waves)
+    # No modulus: its gradient is not defined in a dark pixel, that of the squares is zero.
+    squares = tf.math.real(far_field) ** 2 + tf.math.imag(far_field) ** 2
+    return tf.reduce_sum(squares, axis=-3)
+
+
 @registered
 class Diffract(keras.layers.Layer):
     """Far-field intensity of patches under the probe, zero frequency at (N/2, N/2).
@@ -199,10 +207,7 @@ class Diffract(keras.layers.Layer):
         shifted = self.probe * (sign[:, None] * sign / self.N)
         probe = tf.complex(shifted[0], shifted[1])
         patch = tf.complex(patches[:, :, 0], patches[:, :, 1])
-        far_field = tf.signal.fft2d(patch[:, :, None] * probe)
-        # No modulus: its gradient is not defined in a dark pixel, that of the squares is zero.
-        squares = tf.math.real(far_field) ** 2 + tf.math.imag(far_field) ** 2
-        return tf.transpose(tf.reduce_sum(squares, axis=2), [0, 2, 3, 1])
+        return tf.transpose(intensity_of(patch[:, :, None] * probe), [0, 2, 3, 1])
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make the layer again."""

@@ -15,7 +15,7 @@ EPSILON = 1e-8  # intensity, in units of X**2, below which a pixel counts as dar
 
 
 @tf.custom_gradient
-def _deviance(measured: tf.Tensor, predicted: tf.Tensor) -> tuple[tf.Tensor, Any]:
+def deviance(measured: tf.Tensor, predicted: tf.Tensor) -> tuple[tf.Tensor, Any]:
     """``I - t - (t + e) log((I + e) / (t + e))``, elementwise; both gradients without cancellation.
 
     Finite for zero counts, zero predictions and both.
@@ -43,7 +43,7 @@ def poisson_deviance(measured: tf.Tensor, predicted: tf.Tensor, unit: float) -> 
     of that number.
     """
     t, intensity = measured / unit, predicted / unit
-    return tf.reduce_mean(_deviance(t, intensity)) / (tf.reduce_mean(t) + EPSILON)
+    return tf.reduce_mean(deviance(t, intensity)) / (tf.reduce_mean(t) + EPSILON)
 
 
 def published_likelihood(measured: tf.Tensor, predicted: tf.Tensor, unit: float) -> tf.Tensor:
