@@ -74,9 +74,6 @@ def test_what_was_put_in_comes_out_again(scan):
     assert result["ratio"] == pytest.approx(1, abs=2e-3)
     assert result["phase"]["rmse"] < 0.02
     assert result["frc"]["crossing"] is None
-    # The loss is half the deviance: half for each pixel that photons reach, and less for others.
-    photons = scan.photons().mean()
-    assert found.history[-1]["loss"] * photons < 0.8 * scan.N**2
     assert found.history[-1]["loss"] < 1e-2 * found.history[0]["loss"]
 
 
