@@ -3,7 +3,8 @@
 The command makes a data set in a process of its own, from its start to the closed and synced file.
 Beside it, in this process: making the same patterns and throwing them away, compressing them, and
 writing as many bytes as the file has, synced, each alone with all cores; and copying memory. The
-command's time for the patterns is compared with the largest of the three.
+command's time for the patterns is compared with the largest of the three; and, as making and
+compressing both want all cores, with the larger of their sum and the writing.
 """
 
 import argparse

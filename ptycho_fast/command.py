@@ -1,6 +1,7 @@
 """What the commands share: the flags of a scenario, errors as exit codes, and signals."""
 
 import argparse
+import os
 import re
 import shlex
 import signal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 OK, RUNTIME_ERROR, USAGE_ERROR = 0, 1, 2
 
 # Flags for the keys that are changed most often; every other key is reached by --set.
+_KEPT = (".journal", ".part")  # what a run that can be resumed leaves beside its target
 _DIRECT = {
     "--nphotons": ("dose.nphotons", float, "mean detected photons per pattern"),
     "--n-patterns": ("scan.n_patterns", int, "number of scan positions"),
@@ -235,7 +237,10 @@ def _signals_raise() -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def naming_written(*paths: Path) -> Iterator[None]:
-    """Add to an error raised within it which of the files were written."""
+    """Add to an error raised within it which of the files were written.
+
+    Of a run that can be resumed the error says already what is kept beside them.
+    """
     from ptycho_fast.files import file_state
 
     before = [file_state(path) for path in paths]
@@ -247,7 +252,10 @@ def naming_written(*paths: Path) -> Iterator[None]:
             for path, state in zip(paths, before, strict=True)
             if file_state(path) not in (state, None)
         ]
-        if written or not isinstance(error, UsageError | ScenarioError):
+        beside = (path.with_name(path.name + end) for path in paths for end in _KEPT)
+        if written or not (
+            isinstance(error, UsageError | ScenarioError) or any(map(os.path.exists, beside))
+        ):
             error.add_note(f"{' and '.join(written) or 'nothing'} was written")
         raise
 

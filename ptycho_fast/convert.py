@@ -29,7 +29,7 @@ from ptycho_fast.errors import DataWarning
 from ptycho_fast.files import same_file
 from ptycho_fast.formats import FORMATS, Format, format_of
 from ptycho_fast.formats.patterns import Converted
-from ptycho_fast.formats.work import MEMORY, Work
+from ptycho_fast.formats.work import MEMORY, Work, require_memory
 from ptycho_fast.summary import bytes_in
 from ptycho_fast.terminal import Output, bytes_of, bytes_text, watched
 
@@ -108,6 +108,7 @@ def _run(options: argparse.Namespace, output: Output) -> None:
     with naming_written(out), reading_of(options, options.source) as source:
         with usage_errors():
             dataset = _chosen(source, options, target)
+            require_memory(memory, dataset.diffraction.shape, dataset.diffraction.dtype)
             size = dataset.check(out, format=target.name, **taken)
             free = shutil.disk_usage(out.absolute().parent).free
             if size > free:

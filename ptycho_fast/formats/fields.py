@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,31 @@ def keys_of(path: str | os.PathLike[str]) -> frozenset[str]:
             return frozenset(file.keys)
     except ValueError:
         return frozenset()
+
+
+def siblings(path: str | os.PathLike[str], ends: tuple[str, str], suffix: str) -> tuple[Path, Path]:
+    """Names of two files that belong together, from one of them or from what they share.
+
+    Parameters
+    ----------
+    path : path-like
+        A name; without a suffix it gets `suffix`.
+    ends : (str, str)
+        What the two have behind the name that they share.
+    suffix : str
+        Of both, if `path` has none.
+
+    Examples
+    --------
+    >>> [path.name for path in siblings("scan_dp.h5", ("", "_dp"), ".h5")]
+    ['scan.h5', 'scan_dp.h5']
+    """
+    file = Path(path)
+    stem = file.stem
+    for end in ends:
+        stem = stem.removesuffix(end)
+    one, two = (file.with_name(f"{stem}{end}{file.suffix or suffix}") for end in ends)
+    return one, two
 
 
 def shape(file: Hdf5File, key: str, kinds: str, expected: str, fits: Fits) -> tuple[int, ...]:

@@ -44,7 +44,7 @@ from ptycho_fast.formats.hdf5_file import (
     write_patterns,
 )
 from ptycho_fast.formats.patterns import Converted, Part, Patterns
-from ptycho_fast.formats.shards import usual_size
+from ptycho_fast.formats.shards import Sharding, usual_size
 from ptycho_fast.formats.work import Work
 
 DOMAINS = ("count_intensity", "detector_signal", "normalized_intensity", "normalized_amplitude")
@@ -188,7 +188,7 @@ def shard_path(path: str | os.PathLike[str], number: int) -> Path:
 
 
 @dataclass(frozen=True)
-class Shards:
+class Shards(Sharding):
     """How a data set is divided into files that other processes make; see `formats.shards`.
 
     Attributes
@@ -213,16 +213,6 @@ class Shards:
     shape: tuple[int, int, int]
     shard: int
     compression: str
-
-    @property
-    def shards(self) -> int:
-        """Number of shards."""
-        return -(-self.shape[0] // self.shard)
-
-    def range(self, number: int) -> tuple[int, int]:
-        """``(first, last)``: the patterns of a shard."""
-        first = number * self.shard
-        return first, min(first + self.shard, self.shape[0])
 
     def file_name(self, number: int) -> str:
         """The file of a shard."""

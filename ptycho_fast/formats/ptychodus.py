@@ -74,10 +74,7 @@ def names(path: str | os.PathLike[str]) -> Names:
     >>> names("scan.h5").patterns.name, names("scan_dp.h5").product.name
     ('scan_dp.h5', 'scan.h5')
     """
-    file = Path(path)
-    stem = file.stem.removesuffix("_dp")
-    suffix = file.suffix or ".h5"
-    return Names(file.with_name(f"{stem}{suffix}"), file.with_name(f"{stem}_dp{suffix}"))
+    return Names(*fields.siblings(path, ("", "_dp"), ".h5"))
 
 
 def targets(path: str | os.PathLike[str]) -> tuple[Path, ...]:

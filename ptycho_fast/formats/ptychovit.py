@@ -79,10 +79,7 @@ def names(path: str | os.PathLike[str]) -> Pair:
     >>> names("scan_7_para.hdf5") == pair
     True
     """
-    file = Path(path)
-    stem = file.stem.removesuffix("_dp").removesuffix("_para")
-    suffix = file.suffix or ".hdf5"
-    return Pair(file.with_name(f"{stem}_dp{suffix}"), file.with_name(f"{stem}_para{suffix}"))
+    return Pair(*fields.siblings(path, ("_dp", "_para"), ".hdf5"))
 
 
 def targets(path: str | os.PathLike[str]) -> tuple[Path, ...]:

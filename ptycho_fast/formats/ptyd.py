@@ -15,7 +15,7 @@ of their wavelength. Object and probe have no place in the layout: they stand in
 
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ from ptycho_fast.formats.hdf5_file import (
 )
 from ptycho_fast.formats.number_types import Conversion, exactly
 from ptycho_fast.formats.patterns import Converted, LazyPatterns, Patterns, close, ranges
+from ptycho_fast.formats.scans import Scan
 from ptycho_fast.formats.truth import Truth
 from ptycho_fast.formats.work import Work
 
@@ -203,17 +204,10 @@ def read(
     with open_file(path) as file:
         scan = _scan(file)
         meaning = fields.domain_of(path, scan.rest.domain, domain, DOMAINS)
-        parts: list[Patterns] = [file.patterns(f"{chunk}/data") for chunk in scan.chunks]
-    told = scan.fields
-    for part, given in (("object", object), ("probe", probe)):
-        if part not in told:
-            told[part] = fields.given_plane(path, part, given)
+        parts: list[Patterns] = [file.patterns(f"{chunk}/data") for chunk in _chunks(file)]
     patterns = parts[0] if len(parts) == 1 else _Joined(parts)
-    return Contents(
-        **({"positions_nominal": scan.positions} | told),
-        positions=scan.positions,
-        diffraction=scan.rest.checked(patterns, f"{path}: data", meaning),
-        domain=meaning,
+    return scan.contents(
+        patterns, f"{path}: data", meaning, path, {"object": object, "probe": probe}
     )
 
 
@@ -226,27 +220,10 @@ def truth(path: str | os.PathLike[str]) -> Truth:
         As `read`.
     """
     with open_file(path) as file:
-        scan = _scan(file)
-    told = scan.fields
-    return Truth(
-        object=told.get("object"),
-        probe=told.get("probe"),
-        positions=scan.positions,
-        mask=told.get("mask"),
-        geometry=told["geometry"],
-    )
+        return _scan(file).truth()
 
 
-class _Scan(NamedTuple):
-    """What a file holds beside its patterns."""
-
-    chunks: list[str]
-    positions: npt.NDArray[np.float64]
-    fields: dict[str, Any]  # of Contents
-    rest: rest.Rest
-
-
-def _scan(file: Hdf5File) -> _Scan:
+def _scan(file: Hdf5File) -> Scan:
     chunks = _chunks(file)
     shapes = [fields.stack(file, f"{chunk}/data") for chunk in chunks]
     N = shapes[0][1]
@@ -263,7 +240,7 @@ def _scan(file: Hdf5File) -> _Scan:
     name = "object_pixel_m"
     pixel = fields.positive(told["geometry"].get(name), f"{file.path}: {name}")
     sides = told["object"].shape[-2:] if "object" in told else (N, N)
-    return _Scan(chunks, _FRAME.back(metres, sides, N, pixel), told, more)
+    return Scan(_FRAME.back(metres, sides, N, pixel), told, more)
 
 
 def _chunks(file: Hdf5File) -> list[str]:

@@ -25,6 +25,7 @@ from ptycho_fast.formats import fields, rest
 from ptycho_fast.formats.contents import Contents
 from ptycho_fast.formats.frames import FRAMES
 from ptycho_fast.formats.hdf5_file import Hdf5File, create, open_file, write_array, write_patterns
+from ptycho_fast.formats.scans import Scan
 from ptycho_fast.formats.truth import Truth
 from ptycho_fast.formats.work import Work
 
@@ -173,17 +174,11 @@ def read(
         There is no such file, it is damaged, or holds what cannot be right.
     """
     with open_file(path) as file:
-        positions, told, more = _scan(file)
-        meaning = fields.domain_of(path, more.domain, domain, DOMAINS)
+        scan = _scan(file)
+        meaning = fields.domain_of(path, scan.rest.domain, domain, DOMAINS)
         patterns = file.patterns("ptychogram")
-    for part, given in (("object", object), ("probe", probe)):
-        if part not in told:
-            told[part] = fields.given_plane(path, part, given)
-    return Contents(
-        **({"positions_nominal": positions} | told),
-        positions=positions,
-        diffraction=more.checked(patterns, f"{path}: ptychogram", meaning),
-        domain=meaning,
+    return scan.contents(
+        patterns, f"{path}: ptychogram", meaning, path, {"object": object, "probe": probe}
     )
 
 
@@ -196,18 +191,10 @@ def truth(path: str | os.PathLike[str]) -> Truth:
         As `read`.
     """
     with open_file(path) as file:
-        positions, told, _ = _scan(file)
-    return Truth(
-        object=told.get("object"),
-        probe=told.get("probe"),
-        positions=positions,
-        mask=told.get("mask"),
-        geometry=told["geometry"],
-    )
+        return _scan(file).truth()
 
 
-def _scan(file: Hdf5File) -> tuple[npt.NDArray[np.float64], dict[str, Any], rest.Rest]:
-    """Positions, fields of `Contents`, and what the layout has no place for."""
+def _scan(file: Hdf5File) -> Scan:
     B, N = fields.stack(file, "ptychogram")
     more = rest.read(file, B, N)
     geometry: dict[str, Any] = {name: fields.number(file, key) for key, name in _SCALARS.items()}
@@ -219,7 +206,7 @@ def _scan(file: Hdf5File) -> tuple[npt.NDArray[np.float64], dict[str, Any], rest
     positions = _FRAME.back(_encoder(file, B), _around(_middle(file.path, more)), N, pixel)
     if not more.metadata:
         positions += N // 2 - positions.min(axis=0)
-    return positions, told, more
+    return Scan(positions, told, more)
 
 
 def _encoder(file: Hdf5File, B: int) -> npt.NDArray[np.float64]:

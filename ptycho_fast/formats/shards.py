@@ -5,9 +5,10 @@ and the number of the shard alone. It is small and can be sent to other processe
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -24,29 +25,43 @@ SHARDED = ("zarr", "hdf5")
 """Formats that can be made so."""
 
 
-class Sharding(Protocol):
-    """How a data set is divided into shards."""
+class Sharding(ABC):
+    """How a data set is divided into shards; small, and can be sent to other processes.
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(B, N, N)."""
+    Attributes
+    ----------
+    shape : (B, N, N)
+        Of all patterns.
+    shard : int
+        Patterns in a shard, the last one may have fewer.
+    """
+
+    shape: tuple[int, int, int]
+    shard: int
 
     @property
     def shards(self) -> int:
         """Number of shards."""
+        return -(-self.shape[0] // self.shard)
 
     def range(self, number: int) -> tuple[int, int]:
         """``(first, last)``: the patterns of a shard."""
+        first = number * self.shard
+        return first, min(first + self.shard, self.shape[0])
 
+    @abstractmethod
     def file_name(self, number: int) -> str:
         """The file of a shard, below the folder of all."""
 
+    @abstractmethod
     def make(self, folder: Path, number: int, contents: Contents, work: Work) -> dict[str, Any]:
         """Write a shard in one motion; its ``size`` in bytes, and what `check` will compare."""
 
+    @abstractmethod
     def check(self, folder: Path, number: int) -> dict[str, Any]:
         """What `make` gave, of the file that is there; OSError or ValueError if it is not sound."""
 
+    @abstractmethod
     def finish(self, folder: Path, contents: Contents) -> None:
         """Write what joins the shards, which are all there."""
 

@@ -14,6 +14,7 @@ from typing import IO, Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ptycho_fast import checks
 from ptycho_fast.files import written_aside
 from ptycho_fast.formats.patterns import Patterns, observers, ranges
 from ptycho_fast.progress import StageClock
@@ -28,7 +29,38 @@ Encode = Callable[[int, npt.NDArray[Any]], Any]
 _BLOCK_PIXELS = 2**20  # where nobody says how many patterns a block has
 _TASK_PIXELS = 2**20  # that a thread makes at once, about; fewer where memory is short
 _TO_DISK = 2**24  # bytes that go to the disk at once
+_LARGEST_BLOCK = 2**20  # bytes that a format stores as one, where a pixel has up to four
 _COPIES = 6  # of a block's pixels at one time: made, converted in double precision, encoded
+
+
+def require_memory(memory: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+    """Raise ValueError where patterns cannot be written with so little memory, in any format.
+
+    Parameters
+    ----------
+    memory : int
+        Bytes that patterns on their way to a file may take.
+    shape : (B, N, N)
+        Of all patterns.
+    dtype : dtype
+        Of a pixel.
+
+    Examples
+    --------
+    >>> require_memory(3, (10**6, 64, 64), np.uint32)
+    Traceback (most recent call last):
+    ValueError: memory: 3 bytes given, expected at least 6291456, for one block of patterns
+    """
+    B, *frame = shape
+    pixels, size = max(1, math.prod(frame)), np.dtype(dtype).itemsize
+    block = max(_LARGEST_BLOCK, _LARGEST_BLOCK // 4 * size, pixels * size)
+    _require(memory, _COPIES * min(block, B * pixels * size))
+
+
+def _require(memory: int, least: int) -> None:
+    if memory < least:
+        expected = f"at least {least}, for one block of patterns"
+        raise ValueError(checks.wrong("memory", f"{memory} bytes", expected))
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,10 +214,16 @@ class Work:
         ------
         Block
             In order. The writer passes each to `stored` before it asks for the next.
+
+        Raises
+        ------
+        ValueError
+            One block takes more than `memory`.
         """
         pixels = max(1, math.prod(patterns.shape[1:]))
-        n = per_block or max(1, _BLOCK_PIXELS // pixels)
         per_pattern = _COPIES * pixels * patterns.dtype.itemsize
+        n = per_block or max(1, min(_BLOCK_PIXELS // pixels, self.memory // per_pattern))
+        _require(self.memory, min(n, len(patterns)) * per_pattern)
         threads = thread_count(self.threads)
         # Every thread has a task at work and one that is done and waits for the writer.
         fit = min(_TASK_PIXELS // pixels, self.memory // (2 * threads * per_pattern))

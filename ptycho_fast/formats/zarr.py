@@ -39,7 +39,7 @@ from ptycho_fast import checks, files
 from ptycho_fast.formats import contents as meanings
 from ptycho_fast.formats.contents import Contents
 from ptycho_fast.formats.patterns import LazyPatterns, Part, Patterns
-from ptycho_fast.formats.shards import usual_size
+from ptycho_fast.formats.shards import Sharding, usual_size
 from ptycho_fast.formats.work import Block, Work
 
 DOMAINS = tuple(meanings.DOMAINS)
@@ -85,7 +85,7 @@ _CORRECTIONS = {"correction_pixels": "int64", "correction_counts": "int32"}
 
 
 @dataclass(frozen=True)
-class Layout:
+class Layout(Sharding):
     """How an array of patterns is divided into files, and how each is coded. Small and picklable.
 
     Attributes
@@ -114,16 +114,6 @@ class Layout:
     shard: int
     chunk: int
     compression: str
-
-    @property
-    def shards(self) -> int:
-        """Number of shards."""
-        return -(-self.shape[0] // self.shard)
-
-    def range(self, number: int) -> tuple[int, int]:
-        """``(first, last)``: the patterns of a shard."""
-        first = number * self.shard
-        return first, min(first + self.shard, self.shape[0])
 
     def file_name(self, number: int) -> str:
         """The file of a shard, below the folder of the group."""

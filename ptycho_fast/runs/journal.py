@@ -252,6 +252,17 @@ class Journal:
     def _begin(self, resume: bool, force: bool) -> None:
         """Read what an earlier run left, and write the head of what is new."""
         head = self._read()
+        if strays := self._strays():
+            if not force:
+                self._close_sources()
+                if not self.path.stat().st_size:  # made a moment ago
+                    self.path.unlink()
+                raise LeftOver(
+                    f"{strays[0]}: is left from a run whose journal is gone, so that nothing can "
+                    "go on with it; expected force=True to remove it, or another name for it"
+                )
+            for stray in strays:
+                stray.unlink(missing_ok=True)
         if self._kept and not resume and not force:
             self._close_sources()
             raise LeftOver(
@@ -273,6 +284,21 @@ class Journal:
         self._kept, self._parts, self._placed = {}, [], {}
         self._file.truncate(0)
         self._write({"journal": 1, "fingerprint": self._fingerprint})
+
+    def _strays(self) -> list[Path]:
+        """Parts of this target, or of its shards, that the journal does not know."""
+        target = self.path.with_suffix("")
+        stem, suffix = re.escape(target.stem), re.escape(target.suffix)
+        ours = re.compile(rf"({stem}(?:-[0-9]{{5}})?{suffix})\.part[0-9]+")
+        strays = []
+        for path in self.path.parent.iterdir():
+            match = ours.fullmatch(path.name)
+            if match is None or path in self._parts:
+                continue
+            # A file that is named like a shard may be made by a run of its own.
+            own = match[1] == target.name or not journal_of(path.with_name(match[1])).exists()
+            strays += [path] if own else []
+        return sorted(strays)
 
     def _read(self) -> Any:
         """What an earlier run was to make; its parts and blocks are known then."""

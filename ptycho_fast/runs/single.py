@@ -18,7 +18,7 @@ from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.estimate import Needs, remaining_seconds
 from ptycho_fast.files import check_targets
 from ptycho_fast.formats import format_of
-from ptycho_fast.formats.work import MEMORY, Work
+from ptycho_fast.formats.work import MEMORY, Work, require_memory
 from ptycho_fast.probes.modes import mode_fractions
 from ptycho_fast.progress import StageClock
 from ptycho_fast.runs.journal import Journal, journal_of
@@ -103,7 +103,8 @@ def refuse_before_work(job: Job, files: int = 1) -> str:
         _, backend = choose(job.run["backend"])
         with backend.place(require_device(job.run["device"], backend)):
             thread_count(job.run["threads"])
-        count(job.memory, "memory")
+        B, N = job.scenario.scan.n_patterns or 1, job.scenario.N
+        require_memory(count(job.memory, "memory"), (B, N, N), np.uint32)
         if os.path.isdir(job.out) and not job.out.suffix:
             check_targets(job.out, force=job.force)  # says that it is a folder
         file_format = format_of(job.out, job.save["format"])

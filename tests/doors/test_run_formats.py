@@ -1,6 +1,7 @@
 """Ladders and campaigns in other formats than the NPZ, and types that a format asks for."""
 
 import os
+import shutil
 
 import numpy as np
 
@@ -37,3 +38,16 @@ def test_memory_has_a_unit(run, capsys):
     assert run(*SMALL, "--memory", "64 MiB", "--out", "a.h5") == 0
     assert run(*SMALL, "--memory", "much", "--out", "b.h5") == 2
     assert "--memory: 'much' given, expected a number of bytes" in capsys.readouterr().err
+
+
+def test_memory_for_less_than_a_block(run, capsys):
+    flags = "gs2_ideal", "--n-patterns", 300, "--quiet"
+    least = 6 * 2**20
+    for out in ("a.h5", "a.npz", "a.zarr"):
+        assert run(*flags, "--memory", 3, "--out", out) == 2
+        errors = capsys.readouterr().err
+        assert f"memory: 3 bytes given, expected at least {least}, for one block" in errors
+        assert os.listdir() == []
+        assert run(*flags, "--memory", least, "--out", out) == 0
+        assert ptycho_fast.open(out).n_patterns == 300
+        shutil.rmtree(out) if os.path.isdir(out) else os.unlink(out)

@@ -74,7 +74,7 @@ def test_the_bytes_depend_on_the_contents_alone(dataset, tmp_path, name):
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         path = tmp_path / folder / WRITERS[name]
-        files.append(dataset.save(path, format=name, memory=2**20))
+        files.append(dataset.save(path, format=name, memory=6 * 2**20))
     for first, second in zip(*files, strict=True):
         assert first.read_bytes() == second.read_bytes()
 

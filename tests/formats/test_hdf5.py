@@ -87,7 +87,7 @@ def test_amplitudes_become_the_counts_that_they_were_made_of(tmp_path, data):
 
 def test_patterns_that_are_made_on_the_way_give_the_same_file(tmp_path, simulator, data):
     data.save(tmp_path / "a.h5")
-    dataset_of(simulator, lazy=True).save(tmp_path / "b.h5", memory=2**20)
+    dataset_of(simulator, lazy=True).save(tmp_path / "b.h5", memory=6 * 2**20)
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
