@@ -40,6 +40,11 @@ def pytest_report_header():
 
 # --- several processes, `pytest -n auto` ---
 
+# These take longest: begun last, they would keep one process busy and the others waiting.
+BEGUN_FIRST = (
+    "tf/test_trainer.py", "tf/test_streams.py", "doors/test_resume.py", "kernels/test_headers.py",
+    "backend/test_numba.py",
+)  # fmt: skip
 # Their tests take long and share nothing. Of any other file all tests run in one process.
 TEST_BY_TEST = ("docs/test_documents.py", "kernels/test_cuda_compiles.py")
 
@@ -75,6 +80,8 @@ BEYOND_THE_EDGES = ("kernels", "stages", "backend")
 
 def pytest_collection_modifyitems(config, items):
     """Where the extension is not required, its own tests are deselected, in plain sight."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: not item.path.as_posix().endswith(BEGUN_FIRST))
     for item in items:
         if item.path.parent.name in BEYOND_THE_EDGES:
             item.add_marker(pytest.mark.filterwarnings("ignore::ptycho_fast.DataWarning"))

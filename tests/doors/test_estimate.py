@@ -81,7 +81,7 @@ class Machine:
     now = 0.0
 
     def play(self, monkeypatch, *, keeps_code):
-        frames, save, picture = Simulator.frames, Dataset.save, preview.preview
+        frames, save = Simulator.frames, Dataset.save
 
         def timed_frames(simulator, first, last, **options):
             self.now += self.pattern * (last - first) + (0 if self.compiled else self.first)
@@ -94,7 +94,6 @@ class Machine:
 
         def timed_picture(*arguments, **options):
             self.now += self.draw
-            picture(*arguments, **options)
 
         def first_call():
             return "compiles" if keeps_code and not self.compiled else ""

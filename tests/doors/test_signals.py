@@ -9,7 +9,7 @@ import pytest
 import ptycho_fast
 from ptycho_fast import command
 
-LONG = ["gs2_ideal", "--backend", "reference", "--n-patterns", "4000", "--quiet", "--threads", "1"]
+LONG = ["gs2_ideal", "--backend", "reference", "--n-patterns", "2000", "--quiet", "--threads", "1"]
 SMALL = ["gs2_ideal", "--n-patterns", "9", "--out", "a.npz", "--quiet"]
 
 # Each tells when it has come to its point; two of them wait there.
