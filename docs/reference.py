@@ -1,0 +1,83 @@
+"""Pages of the site that follow from the code: commands, keys of a scenario, formats, API."""
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import ptycho_fast
+import ptycho_fast.simulation
+from ptycho_fast.commands import commands
+from ptycho_fast.formats import FORMATS
+from ptycho_fast.scenario import known_keys
+
+# Modules whose public functions and classes are documented one by one, beside the package itself.
+MODULES = {
+    "ptycho_fast.scaling": "Intensity scale and gain",
+    "ptycho_fast.scale_report": "Numbers of the published report",
+    "ptycho_fast.quality": "How good an object is",
+    "ptycho_fast.rng": "Random numbers",
+    "ptycho_fast.data.feed": "Batches of groups",
+    "ptycho_fast.data.pattern_feed": "Batches of patterns",
+    "ptycho_fast.tf": "Training in TensorFlow",
+    "ptycho_fast.tf.refine": "Refinement",
+    "ptycho_fast.report.page": "The page of a data set",
+}
+
+
+def write(folder: Path) -> None:
+    """Write all pages to a folder of the site's source."""
+    folder.mkdir(exist_ok=True)
+    pages = {
+        "commands": _commands(),
+        "keys": _keys(),
+        "formats-table": _formats(),
+        "api": _api(),
+    }
+    for name, lines in pages.items():
+        path, text = folder / f"{name}.md", "\n".join(lines) + "\n"
+        if not path.is_file() or path.read_text() != text:  # an unchanged page is not read again
+            path.write_text(text)
+
+
+def _commands() -> Iterator[str]:
+    yield "# Commands"
+    for name, doc in commands().items():
+        yield f"\n## ptycho-fast {name}\n\n{doc[0].upper()}{doc[1:]}.\n"
+        parser = importlib.import_module(f"ptycho_fast.{name}").parser()
+        yield f"```text\n{parser.format_help().rstrip()}\n```"
+
+
+def _keys() -> Iterator[str]:
+    yield "# Keys of a scenario\n"
+    yield "Every key of a TOML file, of `--set KEY=VALUE` and of `Scenario.replace`.\n"
+    yield "| key | type | default | meaning |\n| --- | --- | --- | --- |"
+    for key, info in known_keys().items():
+        cells = f"`{key}`", str(info.type), f"`{info.default}`", info.doc
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _formats() -> Iterator[str]:
+    yield "# Table of formats\n"
+    yield "| name | suffix | what | written | read |\n| --- | --- | --- | --- | --- |"
+    for one in FORMATS.values():
+        told = ["yes" if can else "no" for can in (one.writes, one.reads)]
+        yield f"| `{one.name}` | `{one.suffix}` | {one.title} | {told[0]} | {told[1]} |"
+
+
+def _api() -> Iterator[str]:
+    yield "# Functions and classes\n"
+    yield "## The package: `ptycho_fast`\n"
+    yield "```{eval-rst}\n.. currentmodule:: ptycho_fast"
+    for name in ptycho_fast.__all__:
+        value = (
+            ptycho_fast.simulation.simulate if name == "simulate" else getattr(ptycho_fast, name)
+        )
+        if inspect.isclass(value):
+            yield f"\n.. autoclass:: {name}\n   :members:"
+        elif inspect.isfunction(value):
+            yield f"\n.. autofunction:: {value.__module__}.{name}"
+    yield "```\n"
+    for name, title in MODULES.items():
+        yield f"## {title}: `{name}`\n"
+        yield f"```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n"
