@@ -5,9 +5,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import reference  # noqa: E402 - beside this file
+import reference
 
-from ptycho_fast.version import __version__  # noqa: E402
+from ptycho_fast.version import __version__
 
 project = "ptycho_fast"
 author = "ptycho_fast developers"
