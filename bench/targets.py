@@ -182,7 +182,7 @@ def judge_files(rows: list[Row], alone: Row, cores: int) -> list[Row]:
             SLOWEST * largest / streaming,
         ),
         verdict(
-            "1.25 of making and compressing, or of writing, over the time", at, (1, None),
+            "1.25 of making + compressing, or writing, over the time", at, (1, None),
             SLOWEST * both / streaming,
         ),
         verdict("share of the cores' time in use", at, (0.8, 0.95), busy),
