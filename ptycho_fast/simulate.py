@@ -58,18 +58,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_command(parser(), _run, argv)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Describes all keys, for which it looks at all kinds, only to those who ask for help."""
+
+    def format_help(self) -> str:
+        self.epilog = (
+            f"{examples(*_EXAMPLES)}\n\n"
+            "Keys of a scenario, for --set and TOML files:\n"
+            + "\n".join(
+                f"  {key:26} {info.type}, default {info.default}: {info.doc}"
+                for key, info in known_keys().items()
+            )
+            + f"\n\n{GRAMMAR}"
+        )
+        return super().format_help()
+
+
 def parser() -> argparse.ArgumentParser:
     """The flags of the command."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="ptycho-fast simulate",
         description="Simulate a ptychography data set with exact photon statistics.",
-        epilog=f"{examples(*_EXAMPLES)}\n\n"
-        "Keys of a scenario, for --set and TOML files:\n"
-        + "\n".join(
-            f"  {key:26} {info.type}, default {info.default}: {info.doc}"
-            for key, info in known_keys().items()
-        )
-        + f"\n\n{GRAMMAR}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

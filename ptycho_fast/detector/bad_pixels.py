@@ -5,7 +5,6 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast.formats.truth import read_mask
 from ptycho_fast.keys import Key, wrong
 from ptycho_fast.kinds import StoredSha256, same_as_recorded
 
@@ -58,6 +57,8 @@ def bad_pixels(
     """
     if bad_pixels_file is None:
         return np.zeros((N, N), np.bool_)
+    from ptycho_fast.formats.truth import read_mask
+
     good = read_mask(bad_pixels_file)
     if good is None:
         raise wrong("detector.bad_pixels_file", bad_pixels_file, "a file with a mask")

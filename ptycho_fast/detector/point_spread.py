@@ -70,9 +70,11 @@ def spread_kernel(sigma: float, N: int) -> npt.NDArray[np.float32]:
     >>> bool(abs(2 * (kernel * np.arange(len(kernel)) ** 2).sum() - 0.25) < 1e-5)
     True
     """
+    sigma = checks.number(sigma, "sigma", least=0)
+    if sigma == 0:
+        return np.ones(1, np.float32)
     from scipy import special
 
-    sigma = checks.number(sigma, "sigma", least=0)
     half = special.ive(np.arange((N + 1) // 2), sigma**2)
     beyond = 1 - 2 * np.cumsum(half) + half[0]
     if not beyond[-1] < _REST:

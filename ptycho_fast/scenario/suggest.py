@@ -1,6 +1,5 @@
 """Errors about names that do not exist, with the name that was probably meant."""
 
-import difflib
 from collections.abc import Collection, Mapping
 
 from ptycho_fast.errors import ScenarioError
@@ -11,8 +10,10 @@ from .toml import campaigns, presets
 
 def unknown_preset(name: object, expected: str) -> ScenarioError:
     """The error about a preset that does not exist."""
+    from difflib import get_close_matches
+
     known = (*presets(), *campaigns())
-    nearest = difflib.get_close_matches(str(name).casefold(), known, n=1)
+    nearest = get_close_matches(str(name).casefold(), known, n=1)
     return wrong("preset", name, f"{expected}{_meant(nearest)}")
 
 
@@ -32,18 +33,22 @@ def unknown_key(
     beside : collection of str
         Names in the same table (or at the top), to be listed.
     """
+    from difflib import get_close_matches
+
     table, _, name = key.rpartition(".")
     # The right name in the wrong table is a likelier slip than a key that looks alike.
     likely = [path for path, rule in known.items() if _called(path, rule, name.lower())]
     likely.sort(key=lambda path: -_likeness(path.rpartition(".")[0], table))
-    nearest = likely or difflib.get_close_matches(key, [*known, *tables], n=1)
+    nearest = likely or get_close_matches(key, [*known, *tables], n=1)
     where = f"keys of {table}" if table in tables else "top-level keys"
     message = f"{key}: unknown key{_meant(nearest)} ({where}: {', '.join(beside)})"
     return ScenarioError(message, key=key)
 
 
 def _likeness(one: str, other: str) -> float:
-    return difflib.SequenceMatcher(None, one, other).ratio()
+    from difflib import SequenceMatcher
+
+    return SequenceMatcher(None, one, other).ratio()
 
 
 def _called(path: str, rule: Declared, name: str) -> bool:

@@ -4,14 +4,13 @@ import os
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from ptycho_fast.errors import ScenarioError
 
 _RECIPE = "recipe"
+_HERE = Path(__file__).parent
 
 
 def presets() -> tuple[str, ...]:
@@ -62,16 +61,11 @@ def preset_named(name: object) -> str | None:
 def preset_text(name: str) -> str:
     """The TOML text of a preset or campaign."""
     folder = "presets" if name in presets() else "campaigns"
-    return _folder(folder).joinpath(f"{name}.toml").read_text("utf-8")
+    return (_HERE / folder / f"{name}.toml").read_text("utf-8")
 
 
 def _names_in(folder: str) -> tuple[str, ...]:
-    files = (Path(entry.name) for entry in _folder(folder).iterdir())
-    return tuple(sorted(file.stem for file in files if file.suffix == ".toml"))
-
-
-def _folder(name: str) -> Traversable:
-    return resources.files("ptycho_fast.scenario").joinpath(name)
+    return tuple(sorted(file.stem for file in (_HERE / folder).glob("*.toml")))
 
 
 def parse_assignment(assignment: str) -> tuple[str, Any]:

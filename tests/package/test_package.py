@@ -28,6 +28,25 @@ def test_import_is_light():
     assert loaded.strip() == "[]"
 
 
+@pytest.mark.native
+def test_the_command_loads_only_what_it_uses(tmp_path):
+    """Each of these takes a good part of a second, or belongs to what is not asked for."""
+    unused = {
+        "cupy", "h5py", "hdf5plugin", "importlib.metadata", "matplotlib", "numba", "numpy.f2py",
+        "numpy.testing", "rich", "scipy", "skimage", "tensorflow", "torch", "zarr", "difflib",
+        "unittest", "charset_normalizer", "ptycho_fast.cluster",
+        "ptycho_fast.formats.hdf5", "ptycho_fast.formats.zarr",
+        "ptycho_fast.report", "ptycho_fast.backend.numba", "ptycho_fast.data.feed",
+    }  # fmt: skip
+    loaded = python(
+        "import sys\n"
+        "from ptycho_fast.simulate import main\n"
+        f"assert main(['gs2_ideal', '--quiet', '--out', {str(tmp_path / 'a.npz')!r}]) == 0\n"
+        f"print(sorted({unused} & set(sys.modules)))"
+    )
+    assert loaded.strip() == "[]"
+
+
 def test_import_is_quick():
     """In CPU time, which other programs on the machine do not change."""
     code = (
