@@ -3,11 +3,14 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <memory>
+
 #include "../cpu/dispatch.h"
 #include "../cpu/stages.h"
 #include "../cpu/tables.h"
 #include "../cuda/launch.h"
 #include "array_gate.h"
+#include "result_memory.h"
 
 namespace py = pybind11;
 
@@ -96,6 +99,19 @@ py::dict build_facts() {
   return facts;
 }
 
+// Bytes of a result, which come back to ResultMemory when the last array that shows them ends.
+py::array_t<uint8_t> memory(int64_t bytes) {
+  if (bytes < 0) throw py::value_error("bytes: " + std::to_string(bytes) + " given, expected at least 0");
+  using Block = pf::ResultMemory::Block;
+  auto block = std::make_unique<Block>(pf::ResultMemory::instance().take(size_t(bytes)));
+  const py::capsule owner(block.get(), [](void* given) {
+    const std::unique_ptr<Block> ended(static_cast<Block*>(given));
+    pf::ResultMemory::instance().give_back(*ended);
+  });
+  const auto* data = static_cast<const uint8_t*>(block.release()->data);
+  return py::array_t<uint8_t>(py::ssize_t(bytes), data, owner);
+}
+
 template <class T>
 py::array_t<T> table(const T* from, std::vector<py::ssize_t> shape) {
   return py::array_t<T>(std::move(shape), from);
@@ -152,6 +168,16 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.def(
       "instruction_sets", [] { return names_of(pf::available_kernels()); },
       "Instruction sets that this build has kernels for and that this processor can run, the best last.");
+
+  m.def(
+      "memory", &memory,
+      "Uninitialised bytes, 64-byte aligned. Those of 128 KiB and more are kept for the next call when the last array "
+      "that shows them ends: at most 128 MiB, and none that 16 calls passed over.",
+      py::arg("bytes"));
+
+  m.def("memory_kept", [] { return pf::ResultMemory::instance().bytes_kept(); }, "Bytes that `memory` keeps.");
+
+  m.def("release_memory", [] { pf::ResultMemory::instance().release(); }, "Free what `memory` keeps.");
 
   m.def("axis_tables", &axis_tables, py::arg("n"),
         "Tables of an axis of n pixels, see AxisPlan; with a chirp, `passes`, `twiddle` and `at` are its transform's.");

@@ -5,7 +5,10 @@ accepted and converted to what the kernels take. Values that do not fit, other k
 wrong shapes are errors that name the argument. `gpu_arrays` is the same gate for CuPy arrays.
 """
 
+import functools
+import math
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,12 +24,28 @@ on_gpu = False
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Uninitialised C-contiguous array whose data starts at a multiple of 64 bytes."""
+    """Uninitialised C-contiguous array whose data starts at a multiple of 64 bytes.
+
+    The compiled extension keeps the memory of large arrays that have ended for the next ones,
+    because the first touch of new memory takes long; csrc/python/result_memory.h says how much.
+    """
     dtype = np.dtype(dtype)
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    memory = np.empty(size + ALIGNMENT, np.uint8)
-    first = -memory.ctypes.data % ALIGNMENT
-    return memory[first : first + size].view(dtype).reshape(shape)
+    size = math.prod(shape) * dtype.itemsize
+    if (kept := _kept_memory()) is not None:
+        memory = kept(size)
+    else:
+        memory = np.empty(size + ALIGNMENT, np.uint8)
+        first = -memory.ctypes.data % ALIGNMENT
+        memory = memory[first : first + size]
+    return memory.view(dtype).reshape(shape)
+
+
+@functools.cache
+def _kept_memory() -> Callable[[int], npt.NDArray[np.uint8]] | None:
+    """What gives memory that was used before; None without the extension."""
+    from ptycho_fast.backend import native
+
+    return None if native.why_not() else native.core().memory
 
 
 def as_object(obj: npt.ArrayLike) -> npt.NDArray[np.complex64]:

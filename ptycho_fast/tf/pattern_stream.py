@@ -10,9 +10,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ptycho_fast import checks
+from ptycho_fast.backend.host_arrays import empty_aligned
 from ptycho_fast.data.order import Order
 from ptycho_fast.data.pattern_feed import PatternFeed
-from ptycho_fast.data.reused import Pool
 from ptycho_fast.data.source import Given
 from ptycho_fast.scenario import Scenario
 
@@ -80,7 +80,7 @@ def patterns(
     per_turn = max(1, _ORDERED // order.batch_size)
     order.batches(feed.n_patterns)  # an error now, not with the first batch
 
-    pool, dtype = Pool(), feed.dtype  # TensorFlow takes such arrays as they are
+    dtype = feed.dtype
 
     @lru_cache(maxsize=2 * workers + 2)
     def ordered(turn: int, part: int) -> list[npt.NDArray[np.int64]]:
@@ -99,7 +99,7 @@ def patterns(
         turn, step = divmod(int(number), 2**_STEP_BITS)
         part, place = divmod(step, per_turn)
         numbers = ordered(turn, part)[place]
-        out = None if feed.on_gpu else pool.array((len(numbers), feed.N, feed.N), dtype)
+        out = None if feed.on_gpu else empty_aligned((len(numbers), feed.N, feed.N), dtype)
         batch = feed.batch(numbers, turn, out=out)
         return [batch[name] for name in signature]
 

@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import cases
 import numpy as np
@@ -42,13 +44,47 @@ def test_after_a_fork(fast_backend):
 
 @pytest.mark.native
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="this system lists no threads")
-def test_no_thread_stays():
-    """Nothing is left behind that could fight with another library's threads."""
-    counts("native")
+def test_threads_are_used_again_and_end():
+    """Threads wait for the next call; nothing stays that could fight with another library's."""
+
+    def wait_for(most):
+        end = time.monotonic() + 120
+        while len(os.listdir("/proc/self/task")) > most:
+            assert time.monotonic() < end, "helpers of earlier calls have not ended"
+            time.sleep(0.05)
+
     before = len(os.listdir("/proc/self/task"))
-    for _ in range(5):
+    for _ in range(20):
         counts("native")
-    assert len(os.listdir("/proc/self/task")) == before
+    assert len(os.listdir("/proc/self/task")) <= before + 1
+    wait_for(before)
+
+
+@pytest.mark.native
+def test_many_callers_at_once():
+    """Each gets its own bits, whoever helps it."""
+    obj, probe, positions = cases.Case(32).inputs()
+    more = np.tile(positions, (8, 1))
+
+    def made(k):
+        part = more[: 1 + k % len(more)]
+        return ptycho_fast.diffract(obj, probe, part, threads=1 + k % 5, backend="native")
+
+    alone = ptycho_fast.diffract(obj, probe, more, threads=1, backend="native")
+    with ThreadPoolExecutor(6) as pool:
+        for result in pool.map(made, range(200)):
+            np.testing.assert_array_equal(result, alone[: len(result)])
+
+
+@pytest.mark.native
+def test_a_process_ends_while_threads_wait():
+    code = "import test_threads; test_threads.counts('native')"
+    here = os.pathsep.join([os.path.dirname(__file__), os.path.dirname(cases.__file__)])
+    path = os.pathsep.join([here, *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_affinity_is_respected(monkeypatch):
