@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ptycho_fast import checks
+from ptycho_fast.card import card, facts_of, lines_of, version_text
 from ptycho_fast.command import (
+    UsageError,
     add_output_flags,
     add_reading_flags,
     examples,
@@ -16,22 +18,17 @@ from ptycho_fast.command import (
     run_command,
     usage_errors,
 )
-from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.recipe import Recipe
 from ptycho_fast.data.verification import Verified, verify, verify_recipe
 from ptycho_fast.formats import Format, recognise
-from ptycho_fast.formats.contents import DOMAINS
 from ptycho_fast.formats.truth import read_truth
-from ptycho_fast.optics import geometry_text
-from ptycho_fast.probes.modes import mode_fractions
-from ptycho_fast.summary import bytes_in, scenario_lines, spread_text
+from ptycho_fast.summary import bytes_in, scenario_lines
 from ptycho_fast.terminal import Output, bytes_text, watched
-from ptycho_fast.version import __version__
 
 _EXAMPLES = (
     ("what it is", "ptycho-fast info gs2_ideal.npz"),
     ("whether it is that, to the bit", "ptycho-fast info gs2_ideal.npz --verify"),
-    ("the same for a program", "ptycho-fast info gs2_ideal.npz --json"),
+    ("a page to publish with it", "ptycho-fast info gs2_ideal.npz --card"),
 )
 
 
@@ -73,6 +70,12 @@ def parser() -> argparse.ArgumentParser:
     look.add_argument(
         "--patterns", type=int, metavar="K", help="patterns that are made again (default: 8)"
     )
+    parser.add_argument(
+        "--card",
+        action="store_true",
+        help="print its data card, a page of Markdown: what it is, its SHA-256, and how to make it "
+        "again",
+    )
     add_output_flags(parser, "all of it")
     return parser
 
@@ -81,6 +84,8 @@ def _run(options: argparse.Namespace, output: Output) -> None:
     with usage_errors():
         if options.patterns is not None and not options.verify:
             raise ValueError("--patterns: given, expected --verify too")
+        if options.card and options.verify:
+            raise ValueError("--card: given, expected no --verify with it")
         count = checks.count(8 if options.patterns is None else options.patterns, "--patterns")
         file_format = recognise(options.file, options.from_format)
     path = Path(options.file)
@@ -90,6 +95,8 @@ def _run(options: argparse.Namespace, output: Output) -> None:
         "title": file_format.title,
         "file_bytes": bytes_in(path),
     }
+    if options.card and file_format.name == "recipe":
+        raise UsageError(f"--card: given, expected patterns in {path}, which is a recipe of them")
     if file_format.name == "recipe":
         problems = _look_at_recipe(options, output, facts)
     else:
@@ -115,7 +122,7 @@ def _look_at_recipe(
         kind = "recipe" if recipe.is_recipe else "scenario"
         yield "file", f"{facts['file']}: {kind}, {bytes_text(facts['file_bytes'])}"
         if recipe.version is not None:
-            yield "version", _version_text(recipe.version)
+            yield "version", version_text(recipe.version)
         if recipe.is_campaign:
             yield "experiments", str(recipe.count or "as many as are asked for")
         yield from scenario_lines(recipe.scenario)
@@ -133,11 +140,16 @@ def _look_at_file(
     try:
         dataset = reading_of(options, options.file)
     except ValueError:
-        if not hasattr(file_format.load(), "truth"):
+        if options.card or not hasattr(file_format.load(), "truth"):
             raise
         return _look_at_truth(options, output, facts, file_format)
     with dataset:
-        facts |= _facts(dataset)
+        facts |= facts_of(dataset)
+
+        def lines() -> Iterator[tuple[str, str]]:
+            size = bytes_text(facts["file_bytes"])
+            yield "file", f"{facts['file']}: {facts['title']}, {size}"
+            yield from lines_of(facts, dataset)
 
         def verified() -> Verified:
             with watched(output.for_people) as clock, clock.stage("verify", total=len(dataset)):
@@ -145,7 +157,9 @@ def _look_at_file(
                     options.file, file_format, dataset, patterns=count, advance=clock.advance
                 )
 
-        return _told(options, output, facts, _lines(facts, dataset), verified)
+        if options.card:
+            facts["card"] = card(dataset, Path(options.file), file_format)
+        return _told(options, output, facts, lines(), verified)
 
 
 def _look_at_truth(
@@ -194,71 +208,11 @@ def _told(
             for text in report.undone:
                 yield "not verified", text
 
-    output.result(facts, all_lines())
-    return [] if report is None else report.problems
-
-
-def _facts(dataset: Dataset) -> dict[str, Any]:
-    one, provenance = dataset, dataset.provenance
-    return {
-        "patterns": len(one),
-        "N": one.N,
-        "dtype": one.diffraction.dtype.name,
-        "domain": one.domain,
-        "shapes": {
-            "object": list(one.object.shape),
-            "probe": list(one.probe.shape),
-            "positions": list(one.positions.shape),
-        },
-        "mode_fractions": mode_fractions(one.probe).tolist(),
-        "eigenprobes": 0 if one.eigenprobes is None else len(one.eigenprobes),
-        "good_pixels": 1.0 if one.mask is None else float(one.mask.mean()),
-        "intensity_scale": one.intensity_scale,
-        "geometry": asdict(one.geometry) if one.geometry else {},
-        "dose": provenance.get("dose"),
-        "noise": provenance.get("noise"),
-        "version": provenance.get("version"),
-        "backend": provenance.get("backend"),
-        "part": provenance.get("part"),
-        "campaign": provenance.get("campaign"),
-        "scenario": one.scenario.to_dict() if one.scenario else None,
-    }
-
-
-def _lines(facts: dict[str, Any], dataset: Dataset) -> Iterator[tuple[str, str]]:
-    yield "file", f"{facts['file']}: {facts['title']}, {bytes_text(facts['file_bytes'])}"
-    yield "patterns", f"{facts['patterns']} of {facts['N']} x {facts['N']} pixels"
-    yield "domain", f"{facts['domain']}: {DOMAINS[facts['domain']].rpartition(',')[0]}"
-    yield "stored as", facts["dtype"]
-    yield "object", " x ".join(map(str, facts["shapes"]["object"]))
-    shares, more = facts["mode_fractions"], facts["eigenprobes"]
-    added = f", {more} eigenprobes" if more else ""
-    yield "probe modes", f"{len(shares)}: {', '.join(f'{s:.2%}' for s in shares)}{added}"
-    if text := geometry_text(facts["geometry"]):
-        yield "geometry", text
-    if facts["good_pixels"] < 1:
-        yield "mask", f"{1 - facts['good_pixels']:.2%} of the pixels are bad"
-    if facts["part"]:
-        part = facts["part"]
-        yield "part", f"patterns {part.get('first')} to {part.get('last')} of {part.get('of')}"
-    dose = facts["dose"] or {}
-    if "requested" in dose:
-        number = "" if dose["requested"] is None else f"{dose['requested']:.6g} "
-        yield "dose requested", f"{number}{dose.get('unit', '')}"
-    if "measured" in dose:
-        yield "dose measured", spread_text(dose["measured"])
-    if facts["version"] is not None:
-        yield "version", _version_text(facts["version"])
-    if facts["backend"] is not None:
-        yield "backend", str(facts["backend"])
-    if dataset.scenario is None:
-        yield "scenario", "none"
+    if options.card and output.for_people:
+        sys.stdout.write(facts["card"])
     else:
-        yield from scenario_lines(dataset.scenario)
-
-
-def _version_text(version: object) -> str:
-    return str(version) if version == __version__ else f"{version}; this is {__version__}"
+        output.result(facts, all_lines())
+    return [] if report is None else report.problems
 
 
 if __name__ == "__main__":

@@ -173,6 +173,11 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--report", metavar="FILE", help="page (.html) that says and shows what was made"
     )
+    out.add_argument(
+        "--card",
+        action="store_true",
+        help="write its data card beside it, .md: what it is, its SHA-256, how to make it again",
+    )
     add_output_flags(parser, "the summary")
     return parser
 
@@ -263,8 +268,8 @@ def _run_recipe(options: argparse.Namespace, scenario: Scenario, output: Output)
 
     job = _job(options, scenario, Path(options.out or f"{scenario.name}.toml"))
     names = (
-        "preview", "report", "ladder", "ladder_numbers", "skip", "alias", "modes", "patches",
-        "resume", "compression", "shard_patterns",
+        "preview", "report", "card", "ladder", "ladder_numbers", "skip", "alias", "modes",
+        "patches", "resume", "compression", "shard_patterns",
     )  # fmt: skip
     with naming_written(job.out):
         with usage_errors():
@@ -281,7 +286,7 @@ def _run_on_cluster(options: argparse.Namespace, job: "Job", output: Output) -> 
     from ptycho_fast.summary import cluster_lines
 
     with usage_errors():
-        for flag in ("dry_run", "patches", "preview", "report"):
+        for flag in ("dry_run", "patches", "preview", "report", "card"):
             if getattr(options, flag):
                 raise ValueError(
                     f"--{flag.replace('_', '-')}: given, expected nothing of that kind with "
@@ -333,8 +338,8 @@ def _run_campaign(options: argparse.Namespace, scenario: Scenario, output: Outpu
         scenario = scenario.replace({"noise": False})
     job = _job(options, scenario, Path(options.out or scenario.name))
     with usage_errors():
-        for flag in ("preview", "report", "ladder", "ladder_numbers"):
-            if getattr(options, flag) is not None:
+        for flag in ("preview", "report", "card", "ladder", "ladder_numbers"):
+            if getattr(options, flag):
                 raise ValueError(
                     f"--{flag.replace('_', '-')}: given, expected nothing of that kind with --count"
                 )
@@ -354,6 +359,7 @@ def _job(options: argparse.Namespace, scenario: Scenario, out: Path) -> "Job":
         out=out,
         preview=Path(options.preview) if options.preview else None,
         report=Path(options.report) if options.report else None,
+        card=out.with_suffix(".md") if options.card else None,
         command=options.command,
         force=options.force,
         resume=options.resume,

@@ -42,7 +42,7 @@ def summary_lines(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "time", time_text(facts["seconds"], facts["seconds_by_stage"], 3)
     yield "speed", f"{facts['patterns_per_second']:,.0f} patterns/s"
     yield "file", f"{facts['file']}, {bytes_text(facts['file_bytes'])}"
-    for picture in ("preview", "report"):
+    for picture in ("preview", "report", "card"):
         if picture in facts:
             yield picture, facts[picture]
 

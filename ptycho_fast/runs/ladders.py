@@ -38,7 +38,8 @@ def run_ladder(
     """
     scenario, folder = job.scenario, job.out
     with usage_errors():
-        for flag, path in (("--preview", job.preview), ("--report", job.report)):
+        of_one = {"--preview": job.preview, "--report": job.report, "--card": job.card}
+        for flag, path in of_one.items():
             if path:
                 raise ValueError(f"{flag}: a file given, expected none with --ladder")
         doses = as_doses(doses)

@@ -48,6 +48,8 @@ class Job:
         A picture of it.
     report : Path or None
         A page about it.
+    card : Path or None
+        Its data card.
     command : str or None
         The command line that asks for it, for the page.
     force : bool
@@ -70,6 +72,7 @@ class Job:
     out: Path
     preview: Path | None = None
     report: Path | None = None
+    card: Path | None = None
     command: str | None = None
     force: bool = False
     resume: bool = False
@@ -91,7 +94,7 @@ class Job:
     @property
     def targets(self) -> list[Path]:
         """The files that are made."""
-        return [path for path in (self.out, self.preview, self.report) if path]
+        return [path for path in (self.out, self.preview, self.report, self.card) if path]
 
 
 def refuse_before_work(job: Job, files: int = 1) -> str:
@@ -167,6 +170,9 @@ def make(job: Job, simulator: Simulator, clock: StageClock) -> Result:
         from ptycho_fast.report.page import write_page
 
         write_page(dataset, job.report, force=job.force, command=job.command, seconds=clock.seconds)
+    if job.card:
+        with clock.stage("card"):
+            _write_card(job, dataset)
     facts = common_facts(job, simulator) | {
         "noise": simulator.noise,
         "dose": dataset.provenance["dose"],
@@ -178,8 +184,25 @@ def make(job: Job, simulator: Simulator, clock: StageClock) -> Result:
         "files": [str(path) for path in files],
         **({"preview": str(job.preview)} if job.preview else {}),
         **({"report": str(job.report)} if job.report else {}),
+        **({"card": str(job.card)} if job.card else {}),
     }
     return facts, summary_lines(facts)
+
+
+def _write_card(job: Job, made: Dataset) -> None:
+    """The card of the file as it is, or of what was made where the format cannot be read."""
+    from ptycho_fast.card import card
+    from ptycho_fast.data.opening import open as open_data
+    from ptycho_fast.files import written_aside
+
+    file_format = format_of(job.out, job.save["format"])
+    with ExitStack() as stack:
+        dataset = made
+        if file_format.reads:
+            dataset = stack.enter_context(open_data(job.out, format=file_format.name))
+        text = card(dataset, job.out, file_format, job.command)
+    with written_aside(str(job.card), force=job.force) as file:
+        file.write(text.encode())
 
 
 def estimate(job: Job, simulator: Simulator, clock: StageClock) -> Result:
