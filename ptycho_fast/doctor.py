@@ -364,14 +364,18 @@ def _framework(package: str, title: str, extra: str, deep: bool) -> Iterator[Fin
     if not deep:
         yield Finding(title, f"{version}; --deep asks for its devices")
         return
-    done = subprocess.run(
-        [sys.executable, "-c", _DEVICES[package]],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_SECONDS,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _DEVICES[package]],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_SECONDS,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+    except subprocess.TimeoutExpired:
+        yield Finding(title, f"{version}, has not started within {_SECONDS:.0f} s", _NOTE)
+        return
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
         mend = f"pip install --force-reinstall {package}"

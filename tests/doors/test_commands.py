@@ -10,12 +10,13 @@ from collections import defaultdict
 
 import pytest
 
+from ptycho_fast import doctor
 from ptycho_fast.commands import commands, main
 
 NAMES = list(commands())
 # What the examples leave for the next ones, and what makes them small.
 NEEDS = {"info": ["simulate gs2_ideal"], "convert": ["simulate gs2_ideal"]}
-TRAINING = "--epochs 1 --filters 1 --no-pictures"
+TRAINING = "--filters 1 --no-pictures"
 FEW = "--n-patterns 64 --set groups.n_train=8 --set groups.n_test=4"
 
 
@@ -78,7 +79,7 @@ def test_every_command_says_who_it_is_and_has_three_examples(name):
     parser = importlib.import_module(f"ptycho_fast.{name}").parser()
     assert parser.prog == f"ptycho-fast {name}"
     assert {"--quiet", "--json", "--traceback", "--version"} <= set(parser._option_string_actions)
-    assert len(examples_of(name)) == 3
+    assert len(examples_of(name)) >= 3
 
 
 def test_a_flag_means_the_same_in_every_command():
@@ -98,13 +99,17 @@ def test_a_flag_means_the_same_in_every_command():
 def test_examples_run(name, monkeypatch, capsys):
     for line in NEEDS.get(name, []):
         assert exit_code(*shlex.split(line)) == 0
+    if name == "doctor":  # tests/doors/test_doctor.py has what is asked of the frameworks
+        monkeypatch.setattr(doctor, "_DEVICES", dict.fromkeys(doctor._DEVICES, "print('cpu')"))
     if name == "train":
         monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
         assert exit_code(*shlex.split(f"simulate gs2_ideal {FEW}")) == 0
     for line in examples_of(name):
         small = line.replace("--count 2", "--count 1")
         if name == "train":
-            small += f" {TRAINING}" if ".npz" in line else f" {TRAINING} {FEW}"
+            small = re.sub("--minutes .* --out", "--minutes 0.02 --out", line)
+            epochs = "" if "--endless" in line else "--epochs 1"
+            small += f" {epochs} {TRAINING} {'' if '.npz' in line else FEW}"
         assert exit_code(*shlex.split(small)[1:]) == 0, line
         assert capsys.readouterr().out
 

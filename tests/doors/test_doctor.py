@@ -188,6 +188,14 @@ def test_deep_asks_for_devices_and_says_why_not(look, monkeypatch):
     assert found["PyTorch"]["mend"] == "pip install --force-reinstall torch"
 
 
+def test_a_framework_that_does_not_start_in_time_is_no_problem(look, monkeypatch):
+    monkeypatch.setattr(doctor, "version_of", lambda package: "1.0")
+    monkeypatch.setattr(doctor, "_SECONDS", 0.01)
+    code, found, _ = look("--deep")
+    assert (code, found["PyTorch"]["state"]) == (0, "note")
+    assert "has not started" in found["PyTorch"]["text"]
+
+
 def test_what_nobody_foresaw_is_a_problem_and_the_report_goes_on(look, monkeypatch):
     def fail():
         raise ZeroDivisionError("surprise")
