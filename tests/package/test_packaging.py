@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ptycho_fast import __version__
 from ptycho_fast.commands import main
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +26,7 @@ def test_the_command_is_the_one_of_the_table():
 
 def test_the_citation():
     cited = read("CITATION.cff")
-    assert cited["version"] == PROJECT["version"]
+    assert cited["version"] == __version__
     assert cited["license"] == PROJECT["license"]
     assert [one["name"] for one in cited["authors"]] == [one["name"] for one in PROJECT["authors"]]
     assert cited["keywords"] == PROJECT["keywords"]
@@ -34,7 +35,7 @@ def test_the_citation():
 
 def test_the_recipe_for_conda():
     recipe = read("packaging/conda/recipe.yaml")
-    assert recipe["context"]["version"] == PROJECT["version"]
+    assert recipe["context"]["version"] == __version__
     run = {one.replace(" ", "") for one in recipe["requirements"]["run"]}
     assert run == {f"python{PROJECT['requires-python']}", *PROJECT["dependencies"]}
     build = {re.split("[><=]", one)[0].strip() for one in recipe["requirements"]["host"]}
