@@ -10,7 +10,6 @@ import tensorflow as tf
 from ptycho_fast import checks
 from ptycho_fast.data.symmetry import HALF_TURN, UPRIGHT, Symmetry, require_symmetric
 
-from .losses import published_likelihood
 from .model import PtychoNet
 from .streams import Feed, require_same_shape
 
@@ -68,21 +67,11 @@ def predict(
     feed = feed.at_scale(model.settings["intensity_scale"])
     if both_twins:
         require_symmetric(feed.data.probe)
-    unit = feed.intensity_scale**2
-
-    @tf.function(reduce_retracing=True)
-    def run(amplitude: Any, offsets: Any, intensity: Any) -> Any:
-        patches = model.patches(amplitude)
-        outputs = model((amplitude, offsets))
-        complete = tf.complex(patches[:, :, 0], patches[:, :, 1])
-        likelihood = published_likelihood(intensity, outputs["intensity"], unit)
-        return outputs["object"], complete, likelihood
-
     turns = (UPRIGHT, HALF_TURN) if both_twins else (UPRIGHT,)
     results: list[tuple[Any, Any, Any]] = []
     sizes: list[int] = []
     for (amplitude, offsets), _ in feed.epoch(0, batch_size, shuffle=False):
-        parts = [_turned(run, turn, amplitude, offsets) for turn in turns]
+        parts = [_turned(model.predicted, turn, amplitude, offsets) for turn in turns]
         results.append(tuple(np.mean(part, axis=0) for part in zip(*parts, strict=True)))
         sizes.append(len(amplitude))
     objects, windows = (np.concatenate([r[n] for r in results]) for n in (0, 1))

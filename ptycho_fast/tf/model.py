@@ -5,6 +5,7 @@ scaled amplitude -> scaler -> encoder -> amplitude and phase decoders -> patches
 """
 
 import os
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -24,7 +25,7 @@ from .layers import (
     registered,
     root,
 )
-from .losses import poisson_deviance
+from .losses import poisson_deviance, published_likelihood
 
 ACTIVATIONS = {
     "sigmoid": tf.nn.sigmoid,
@@ -326,6 +327,25 @@ class PtychoNet(keras.Model):
             "amplitude": root(intensity),
             "intensity": intensity,
         }
+
+    @cached_property
+    def predicted(self) -> Any:
+        """What `inference.predict` wants of a batch, compiled once.
+
+        Takes scaled amplitude, local offsets and scaled intensity; gives objects (G, N, N), windows
+        of patches (G, C, K, K), both complex64, and the published likelihood.
+        """
+        unit = self.settings["intensity_scale"] ** 2
+
+        @tf.function(reduce_retracing=True)
+        def predicted(amplitude: Any, offsets: Any, intensity: Any) -> Any:
+            patches = self.patches(amplitude)
+            outputs = self((amplitude, offsets))
+            complete = tf.complex(patches[:, :, 0], patches[:, :, 1])
+            likelihood = published_likelihood(intensity, outputs["intensity"], unit)
+            return outputs["object"], complete, likelihood
+
+        return predicted
 
     def compute_loss(
         self,

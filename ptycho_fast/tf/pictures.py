@@ -33,19 +33,34 @@ def scores(
     path: Path,
     levels: Mapping[str, float] | None = None,
 ) -> None:
-    """Pearson r of the stitched amplitude against training time, and levels to compare with."""
-    figure = _figure(6, 3.6)
-    axis = figure.subplots()
-    for name, values in runs.items():
-        minutes = [v["seconds"] / 60 for v in values]
-        axis.plot(minutes, [v["pearson_r"] for v in values], ".-", label=name)
+    """How good the network's object is against training time, and levels of r to compare with.
+
+    Parameters
+    ----------
+    runs : mapping
+        Scores by the name of the run, of ``scores.json``. If all have ``frc_crossing``, there is a
+        second panel.
+    path : Path
+        Where the picture goes.
+    levels : mapping, optional
+        Values of r by their meaning.
+    """
+    shown = {"pearson_r": "Pearson r of the amplitude"}
+    if all("frc_crossing" in v for values in runs.values() for v in values):
+        shown["frc_crossing"] = "FRC above half a bit up to, cycles per pixel"
+    figure = _figure(6 * len(shown), 3.6)
+    axes = np.atleast_1d(figure.subplots(1, len(shown)))
+    for axis, (key, label) in zip(axes, shown.items(), strict=True):
+        for name, values in runs.items():
+            minutes = [v["seconds"] / 60 for v in values]
+            axis.plot(minutes, [v.get(key, np.nan) for v in values], ".-", label=name)
+        axis.set_xlabel("training time, minutes")
+        axis.set_ylabel(label)
     for meaning, level in (levels or {}).items():
-        axis.axhline(level, color="gray", linewidth=0.8, linestyle=":")
-        where = {"transform": axis.get_yaxis_transform(), "ha": "right", "va": "bottom"}
-        axis.text(0.98, level, meaning, **where)
-    axis.set_xlabel("training time, minutes")
-    axis.set_ylabel("Pearson r of the amplitude")
-    axis.legend(loc="lower right")
+        axes[0].axhline(level, color="gray", linewidth=0.8, linestyle=":")
+        where = {"transform": axes[0].get_yaxis_transform(), "ha": "right", "va": "bottom"}
+        axes[0].text(0.98, level, meaning, **where)
+    axes[0].legend(loc="lower right")
     _write(figure, path)
 
 

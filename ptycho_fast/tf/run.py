@@ -26,7 +26,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ptycho_fast import checks
+from ptycho_fast import checks, quality
 from ptycho_fast.campaign import Campaign
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.source import DATA_SUFFIXES
@@ -37,7 +37,7 @@ from ptycho_fast.scenario import Scenario
 from ptycho_fast.tf import pictures, summary
 from ptycho_fast.version import __version__
 
-from .diagnostics import SCORES, diagnose, score, training_summary
+from .diagnostics import SCORES, diagnose, training_summary
 from .inference import predict
 from .model import PtychoNet
 from .recipes import Recipe
@@ -282,15 +282,25 @@ def _scored(trainer: Trainer, recipe: Recipe, judged: Sequence[Feed]) -> dict[st
     for feed in judged:
         predicted = predict(trainer.model, feed, both_twins=recipe.both_twins)
         stitched, covered = SCORES[recipe.stitch](feed, predicted)
-        one = score(stitched, feed.source.object, covered)
-        now.append({name: one[name] for name in ("ratio", "pearson_r")})
+        now.append(_numbers(quality.compare(stitched, feed.source.object, covered)))
     mean = {
         name: float(np.mean([one[name] for one in now]))
         for name in now[0]
-        if all(one[name] is not None for one in now)
+        if all(one.get(name) is not None for one in now)
     }
     result = {"epoch": trainer.epoch, "seconds": trainer.seconds, **mean}
     return result | ({"objects": now} if recipe.held_out else {})
+
+
+def _numbers(compared: dict[str, Any]) -> dict[str, float | None]:
+    """Of `quality.compare` the numbers of a curve; `frc_crossing` is at most 0.5 per pixel."""
+    numbers = {name: compared[name] for name in ("ratio", "pearson_r", "normalised_error")}
+    rings = compared["frc"]
+    if rings is not None:
+        crossing = rings["crossing"]
+        numbers["frc_crossing"] = 0.5 if crossing is None else crossing
+        numbers["frc_mean"] = rings["mean"]
+    return numbers
 
 
 def _read_scores(folder: Path, epoch: int) -> list[dict[str, float]]:

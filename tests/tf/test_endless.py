@@ -9,12 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from networks import SCENARIO, losses, network
+from scipy.ndimage import gaussian_filter
 
 import ptycho_fast
-from ptycho_fast import train
+from ptycho_fast import quality, train
 from ptycho_fast.campaign import Campaign
 from ptycho_fast.data.feed import Feed
-from ptycho_fast.tf import Trainer, TrainSpec, prepare
+from ptycho_fast.tf import Trainer, TrainSpec, prepare, run
 from ptycho_fast.tf import train as trainers
 from ptycho_fast.tf.recipes import RECIPES
 from ptycho_fast.tf.train import Watcher
@@ -189,6 +190,16 @@ def test_recipe():
     assert zoo.feeds(Campaign(ZOO))[0].source.campaign
 
 
+def test_numbers_of_a_curve():
+    true = np.random.default_rng(0).random((40, 40)) + 1
+    everywhere = np.ones(true.shape, bool)
+    same = run._numbers(quality.compare(true, true, everywhere))
+    assert same["frc_crossing"] == 0.5
+    assert (same["ratio"], same["normalised_error"]) == pytest.approx((1, 0), abs=1e-9)
+    blurred = gaussian_filter(true, 2)
+    assert 0 < run._numbers(quality.compare(blurred, true, everywhere))["frc_crossing"] < 0.5
+
+
 @pytest.fixture
 def command(tmp_path, monkeypatch):
     """The command in a folder of its own; a small scenario and a data set without one."""
@@ -208,6 +219,7 @@ def test_the_command(command, capsys):
         scores = json.load(file)
     assert [s["epoch"] for s in scores] == [1, 2]
     assert [len(s["objects"]) for s in scores] == [2, 2]
+    assert all(np.isfinite(s[name]) for s in scores for name in ("pearson_r", "normalised_error"))
     assert scores[-1]["ratio"] == np.mean([one["ratio"] for one in scores[-1]["objects"]])
     with open("run/run_metadata.json") as file:
         metadata = json.load(file)
