@@ -25,6 +25,10 @@ NOT_RUN = {
     ("README.md", "pytest"): "is this test suite",
     ("README.md", "import cupy"): "needs a GPU",
     ("docs/training.md", "pip install"): ENVIRONMENT,
+    (
+        "docs/training.md",
+        "python -m ptycho_fast.train gs2_ideal --endless --minutes",
+    ): "trains for its minutes; tests/tf/test_endless.py does it in a second",
     ("docs/gallery.md", "from "): "tests/report/test_gallery.py runs it",
     ("docs/gallery.md", "import "): "tests/report/test_gallery.py runs it",
     ("docs/ptychopinn.md", "from ptycho import params"): "needs PtychoPINN",
