@@ -27,6 +27,7 @@ FEEDS: dict[str, dict[str, Any]] = {
     "fixed photons": {},
     "fresh photons": {"noise": "fresh"},
     "fresh, mirrored": {"noise": "fresh", "augment": True},
+    "unique photons": {"noise": "unique", "part": "all"},
 }
 
 
@@ -45,16 +46,18 @@ class _Fit:
 
 
 class _Trainer:
-    """The trainer with one feed; its epochs follow each other."""
+    """The trainer with one feed; its epochs follow each other, or passes of new objects."""
 
-    def __init__(self, model: Any, feed: Any, batch_size: int) -> None:
+    def __init__(self, model: Any, feed: Any, batch_size: int, renew: str | None = None) -> None:
         spec = TrainSpec(epochs=1000, batch_size=batch_size, validation=0, schedule="constant")
-        self._epochs = Trainer(model, spec).epochs(feed)
+        self._epochs = Trainer(model, spec).epochs(feed, renew=renew)
+        self._groups = len(feed)
 
     def epoch(self) -> tuple[float, float]:
-        """Seconds of an epoch, and of waiting."""
+        """Seconds of an epoch, and of waiting, for as many groups as the first one has."""
         values = next(self._epochs)
-        return values["seconds"], values["waiting_seconds"]
+        share = self._groups / values["groups"]
+        return share * values["seconds"], share * values["waiting_seconds"]
 
 
 class _Bare:
@@ -112,6 +115,9 @@ def main() -> None:
     for name, changes in FEEDS.items():
         feed = prepare(data, n_groups=options.groups, **changes)
         ways[f"trainer, {name}"] = _Trainer(recipe.network(feed, feed), feed, size)
+    endless = prepare(data, n_groups=options.groups, **FEEDS["unique photons"], threads=1)
+    network = recipe.network(endless, endless)
+    ways["trainer, new objects"] = _Trainer(network, endless, size, renew="object")
     for name, jit in (("as compiled here", False), ('Keras\' default, "auto"', "auto")):
         ways[f"fit, {name}"] = _Fit(recipe.network(plain, plain), plain, size, jit)
     for way in ways.values():
