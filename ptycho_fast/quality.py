@@ -505,7 +505,8 @@ def covered_box(covered: Mask) -> tuple[slice, slice]:
     """The rectangle in which images are compared: most of every side of it is covered.
 
     From the smallest rectangle around all covered pixels the side with the smallest covered share
-    is moved inwards, until each side is covered to at least a half. Holes inside are allowed.
+    is moved inwards, until each side is covered to at least a half. Holes inside are allowed; of
+    pixels that lie scattered nothing is left.
 
     Parameters
     ----------
@@ -527,7 +528,7 @@ def covered_box(covered: Mask) -> tuple[slice, slice]:
     def share(t: int, b: int, l: int, r: int) -> float:  # noqa: E741
         return float(sums[b, r] - sums[t, r] - sums[b, l] + sums[t, l]) / ((b - t) * (r - l))
 
-    while True:
+    while min(bottom - top, right - left) > 0:
         sides = [
             share(top, top + 1, left, right),
             share(bottom - 1, bottom, left, right),
@@ -536,9 +537,10 @@ def covered_box(covered: Mask) -> tuple[slice, slice]:
         ]
         least = int(np.argmin(sides))
         if sides[least] >= 0.5:
-            return slice(int(top), int(bottom)), slice(int(left), int(right))
+            break
         top, bottom = top + (least == 0), bottom - (least == 1)
         left, right = left + (least == 2), right - (least == 3)
+    return slice(int(top), int(bottom)), slice(int(left), int(right))
 
 
 def _centred(image: Complex, box: tuple[slice, slice], covered: Mask) -> Complex:

@@ -26,10 +26,10 @@ from ptycho_fast.scenario import Scenario, presets
 from ptycho_fast.terminal import Output
 
 _RECIPES = {
-    "published": "sigmoid head, gain not undone, 5 epochs",
+    "default": "every pattern a group, mirrored copies, cosine rate, 15 epochs, a small network",
+    "published": "sigmoid head, gain not undone, 5 epochs, no refinement",
     "corrected": "softplus head, gain undone, cosine rate, 5 epochs",
-    "full": "every pattern a group, mirrored copies, cosine rate, 60 epochs, a network a quarter "
-    "of the size",
+    "full": "as default, 60 epochs",
     "endless": "as full, but with new objects, scans and photons in every pass (--endless)",
 }
 _EXAMPLES = (
@@ -74,9 +74,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("scenario", help=f"{', '.join(presets())}, a TOML file, or a data set .npz")
     parser.add_argument("--out", metavar="FOLDER", required=True, help="folder of the run")
     train = parser.add_argument_group("how to train")
-    train.add_argument(
-        "--recipe", choices=list(_RECIPES), help="see below; by default corrected, or endless"
-    )
+    train.add_argument("--recipe", choices=list(_RECIPES), help="see below")
     train.add_argument("--epochs", type=int, help="passes over the data")
     train.add_argument("--minutes", type=float, help="time of the training, instead of --epochs")
     train.add_argument(
@@ -96,6 +94,13 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         default=None,
         help="average predictions with those of half-turned patterns",
+    )
+    train.add_argument(
+        "--refine",
+        type=int,
+        metavar="PASSES",
+        help="afterwards refine the object, and one from a flat start, with the test patterns, so "
+        "many passes over them; 0 for not at all",
     )
     train.add_argument("--train-seed", type=int, default=42, help="seed of weights and order")
     train.add_argument("--backend", default="auto", help="backend of the simulator")
@@ -165,6 +170,7 @@ def _run(options: argparse.Namespace, output: Output) -> None:
             n_filters_scale=options.filters,
             noise=options.noise,
             both_twins=options.both_twins,
+            refine=options.refine,
         )
     asked = run.request(options.scenario, recipe, scenario, options.train_seed)
     with usage_errors():
@@ -204,6 +210,8 @@ def _check_how(options: argparse.Namespace, output: Output) -> None:
         with backend.place(require_device(options.device, backend)):
             pass
         checks.integer(options.score_every, "score_every", 0)
+        if options.refine is not None:
+            checks.integer(options.refine, "refine", 0)
     if announcement := backend.first_call():
         output.remark(announcement)
 
@@ -216,7 +224,7 @@ def _minutes(text: str) -> tuple[float, ...]:
 def _check_length(options: argparse.Namespace) -> None:
     """Refuse flags that contradict each other, and fill in those that follow from others."""
     if options.recipe is None:
-        options.recipe = "endless" if options.endless else "corrected"
+        options.recipe = "endless" if options.endless else "default"
     options.endless = options.endless or options.recipe == "endless"
     if options.held_out is None:
         options.held_out = 2 if options.endless else 0
@@ -261,6 +269,8 @@ def _naming_last_epoch(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
+        if getattr(error, "__notes__", None):  # the training was over
+            raise
         if any(folder.glob("model-*.keras")):
             kept = f"{folder} keeps the last whole epoch, --resume goes on from it"
         else:
@@ -287,7 +297,6 @@ def _simulated(
 
 
 def _summary(metadata: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
-    score = metadata["score"][metadata["stitched_by"]]
     forward, parts = metadata["forward_pass_diagnostics"], metadata["decomposition"]
     training, likelihood = metadata["training"], metadata["likelihood"]
     lines = {
@@ -299,8 +308,7 @@ def _summary(metadata: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]
         "scale match": f"{forward['scale_match_pct']:.6f} %",
         "output/truth": f"{forward['output_vs_truth_ratio']:.4f} = {parts['gain']:.4f} gain x "
         f"{parts['border']:.4f} border x {parts['rest']:.4f} rest",
-        "stitched": f"amplitude ratio {score['ratio']:.4f}, Pearson r {score['pearson_r']:.4f} "
-        f"over {score['covered_pixels']} pixels",
+        **{name: _quality(column) for name, column in metadata["refinement"]["columns"].items()},
         "time": _seconds(metadata["seconds"]),
         "report": str(folder / "summary.md"),
     }
@@ -309,6 +317,14 @@ def _summary(metadata: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]
 
 def _share(making: float | None) -> str:
     return "" if making is None else f", {making:.2g} % of its CPU time making them"
+
+
+def _quality(column: dict[str, Any]) -> str:
+    """Ratio, r and error of an object on a line."""
+    r = column["pearson_r"]
+    told = "" if r is None else f", Pearson r {r:.4f}"
+    error = f"normalised error {100 * column['normalised_error']:.2g} %"
+    return f"amplitude ratio {column['ratio']:.4f}{told}, {error}, {_seconds(column['seconds'])}"
 
 
 def _seconds(value: float) -> str:
@@ -328,7 +344,27 @@ def _watched(shown: bool, of: str) -> Iterator[Any]:
         return
 
     class Lines(Watcher):
+        doing: str | None = None
+
+        def begin(self, what: str, epochs: int) -> None:
+            self.doing, self.passes, self.seconds = what, epochs, 0.0
+
         def epoch(self, epoch: int, values: dict[str, float]) -> None:
+            if self.doing:
+                self.refined(epoch, values)
+            else:
+                self.trained(epoch, values)
+
+        def refined(self, epoch: int, values: dict[str, float]) -> None:
+            self.seconds += values["seconds"]
+            if epoch == self.passes:
+                sys.stdout.write(
+                    f"{self.doing}: {epoch} passes, misfit {values['misfit']:.2g}, "
+                    f"{self.seconds:.1f} s\n"
+                )
+                sys.stdout.flush()
+
+        def trained(self, epoch: int, values: dict[str, float]) -> None:
             judged = f", validation {values['val_loss']:.5f}" if "val_loss" in values else ""
             sys.stdout.write(
                 f"epoch {epoch}{of}: loss {values['loss']:.5f}{judged}, rate "
@@ -344,7 +380,8 @@ def _watched(shown: bool, of: str) -> Iterator[Any]:
 
     class Bar(Lines):
         def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-            text = f"epoch {epoch}{of} step {step}/{steps} loss {loss:.5f}"
+            whole = f"{self.doing}: pass {epoch}/{self.passes}" if self.doing else None
+            text = f"{whole or f'epoch {epoch}{of}'} step {step}/{steps} loss {loss:.3g}"
             progress.update(task, description=text, completed=step, total=steps)
 
     columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()

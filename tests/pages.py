@@ -65,7 +65,7 @@ NOT_YET_PATHS: set[str] = set()
 # Training takes minutes: one epoch of a small network on few patterns shows that a line works. The
 # flags are added to each command, and the texts are replaced in the Python blocks.
 SMALL_TRAINING = (
-    "--epochs 1 --filters 1 --no-pictures --quiet --n-patterns 64 "
+    "--epochs 1 --filters 1 --refine 1 --no-pictures --quiet --n-patterns 64 "
     "--set groups.n_train=8 --set groups.n_test=4"
 )
 SMALL_IN_PYTHON = {

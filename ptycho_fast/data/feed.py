@@ -30,7 +30,7 @@ from ptycho_fast.data.source import (
     opened,
     require_scale,
 )
-from ptycho_fast.data.symmetry import SYMMETRIES, require_symmetric
+from ptycho_fast.data.symmetry import SYMMETRIES, is_symmetric, require_symmetric
 from ptycho_fast.rng import uniforms
 from ptycho_fast.scenario import GroupSpec, Scenario
 from ptycho_fast.simulator import Simulator
@@ -551,10 +551,18 @@ def _check_data(data: Dataset, noise: str, augment: bool) -> None:
         require_scale(data)
     if augment:
         require_symmetric(data.probe)
-        order = data.scenario.groups.order if data.scenario else "fixed"
-        if order != "fixed":
+        if (order := _order(data)) != "fixed":
             given = f"True with groups.order = {order!r}"
             raise ValueError(checks.wrong("augment", given, "groups.order = 'fixed'"))
+
+
+def can_augment(data: Dataset) -> bool:
+    """Whether groups of these data can be shown mirrored and transposed."""
+    return is_symmetric(data.probe) and _order(data) == "fixed"
+
+
+def _order(data: Dataset) -> str:
+    return data.scenario.groups.order if data.scenario else "fixed"
 
 
 def _check_finite(patterns: npt.NDArray[Any], numbers: npt.NDArray[np.int64]) -> None:

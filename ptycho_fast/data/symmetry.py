@@ -102,9 +102,14 @@ def _same(probe: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
     return float(np.abs(other - probe).max()) <= _TOLERANCE * float(np.abs(probe).max())
 
 
+def is_symmetric(probe: npt.NDArray[np.complex64]) -> bool:
+    """Whether a probe (M, N, N) is the same in all orientations of a square."""
+    return all(_same(probe, s.field(probe)) for s in SYMMETRIES)
+
+
 def require_symmetric(probe: npt.NDArray[np.complex64]) -> None:
     """Raise ValueError unless a probe (M, N, N) is the same in all orientations."""
-    if not all(_same(probe, s.field(probe)) for s in SYMMETRIES):
+    if not is_symmetric(probe):
         given = "one that changes when it is mirrored or transposed"
         expected = "one that is symmetric about its middle, for augment and both_twins"
         raise ValueError(checks.wrong("probe", given, expected))

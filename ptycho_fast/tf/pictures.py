@@ -1,4 +1,4 @@
-"""Pictures of a training: losses, and truth, prediction, difference."""
+"""Pictures of a training: losses and scores, and its objects beside the truth."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast.files import written_aside
+from ptycho_fast.quality import phase_factor
 
 
 def losses(history: Sequence[dict[str, float]], path: Path) -> None:
@@ -64,37 +65,101 @@ def scores(
     _write(figure, path)
 
 
-def comparison(
-    predicted: npt.NDArray[np.floating[Any]],
-    truth: npt.NDArray[np.floating[Any]],
+def objects(
+    truth: npt.NDArray[np.complexfloating[Any, Any]],
+    found: Mapping[str, npt.NDArray[np.complexfloating[Any, Any]]],
     covered: npt.NDArray[np.bool_],
-    name: str,
     folder: Path,
+) -> list[str]:
+    """The truth and what was found side by side, and the differences of amplitudes.
+
+    Parameters
+    ----------
+    truth : (H, W) complex
+        The true object.
+    found : mapping
+        Objects by the title of their panel.
+    covered : (H, W) bool
+        What is shown; on it a constant phase is taken out.
+    folder : Path
+        Where the pictures go.
+
+    Returns
+    -------
+    list of str
+        Names of the files: ``amplitude.png``, ``phase.png`` for an object whose phase varies, and
+        ``difference.png``.
+    """
+    panels = {"truth": truth}
+    for title, one in found.items():
+        panels[title] = one * phase_factor(one[covered], truth[covered])
+    amplitude = {title: np.abs(one) for title, one in panels.items()}
+    seen = np.abs(truth[covered])
+    grey = {"cmap": "gray", "vmin": seen.min(), "vmax": seen.max()}
+    _row(amplitude, covered, grey, folder / "amplitude.png")
+    names = ["amplitude.png"]
+    if np.ptp(np.angle(truth[covered])) > 0:
+        wheel = {"cmap": "twilight", "vmin": -np.pi, "vmax": np.pi}
+        phase = {title: np.angle(one) for title, one in panels.items()}
+        _row(phase, covered, wheel, folder / "phase.png")
+        names.append("phase.png")
+    off = {
+        f"{title.partition(':')[0]} - truth": one - amplitude["truth"]
+        for title, one in amplitude.items()
+        if title != "truth"
+    }
+    _row(off, covered, {"cmap": "RdBu"}, folder / "difference.png")
+    return [*names, "difference.png"]
+
+
+def _row(
+    panels: Mapping[str, npt.NDArray[np.floating[Any]]],
+    covered: npt.NDArray[np.bool_],
+    scale: dict[str, Any],
+    path: Path,
 ) -> None:
-    """Truth, prediction and difference of amplitude or phase, over the rows that are covered."""
-    figure = _figure(13, 4)
+    """Images side by side, over the rows that are covered; differences each with a scale."""
     rows = np.flatnonzero(covered.any(axis=1))
-    shown = slice(rows[0], rows[-1] + 1)
-    if name == "phase":
-        difference = np.angle(np.exp(1j * (predicted - truth)))
-        scale: dict[str, Any] = {"cmap": "twilight", "vmin": -np.pi, "vmax": np.pi}
-    else:
-        difference = predicted - truth
-        scale = {"cmap": "gray", "vmin": truth[covered].min(), "vmax": truth[covered].max()}
-    largest = float(np.quantile(np.abs(difference[covered]), 0.99)) or 1.0
-    bounds = {"cmap": "RdBu", "vmin": -largest, "vmax": largest}
-    panels = (
-        (f"true {name}", truth, scale),
-        (f"predicted {name}", predicted, scale),
-        ("difference", difference, bounds),
-    )
-    for axis, (title, image, options) in zip(figure.subplots(1, 3), panels, strict=True):
-        extent = (-0.5, image.shape[1] - 0.5, rows[-1] + 0.5, rows[0] - 0.5)
+    columns = np.flatnonzero(covered.any(axis=0))
+    shown = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    extent = (columns[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5, rows[0] - 0.5)
+    height = 4.3 * len(rows) / len(columns) + 0.6
+    figure = _figure(4.5 * len(panels), min(max(height, 2), 8))
+    axes = np.atleast_1d(figure.subplots(1, len(panels), sharex=True, sharey=True))
+    for axis, (title, image) in zip(axes, panels.items(), strict=True):
+        bounds = scale
+        if "vmin" not in scale:
+            largest = float(np.quantile(np.abs(image[covered]), 0.99)) or 1.0
+            bounds = scale | {"vmin": -largest, "vmax": largest}
         visible = np.ma.masked_array(image, ~covered)[shown]
-        drawn = axis.imshow(visible, extent=extent, interpolation="nearest", **options)
+        drawn = axis.imshow(visible, extent=extent, interpolation="nearest", **bounds)
         axis.set_title(title)
-        figure.colorbar(drawn, ax=axis, shrink=0.7)
-    _write(figure, folder / f"{name}.png")
+        if "vmin" not in scale or axis is axes[-1]:
+            figure.colorbar(drawn, ax=axis, shrink=0.7)
+    _write(figure, path)
+
+
+def ring_correlations(rings: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Fourier ring correlation with the truth by spatial frequency, and the half-bit curve.
+
+    Parameters
+    ----------
+    rings : mapping
+        By label what `quality.RingCorrelation.summary` gives; all of the same region.
+    path : Path
+        Where the picture goes.
+    """
+    figure = _figure(6, 3.6)
+    axis = figure.subplots()
+    for label, one in rings.items():
+        axis.plot(one["frequency"], one["correlation"], label=label)
+    first = next(iter(rings.values()))
+    axis.plot(first["frequency"], first["threshold"], ":", color="gray", label="half a bit")
+    axis.set_xlabel("spatial frequency, cycles per pixel")
+    axis.set_ylabel("Fourier ring correlation")
+    axis.set_ylim(min(0, *(min(one["correlation"]) for one in rings.values())), 1.05)
+    axis.legend(loc="lower left")
+    _write(figure, path)
 
 
 def _figure(width: float, height: float) -> Any:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ptycho_fast.data.feed import Stream
+from ptycho_fast.data.feed import Stream, can_augment
 from ptycho_fast.scenario import Scenario
 
 from .model import PtychoNet, canvas_side
@@ -30,8 +30,10 @@ class Recipe:
         Size of the network.
     all_groups : bool
         Every pattern seeds a group, with itself as a member; otherwise as the scenario says.
-    noise, augment
+    noise : {"fixed", "fresh"}
         As for `data.feed.Feed.prepare`.
+    augment : bool or None
+        As for `data.feed.Feed.prepare`; None does so where probe and order of the groups allow it.
     both_twins : bool
         As for `inference.predict`.
     stitch : {"groups", "patches"}
@@ -42,6 +44,8 @@ class Recipe:
     held_out : int
         Number of objects that no training shows, of which scores are made; see
         `data.feed.Feed.held_out`.
+    refine : int
+        Passes of the refinement of the stitched object, and of one from a flat start; 0 for none.
     spec : TrainSpec
         Schedule and loss.
     """
@@ -53,11 +57,12 @@ class Recipe:
     n_filters_scale: int = 2
     all_groups: bool = False
     noise: str = "fixed"
-    augment: bool = False
+    augment: bool | None = False
     both_twins: bool = False
     stitch: str = "groups"
     renew: str | None = None
     held_out: int = 0
+    refine: int = 40
     spec: TrainSpec = field(default_factory=TrainSpec)
 
     def feeds(self, data: Any, **options: Any) -> tuple[Feed, Feed]:
@@ -77,18 +82,18 @@ class Recipe:
         if self.all_groups:
             n_train, n_test = map(len, data.split())
             options["include_seed"] = True
-        return (
-            prepare(
-                data,
-                part="train",
-                n_groups=n_train,
-                noise=self.noise,
-                augment=self.augment,
-                truth=self.spec.weights.object > 0,
-                **options,
-            ),
-            prepare(data, part="test", n_groups=n_test, **options),
+        train = prepare(
+            data,
+            part="train",
+            n_groups=n_train,
+            noise=self.noise,
+            augment=bool(self.augment),
+            truth=self.spec.weights.object > 0,
+            **options,
         )
+        if self.augment is None:
+            train = replace(train, augment=can_augment(train.data))
+        return train, prepare(data, part="test", n_groups=n_test, **options)
 
     def judged(self, train: Feed, test: Feed) -> list[Feed]:
         """What scores are made of: held-out objects, or else the test part."""
@@ -146,7 +151,7 @@ class Recipe:
         given |= {key: value for key, value in changes.items() if value is not None}
         own = {
             key: given.pop(key)
-            for key in ("n_filters_scale", "noise", "both_twins", "held_out")
+            for key in ("n_filters_scale", "noise", "both_twins", "held_out", "refine")
             if key in given
         }
         return replace(self, spec=replace(self.spec, **given), **own)
@@ -160,10 +165,19 @@ RECIPES = {
             activation="sigmoid",
             bias=0.0,
             undo_gain=False,
+            refine=0,
             spec=TrainSpec(epochs=5, stop_patience=5),  # all of them, as published
         ),
         # At a constant rate the brightness after five epochs would still depend on chance.
         Recipe(name="corrected", spec=TrainSpec(epochs=5, schedule="cosine")),
+        Recipe(
+            name="default",
+            n_filters_scale=1,
+            all_groups=True,
+            augment=None,
+            stitch="patches",
+            spec=TrainSpec(epochs=15, schedule="cosine"),
+        ),
         Recipe(
             name="full",
             n_filters_scale=1,

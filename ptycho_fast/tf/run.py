@@ -7,8 +7,11 @@
 ``run_metadata.json``  diagnostics, score, configuration
 ``summary.md``       the same as tables, for people
 ``prediction.npz``   stitched object and where windows cover it
+``refined.npz``      the objects that were refined from it and from a flat start
 ``scores.json``      score by epoch and time, where asked for
-``loss.png``, ``amplitude.png``, ``phase.png``, and ``score.png`` beside ``scores.json``
+``amplitude.png``    truth, network and refined object; ``phase.png`` where it varies
+``difference.png``   how far they are off, ``frc.png`` up to which detail they are right
+``loss.png``         by epoch, and ``score.png`` beside ``scores.json``
 ===================  =============================================================
 """
 
@@ -17,7 +20,9 @@ import json
 import math
 import platform
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,12 +36,14 @@ from ptycho_fast.campaign import Campaign
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.source import DATA_SUFFIXES
 from ptycho_fast.data.symmetry import require_symmetric
+from ptycho_fast.errors import DataWarning
 from ptycho_fast.files import written_aside
 from ptycho_fast.machine import memory_available
 from ptycho_fast.scenario import Scenario
 from ptycho_fast.tf import pictures, summary
 from ptycho_fast.version import __version__
 
+from .comparison import TITLES, Found, compared, refinements
 from .diagnostics import SCORES, diagnose, training_summary
 from .inference import predict
 from .model import PtychoNet
@@ -45,11 +52,13 @@ from .streams import Feed
 from .train import Trainer, Watcher
 
 _REQUEST, _SCORES = "request.json", "scores.json"
-_MAY_CHANGE = ("recipe.spec.epochs", "recipe.spec.minutes")  # when a run goes on
-_PICTURES = ("amplitude.png", "phase.png", "loss.png", "score.png")
+_PICTURES = (
+    "amplitude.png", "phase.png", "difference.png", "frc.png", "loss.png", "score.png",
+)  # fmt: skip
+_MAY_CHANGE = ("recipe.spec.epochs", "recipe.spec.minutes", "recipe.refine")  # when a run goes on
 _FILES = (
     "data.npz", "model-*.keras", "state.json", "history.json", "run_metadata.json", "summary.md",
-    "prediction.npz", _REQUEST, _SCORES, *_PICTURES,
+    "prediction.npz", "refined.npz", _REQUEST, _SCORES, *_PICTURES,
 )  # fmt: skip
 
 
@@ -117,7 +126,9 @@ def _sum(path: str) -> str:
 
 
 def check_request(folder: Path, asked: dict[str, Any]) -> None:
-    """Raise an error unless the run in a folder is the one that is asked for, but for its length.
+    """Raise an error unless the run in a folder is the one that is asked for.
+
+    Its length and the passes of its refinement may be others.
 
     Raises
     ------
@@ -265,9 +276,8 @@ def execute(
     trainer.model.set_probe(test.source.probe)
     if draw and scores:
         pictures.scores({recipe.name: scores}, folder / "score.png")
-    return report(
-        trainer.model, recipe, train, test, trainer.history, folder, asked, start, draw=draw
-    )
+    how: dict[str, Any] = {"draw": draw, "watcher": watcher}
+    return report(trainer.model, recipe, train, test, trainer.history, folder, asked, start, **how)
 
 
 def _due(minutes: Sequence[float], scores: Sequence[dict[str, Any]], trainer: Trainer) -> bool:
@@ -321,8 +331,12 @@ def report(
     start: float,
     *,
     draw: bool,
+    watcher: Watcher | None = None,
 ) -> dict[str, Any]:
-    """Predict the test part and write the report of a training."""
+    """Predict the test part, refine it, and write the report of a training.
+
+    The report is complete before the refinement begins, and written again after it.
+    """
     prediction = predict(model, test, both_twins=recipe.both_twins)
     metadata = diagnose(model, test, prediction, undo_gain=recipe.undo_gain)
     spec = recipe.spec
@@ -344,31 +358,75 @@ def report(
     with written_aside(folder / "prediction.npz", force=True) as file:
         np.savez_compressed(file, stitched=stitched.astype(np.complex64), covered=covered)
     _write_json(folder / "history.json", history)
-    seconds = sum(values["seconds"] for values in history)
-    network = comparable(metadata["score"][recipe.stitch], seconds)
-    metadata["refinement"] = {"passes": 0, "columns": {"network": network}}
-    if draw:
-        truth = test.data.object
-        pictures.comparison(np.abs(stitched), np.abs(truth), covered, "amplitude", folder)
-        pictures.comparison(np.angle(stitched), np.angle(truth), covered, "phase", folder)
-        pictures.losses(history, folder / "loss.png")
-    metadata["pictures"] = [name for name in _PICTURES if (folder / name).is_file()]
-    metadata["seconds"] = time.perf_counter() - start
-    _write_json(folder / "run_metadata.json", metadata)
-    with written_aside(folder / "summary.md", force=True) as file:
-        file.write(summary.markdown(metadata).encode())
-    return metadata
-
-
-def comparable(score: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """Of a score the numbers that stand in the columns of the summary, and the time it took."""
-    varies = score["phase"]["pearson_r"] is not None
-    return {
-        "ratio": score["ratio"],
-        "pearson_r": score["pearson_r"],
-        "phase_rmse": score["phase"]["rmse"] if varies else None,
-        "seconds": seconds,
+    found = {
+        "network": Found(object=stitched, seconds=sum(values["seconds"] for values in history))
     }
+
+    def write(passes: int, *, draw: bool) -> dict[str, Any]:
+        results = compared(found, covered, test.data)
+        metadata["refinement"] = {"passes": passes, **results}
+        metadata["pictures"] = _draw(found, metadata, history, test, folder) if draw else []
+        metadata["seconds"] = time.perf_counter() - start
+        _write_json(folder / "run_metadata.json", metadata)
+        with written_aside(folder / "summary.md", force=True) as file:
+            file.write(summary.markdown(metadata).encode())
+        return metadata
+
+    if not recipe.refine:
+        return write(0, draw=draw)
+    write(0, draw=False)
+    network = found["network"]
+    with _refinement_left_out(folder):
+        for name, one in refinements(
+            network, covered, test.data, recipe.refine, asked["seed"], watcher or Watcher()
+        ):
+            found[name] = one
+        with written_aside(folder / "refined.npz", force=True) as file:
+            refined, flat = (found[name].object for name in ("refined", "flat"))
+            np.savez_compressed(file, covered=covered, refined=refined, flat=flat)
+    return write(recipe.refine if len(found) > 1 else 0, draw=draw)
+
+
+@contextmanager
+def _refinement_left_out(folder: Path) -> Iterator[None]:
+    """Data that cannot be refined are no reason to lose the network; an interruption says so."""
+    try:
+        yield
+    except ValueError as error:
+        warnings.warn(f"refinement left out: {error}", DataWarning, stacklevel=3)
+    except KeyboardInterrupt as error:
+        error.add_note(
+            f"the training was over: {folder} keeps the network and its report, --resume refines "
+            "again"
+        )
+        raise
+
+
+def _draw(
+    found: dict[str, Found],
+    metadata: dict[str, Any],
+    history: list[dict[str, float]],
+    test: Feed,
+    folder: Path,
+) -> list[str]:
+    """Make the pictures of a report; gives their names in the order of the summary."""
+    columns = metadata["refinement"]["columns"]
+    with np.load(folder / "prediction.npz") as prediction:
+        covered = prediction["covered"]
+    panels = {
+        f"{TITLES[name]}: r {summary.number(columns[name]['pearson_r'])}, "
+        f"ratio {summary.number(columns[name]['ratio'])}": one.object
+        for name, one in found.items()
+        if name != "flat"  # looks like the other one
+    }
+    names = pictures.objects(test.data.projection, panels, covered, folder)
+    rings = {TITLES[name]: columns[name]["frc"] for name in columns if columns[name]["frc"]}
+    if rings:
+        pictures.ring_correlations(rings, folder / "frc.png")
+        names.append("frc.png")
+    pictures.losses(history, folder / "loss.png")
+    names.append("loss.png")
+    return names + [name for name in ("score.png",) if (folder / name).is_file()]
 
 
 def _write_json(path: Path, value: Any) -> None:

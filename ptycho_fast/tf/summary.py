@@ -6,6 +6,8 @@ from typing import Any
 from ptycho_fast.report.published import published_numbers
 from ptycho_fast.scenario import Scenario
 
+from .comparison import TITLES
+
 _TITLES = {
     "forward_pass_diagnostics": "Forward-pass diagnostics",
     "intensity_scaler_state": "Intensity scaler",
@@ -26,6 +28,7 @@ _TRAINING = (  # of the many numbers of a training those that say something
 )  # fmt: skip
 _RIGHT, _NEARLY = 0.01, 0.05  # how far the ratio of amplitudes is from 1
 _SHARP, _CLEAR, _GAIN = 0.99, 0.95, 0.02  # Pearson r, and how much of it is an achievement
+_NEAR_LIMIT = 3  # errors below so many times the photon limit are due to the photons
 
 
 def markdown(metadata: Mapping[str, Any]) -> str:
@@ -45,7 +48,8 @@ def markdown(metadata: Mapping[str, Any]) -> str:
     request = metadata["request"]
     described = request["scenario"]
     name = described["name"] if described else request["source"]
-    published = published_numbers(Scenario.from_dict(described) if described else None)
+    same_data = described and not request["recipe"].get("renew")
+    published = published_numbers(Scenario.from_dict(described) if same_data else None)
     return "\n".join(
         [
             f"# {name}, recipe {request['recipe']['name']}",
@@ -113,7 +117,22 @@ def _picture(metadata: Mapping[str, Any]) -> str:
         how = "The picture is blurred"
     else:
         how = "The picture is wrong"
-    return f"**{how}**: its amplitude has r = {number(r)} with the truth{known}."
+    best = _best(metadata)
+    error = _percent(best["normalised_error"])
+    return (
+        f"**{how}**: its amplitude has r = {number(r)} with the truth{known}; the normalised error "
+        f"is {error}{_details(best['frc'])}."
+    )
+
+
+def _details(rings: Mapping[str, Any] | None) -> str:
+    if rings is None:
+        return ""
+    if rings["crossing"] is None:
+        return ", and details are right down to a pixel"
+    if rings["crossing"] == 0:
+        return ", and no detail is right"
+    return f", and details are right down to {0.5 / rings['crossing']:.2g} pixels"
 
 
 def _limit(metadata: Mapping[str, Any]) -> str:
@@ -122,7 +141,9 @@ def _limit(metadata: Mapping[str, Any]) -> str:
 
 def _reason(metadata: Mapping[str, Any]) -> str:
     recipe, parts = metadata["request"]["recipe"], metadata["decomposition"]
-    best, likelihood = _best(metadata), metadata["likelihood"]
+    refinement, best = metadata["refinement"], _best(metadata)
+    if refinement["passes"]:
+        return _reason_of_refinement(refinement, best)
     if not recipe["undo_gain"]:
         return (
             f"the gain {number(parts['gain'])} of the normalisation is not undone, and a head of "
@@ -135,8 +156,46 @@ def _reason(metadata: Mapping[str, Any]) -> str:
         )
     return (
         "the training, whose likelihood ends "
-        f"{likelihood['above_saturated_pct']:.2g} % above the best possible one"
+        f"{metadata['likelihood']['above_saturated_pct']:.2g} % above the best possible one"
     )
+
+
+def _reason_of_refinement(refinement: Mapping[str, Any], best: Mapping[str, Any]) -> str:
+    if best["stopped"] == "diverged":
+        return "the refinement diverged, and its best pass is shown"
+    error, limit = best["normalised_error"], refinement["photon_limit"]
+    if limit is not None and error < _NEAR_LIMIT * limit:
+        return f"the photons, which allow an error of {_percent(limit)}; it is {_percent(error)}"
+    allowed = "" if limit is None else f", where the photons allow {_percent(limit)}"
+    seldom, often = _by_overlap(best["by_coverage"])
+    if seldom["error"] > often["error"]:  # most of it
+        return (
+            f"the overlap: the {_percent(seldom['share'])} of the pixels that one or two patterns "
+            f"light have {_percent(seldom['error'])} of the squared error, which is "
+            f"{_percent(error)}{allowed}"
+        )
+    return (
+        f"the {refinement['passes']} passes of the refinement, whose error is {_percent(error)}"
+        f"{allowed}"
+    )
+
+
+def _by_overlap(classes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, float], ...]:
+    """Shares of pixels and of squared error, where at most two patterns light and where more do."""
+    parts = [{"share": 0.0, "error": 0.0}, {"share": 0.0, "error": 0.0}]
+    for name, one in classes.items():
+        part = parts[name not in ("1", "2")]
+        part["share"] += one["pixels"]
+        part["error"] += one["pixels"] * one["normalised_error"] ** 2
+    for key in ("share", "error"):
+        total = sum(part[key] for part in parts) or 1.0
+        for part in parts:
+            part[key] /= total
+    return tuple(parts)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"
 
 
 def _achieved(r: float | None, metadata: Mapping[str, Any]) -> bool:
@@ -149,50 +208,77 @@ def _achieved(r: float | None, metadata: Mapping[str, Any]) -> bool:
 
 
 def _columns(metadata: Mapping[str, Any]) -> Iterator[str]:
-    columns = metadata["refinement"]["columns"]
-    yield from table(["", *(_NAMES[name] for name in columns)], _quantities(columns.values()))
+    refinement, score = metadata["refinement"], metadata["score"]
+    columns = refinement["columns"]
+    yield from table(["", *(TITLES[name] for name in columns)], _quantities(columns.values()))
     yield ""
     yield (
-        f"Over the pixels that the central {metadata['score']['window']} x "
-        f"{metadata['score']['window']} pixels of predictions cover; the gain is undone."
+        f"Over the {refinement['pixels']} pixels of the test half that patterns light and that the "
+        f"central {score['window']} x {score['window']} pixels of predictions cover, the gain "
+        "undone."
     )
-
-
-_NAMES = {"network": "network"}
+    if refinement["passes"]:
+        yield (
+            f"A refinement of {refinement['passes']} passes uses the test patterns themselves: it "
+            "looks for the one object that explains them all, and needs no training. The network "
+            "sees each group once. Seconds are those of training and refinement."
+        )
+        yield ""
+        yield from _coverage(columns["refined"]["by_coverage"])
 
 
 def _best(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The column with the smallest error."""
-    return list(metadata["refinement"]["columns"].values())[-1]
+    """The column that counts: that of the refined network, where there is one."""
+    columns = metadata["refinement"]["columns"]
+    return columns.get("refined", columns["network"])
 
 
 def _quantities(columns: Iterable[Mapping[str, Any]]) -> Iterator[Sequence[Any]]:
-    rows = {
-        "amplitude, ratio to the truth": "ratio",
-        "Pearson r of the amplitude": "pearson_r",
-        "phase error, rad": "phase_rmse",
-        "seconds": "seconds",
-    }
     columns = list(columns)
-    for label, key in rows.items():
-        values = [column[key] for column in columns]
-        if any(value is not None for value in values):
-            yield label, *values
+    yield "amplitude, ratio to the truth", *(column["ratio"] for column in columns)
+    yield "Pearson r of the amplitude", *(column["pearson_r"] for column in columns)
+    yield (
+        "Fourier ring correlation below half a bit from, cycles/pixel",
+        *(_crossing(column["frc"]) for column in columns),
+    )
+    yield "normalised error", *(column["normalised_error"] for column in columns)
+    if columns[0]["phase"]["pearson_r"] is not None:  # the truth has one
+        yield "phase error, rad rms", *(column["phase"]["rmse"] for column in columns)
+    yield "seconds", *(column["seconds"] for column in columns)
+
+
+def _crossing(rings: Mapping[str, Any] | None) -> Any:
+    if rings is None:
+        return None
+    return "nowhere" if rings["crossing"] is None else rings["crossing"]
+
+
+def _coverage(classes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """How good the refined object is by how many patterns light a pixel."""
+    rows = (
+        (name, one["pixels"], one["pearson_r"], one["normalised_error"])
+        for name, one in classes.items()
+    )
+    yield from table(["patterns on a pixel", "pixels", "r, refined", "normalised error"], rows)
 
 
 # --- pictures ---
 
 
 def _pictures(names: Sequence[str]) -> Iterator[str]:
-    meanings = {
-        "amplitude.png": "Amplitude",
-        "phase.png": "Phase",
-        "loss.png": "Loss by epoch",
-        "score.png": "r against training time",
-    }
     for name in names:
-        yield f"![{meanings[name]}]({name})"
+        yield f"![{_PICTURES[name]}]({name})"
         yield ""
+
+
+_PICTURES = {
+    "amplitude.png": "Amplitude: the truth and what was found",
+    "phase.png": "Phase: the truth and what was found",
+    "difference.png": "Difference of amplitude to the truth",
+    "frc.png": "Fourier ring correlation with the truth",
+    "loss.png": "Loss by epoch",
+    "score.png": "r of the network against training time",
+}
 
 
 # --- numbers of the published report ---

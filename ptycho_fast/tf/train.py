@@ -92,6 +92,9 @@ class TrainSpec:
 class Watcher:
     """Called after every step and epoch; a subclass can show them."""
 
+    def begin(self, what: str, epochs: int) -> None:
+        """Before something else than a training, such as a refinement, and its number of passes."""
+
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
         """After step `step` of `steps`, all counted from 1."""
 

@@ -26,7 +26,7 @@ n_patterns = 60
 n_train = 9
 n_test = 8
 """
-SHORT = ["small.toml", "--epochs", "2", "--filters", "1"]
+SHORT = ["small.toml", "--epochs", "2", "--filters", "1", "--refine", "3"]
 
 
 def run(*arguments):
@@ -45,30 +45,34 @@ def a_small_scenario(in_a_folder_of_its_own):
 def test_a_run(capsys):
     assert run(*SHORT, "--out", "run") == 0
     text = capsys.readouterr().out
-    for label in ("epoch 2/2", "likelihood", "scale match", "output/truth", "stitched", "report"):
+    labels = "epoch 2/2", "likelihood", "scale match", "output/truth", "network", "refined", "flat"
+    for label in (*labels, "refinement from a flat start: 3 passes", "report"):
         assert f"\n{label}" in text
-    assert sorted(os.listdir("run")) == [
-        "amplitude.png", "data.npz", "history.json", "loss.png", "model-0002.keras", "phase.png",
-        "prediction.npz", "request.json", "run_metadata.json", "state.json", "summary.md",
-    ]  # fmt: skip
     metadata = json.loads(Path("run/run_metadata.json").read_text())
+    assert {"amplitude.png", "difference.png", "loss.png"} <= set(metadata["pictures"])
+    assert set(os.listdir("run")) == {
+        "data.npz", "history.json", "model-0002.keras", "prediction.npz", "refined.npz",
+        "request.json", "run_metadata.json", "state.json", "summary.md", *metadata["pictures"],
+    }  # fmt: skip
     assert metadata["training"]["epochs"] == 2
     assert metadata["request"]["scenario"]["name"] == "small"
     assert metadata["forward_pass_diagnostics"]["scale_match_pct"] >= 99.9999
     summary = Path("run/summary.md").read_text()
-    assert "# small, recipe corrected" in summary
-    assert text.startswith("small, recipe corrected")  # before TensorFlow speaks
-    for picture in ("loss", "amplitude", "phase"):
-        assert f"]({picture}.png)" in summary
-        assert Path(f"run/{picture}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert "# small, recipe default" in summary
+    assert text.startswith("small, recipe default")  # before TensorFlow speaks
+    for picture in metadata["pictures"]:
+        assert f"]({picture})" in summary
+        assert Path("run", picture).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert load_model("run/model-0002.keras").N == 16
     data = ptycho_fast.Dataset.load("run/data.npz")
     with np.load("run/prediction.npz") as prediction:
         assert prediction["stitched"].shape == data.object.shape
 
     # The same run on the file, whose normalised amplitudes are those of the scenario.
-    assert run("run/data.npz", *SHORT[1:], "--out", "file", "--json", "--no-pictures") == 0
+    network_only = ["--json", "--no-pictures", "--refine", "0"]
+    assert run("run/data.npz", *SHORT[1:-2], "--out", "file", *network_only) == 0
     from_file = json.loads(capsys.readouterr().out)
+    assert list(from_file["refinement"]["columns"]) == ["network"]
     assert "![" not in Path("file/summary.md").read_text()
     assert sorted(os.listdir("file")) == [
         "history.json", "model-0002.keras", "prediction.npz", "request.json",
@@ -85,18 +89,21 @@ def test_a_run(capsys):
     own = [Path("run", name) for name in ("notes.txt", "notes.json", "detector.png")]
     for file in own:
         file.write_text("mine")
-    assert run(*SHORT[:-4], "--epochs", "1", "--filters", "1", "--out", "run", "--force",
-               "--recipe", "published", "--quiet", "--no-pictures") == 0  # fmt: skip
+    published = ["--recipe", "published", "--epochs", "1", "--filters", "1"]
+    assert run(SHORT[0], *published, "--out", "run", "--force", "--quiet", "--no-pictures") == 0
     assert capsys.readouterr().out == ""
     assert all(file.read_text() == "mine" for file in own)
     assert not Path("run/loss.png").exists()
-    published = json.loads(Path("run/run_metadata.json").read_text())
-    assert published["decomposition"]["gain"] == published["stage_means"]["normalize_gain"]
+    assert not Path("run/refined.npz").exists()
+    of_published = json.loads(Path("run/run_metadata.json").read_text())
+    assert of_published["decomposition"]["gain"] == of_published["stage_means"]["normalize_gain"]
+    assert of_published["refinement"]["passes"] == 0
 
 
 def test_interrupted_and_resumed(monkeypatch, capsys):
     """Ctrl-C keeps the last whole epoch; a resumed run ends where a whole one does."""
-    arguments = ["small.toml", "--epochs", "3", "--filters", "1", "--no-pictures"]
+    arguments = ["small.toml", "--recipe", "corrected", "--epochs", "3", "--filters", "1"]
+    arguments += ["--no-pictures", "--refine", "0"]
     watched = train._watched
 
     def interrupting(epoch_to_stop, interruption):
@@ -138,6 +145,49 @@ def test_interrupted_and_resumed(monkeypatch, capsys):
     assert resumed == whole
 
 
+def test_refinement_interrupted(monkeypatch, capsys):
+    """Network and report are there; a resumed run refines anew and ends as a whole one does."""
+    arguments = [*SHORT, "--no-pictures"]
+    watched = train._watched
+
+    class Watcher:
+        doing = None
+
+        def begin(self, what, epochs):
+            self.doing = what
+
+        def step(self, epoch, step, steps, loss):
+            if self.doing == "refinement from a flat start" and epoch == 2:
+                raise KeyboardInterrupt
+
+        def epoch(self, epoch, values):
+            pass
+
+    monkeypatch.setattr(train, "_watched", lambda *_: contextlib.nullcontext(Watcher()))
+    assert run(*arguments, "--out", "run") == 130
+    kept = "the training was over: run keeps the network and its report, --resume refines again\n"
+    assert capsys.readouterr().err.endswith(kept)
+    monkeypatch.setattr(train, "_watched", watched)
+    before = json.loads(Path("run/run_metadata.json").read_text())
+    assert list(before["refinement"]["columns"]) == ["network"]
+    assert "|  | network |\n" in Path("run/summary.md").read_text()
+
+    assert run(*arguments, "--out", "run", "--resume", "--quiet") == 0
+    assert run(*arguments, "--out", "whole", "--quiet") == 0
+    resumed, whole = (
+        json.loads(Path(folder, "run_metadata.json").read_text()) for folder in ("run", "whole")
+    )
+    for name, column in whole["refinement"]["columns"].items():
+        for key in ("ratio", "pearson_r", "normalised_error"):
+            assert resumed["refinement"]["columns"][name][key] == column[key]
+    assert resumed["score"] == before["score"]
+
+    # Another number of passes needs no other run.
+    assert run(*arguments[:-3], "--refine", "1", "--no-pictures", "--out", "run", "--resume",
+               "--quiet") == 0  # fmt: skip
+    assert json.loads(Path("run/run_metadata.json").read_text())["refinement"]["passes"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -154,6 +204,7 @@ def test_interrupted_and_resumed(monkeypatch, capsys):
         ([*SHORT, "--out", "r", "--backend", "cobol"], 2, "backend: 'cobol'"),
         ([*SHORT, "--out", "r", "--device", "0"], 2, "device: 0"),
         ([*SHORT, "--out", "r", "--score-every", "-1"], 2, "score_every: -1"),
+        ([*SHORT, "--out", "r", "--refine", "-1"], 2, "refine: -1"),
         ([*SHORT, "--out", "r", "--resume"], 2, "no run to go on with"),
         ([*SHORT, "--out", "small.toml"], 2, "is a file, expected a folder"),
     ],

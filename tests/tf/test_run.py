@@ -1,6 +1,7 @@
 """Runs: recipes, memory, and whether a run may go on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,11 @@ def test_recipes(data):
     assert (
         RECIPES["corrected"].adapted(ptycho_fast.Scenario.preset("gs1_ideal")).spec.batch_size == 8
     )
+    default = RECIPES["default"].adapted(data.scenario, refine=0)
+    assert (default.refine, RECIPES["published"].refine) == (0, 0)
+    assert default.feeds(data)[0].augment
+    data = replace(data, probe=data.probe * np.exp(1j * np.arange(16)))  # not symmetric
+    assert not default.feeds(data)[0].augment
     published = RECIPES["published"].network(train, test)
     assert published.settings["amplitude_activation"] == "sigmoid"
     largest = max(train.largest_offset, test.largest_offset)

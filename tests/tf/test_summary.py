@@ -2,38 +2,57 @@
 
 import re
 
+import numpy as np
 import pytest
 from networks import trained
 
 from ptycho_fast import Scenario
+from ptycho_fast.errors import DataWarning
+from ptycho_fast.quality import fourier_ring_correlation
 from ptycho_fast.report.published import published_numbers
-from ptycho_fast.tf import prepare, run
+from ptycho_fast.tf import comparison, pictures, prepare, run
+from ptycho_fast.tf.comparison import Found, compared
 from ptycho_fast.tf.recipes import RECIPES
 from ptycho_fast.tf.summary import markdown, number, verdict
 
 
 @pytest.fixture(scope="module")
-def metadata(data, tmp_path_factory):
-    """Of a run of two epochs."""
+def folder(tmp_path_factory):
+    """Of a run of two epochs and a short refinement."""
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module")
+def metadata(data, folder):
     train, test = prepare(data), prepare(data, part="test")
     trainer = trained(train)
-    recipe = RECIPES["corrected"]
+    recipe = RECIPES["corrected"].adapted(data.scenario, refine=3)
     asked = run.request("gs2_ideal", recipe, data.scenario, 42)
-    folder = tmp_path_factory.mktemp("run")
     options = {"folder": folder, "asked": asked, "start": 0.0, "draw": True}
-    written = run.report(trainer.model, recipe, train, test, trainer.history, **options)
-    assert (folder / "summary.md").read_text() == markdown(written)
-    return written
+    return run.report(trainer.model, recipe, train, test, trainer.history, **options)
 
 
 def with_score(metadata, *, ratio, r, totals=0.87, **changes):
-    """The metadata of a run with another result."""
-    network = metadata["refinement"]["columns"]["network"] | {"ratio": ratio, "pearson_r": r}
+    """The metadata of a run without refinement and with another result."""
+    refinement = metadata["refinement"]
+    network = refinement["columns"]["network"] | {"ratio": ratio, "pearson_r": r}
     return metadata | {
-        "refinement": {"passes": 0, "columns": {"network": network}},
+        "refinement": refinement | {"passes": 0, "columns": {"network": network}},
         "score": metadata["score"] | {"totals_pearson_r": totals},
         **changes,
     }
+
+
+def with_refined(metadata, *, limit, **changes):
+    """The metadata with another result of the refinement."""
+    refinement = metadata["refinement"]
+    columns = refinement["columns"]
+    refined = columns["refined"] | changes
+    new = {"photon_limit": limit, "columns": columns | {"refined": refined}}
+    return metadata | {"refinement": refinement | new}
+
+
+# --- the verdict ---
 
 
 @pytest.mark.parametrize(
@@ -56,6 +75,41 @@ def test_verdict(metadata, result, words):
         assert word in " ".join(sentences)
 
 
+def lit(seldom, often):
+    """Errors where one pattern and where four light a pixel; half of the pixels each."""
+    return {
+        "1": {"pixels": 100, "pearson_r": 0.9, "normalised_error": seldom},
+        "3-4": {"pixels": 100, "pearson_r": 0.9, "normalised_error": often},
+    }
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        ({"limit": 0.01, "normalised_error": 0.02}, "the photons, which allow an error of 1 %"),
+        (
+            {"limit": 0.001, "normalised_error": 0.08, "by_coverage": lit(0.1, 0.05)},
+            "the overlap: the 50 % of the pixels that one or two patterns light have 80 % of",
+        ),
+        (
+            {"limit": 0.001, "normalised_error": 0.02, "by_coverage": lit(0.02, 0.02)},
+            "the 3 passes of the refinement, whose error is 2 %, where the photons allow 0.1 %",
+        ),
+        ({"limit": None, "normalised_error": 0.02, "by_coverage": lit(0.1, 0.2)}, "is 2 %."),
+        ({"limit": None, "stopped": "diverged"}, "diverged, and its best pass is shown"),
+    ],
+)
+def test_what_limits_a_refinement(metadata, result, words):
+    assert words in verdict(with_refined(metadata, **result))[2]
+
+
+def test_details(metadata):
+    told = {None: "down to a pixel", 0.25: "down to 2 pixels", 0.0: "no detail is right"}
+    for crossing, words in told.items():
+        changed = with_refined(metadata, limit=None, frc={"crossing": crossing})
+        assert words in verdict(changed)[1]
+
+
 def test_a_wrong_scale(metadata):
     forward = metadata["forward_pass_diagnostics"]
     wrong = forward | {"model_exp_log_scale": 100.0, "scale_discrepancy_flag": True}
@@ -67,19 +121,97 @@ def test_the_published_recipe(metadata):
     request = metadata["request"]
     recipe = request["recipe"] | {"undo_gain": False, "activation": "sigmoid"}
     changed = metadata | {"request": request | {"recipe": recipe}}
-    assert "the gain 1.000 of the normalisation is not undone" in verdict(changed)[2]
-    assert "'sigmoid'" in verdict(changed)[2]
+    limit = verdict(with_score(changed, ratio=0.6, r=0.1))[2]
+    assert "the gain 1.000 of the normalisation is not undone" in limit
+    assert "'sigmoid'" in limit
+
+
+# --- the page ---
 
 
 def test_order(metadata):
-    """Verdict, columns, pictures, published keys; one row about NaN."""
+    """Verdict, three columns, pictures, published keys; one row about NaN."""
     text = markdown(metadata)
-    parts = ("**The scale", "**The picture", "**What limits", "|  | network |", "![", "## Pub")
+    columns = "|  | network | network + refinement | flat start + refinement |"
+    parts = ("**The scale", "**The picture", "**What limits", columns, "![", "## Published keys")
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
+    assert "uses the test patterns themselves" in text
     assert text.count("NaN") == 1
     assert "| NaN | none |" in text
     assert "nan_first_epoch" not in text
+    assert "phase error" not in text  # the object has none
+
+
+def test_columns(metadata, data, folder):
+    """The objects in the files are those of the columns."""
+    columns = metadata["refinement"]["columns"]
+    assert list(columns) == ["network", "refined", "flat"]
+    assert columns["flat"]["ratio"] == pytest.approx(1, abs=0.1)
+    assert columns["refined"]["seconds"] > columns["network"]["seconds"]
+    assert [len(columns[name]["history"]) for name in columns] == [0, 3, 3]
+    with np.load(folder / "refined.npz") as refined, np.load(folder / "prediction.npz") as network:
+        objects = {"network": network["stitched"], **{k: refined[k] for k in ("refined", "flat")}}
+        covered = refined["covered"]
+    again = compared({k: Found(object=v, seconds=0.0) for k, v in objects.items()}, covered, data)
+    for name, column in again["columns"].items():
+        assert column["pearson_r"] == pytest.approx(columns[name]["pearson_r"], rel=1e-5)
+    assert again["photon_limit"] == metadata["refinement"]["photon_limit"]
+
+
+def test_a_complex_object_has_a_phase(metadata):
+    columns = metadata["refinement"]["columns"]
+    phase = columns["network"]["phase"] | {"pearson_r": 0.5, "rmse": 0.0123456}
+    changed = {name: column | {"phase": phase} for name, column in columns.items()}
+    text = markdown(metadata | {"refinement": metadata["refinement"] | {"columns": changed}})
+    assert "| phase error, rad rms | 0.01235 | 0.01235 | 0.01235 |" in text
+
+
+def test_pictures(metadata, folder):
+    """Each one is there and linked, and no other."""
+    linked = re.findall(r"\]\((.*)\)", (folder / "summary.md").read_text())
+    assert linked == metadata["pictures"]
+    assert sorted(linked) == sorted(path.name for path in folder.glob("*.png"))
+    for name in linked:
+        assert (folder / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_written_twice_alike(metadata, folder):
+    assert (folder / "summary.md").read_text() == markdown(metadata)
+
+
+def test_data_that_cannot_be_refined(metadata, data, folder, tmp_path, monkeypatch):
+    """The network's report stays."""
+    train, test = prepare(data), prepare(data, part="test")
+    recipe = RECIPES["corrected"].adapted(data.scenario, refine=3)
+    options = {"folder": tmp_path, "asked": metadata["request"], "start": 0.0, "draw": False}
+    refused = ValueError("part: 2 patterns that overlap nowhere")
+    monkeypatch.setattr(comparison, "refine", lambda *_, **__: (_ for _ in ()).throw(refused))
+    trainer = trained(train)
+    with pytest.warns(DataWarning, match="refinement left out: part: 2 patterns that overlap"):
+        written = run.report(trainer.model, recipe, train, test, trainer.history, **options)
+    assert written["refinement"]["passes"] == 0
+    assert list(written["refinement"]["columns"]) == ["network"]
+    assert "|  | network |\n" in (tmp_path / "summary.md").read_text()
+
+
+def test_scattered_pixels_have_no_ring_correlation():
+    """There is no rectangle of which most is covered."""
+    scattered = np.zeros((30, 30), bool)
+    scattered[::3, ::3] = True
+    truth = np.random.default_rng(0).random((30, 30))
+    assert fourier_ring_correlation(truth, truth, scattered) is None
+
+
+def test_phase_pictures(tmp_path):
+    """Drawn where the truth has a phase; a constant one between truth and found is taken out."""
+    truth = np.exp(1j * np.linspace(0, 1, 400).reshape(20, 20))
+    seen = np.ones((20, 20), bool)
+    names = pictures.objects(truth, {"found": 1j * truth}, seen, tmp_path)
+    assert names == ["amplitude.png", "phase.png", "difference.png"]
+    rings = fourier_ring_correlation(truth, truth + 0.1)
+    pictures.ring_correlations({"found": rings.summary()}, tmp_path / "frc.png")
+    assert all((tmp_path / name).stat().st_size for name in [*names, "frc.png"])
 
 
 def test_digits(metadata):
