@@ -82,12 +82,20 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--first", type=int, metavar="K", help="the first pattern (default: 0)")
     out.add_argument("--last", type=int, metavar="K", help="the pattern to end before")
     out.add_argument("--dtype", choices=_DTYPES, help="type of the counts in the file")
-    out.add_argument("--compression", metavar="NAME", help="as the format has it")
+    out.add_argument(
+        "--compression",
+        choices=["lz4", "zstd", "portable", "none"],
+        help="of HDF5 and Zarr: lz4 (default), smaller and slower, for every reader, or none",
+    )
     out.add_argument("--alias", choices=["diffraction"], help="write the patterns there too")
     out.add_argument(
         "--modes", choices=["first", "all"], help="which of several probe modes to write"
     )
-    out.add_argument("--memory", metavar="BYTES", help="for patterns on their way (default: 512M)")
+    out.add_argument(
+        "--memory",
+        metavar="BYTES",
+        help="that patterns on their way to the file may take (default: 512MiB)",
+    )
     out.add_argument("--force", action="store_true", help="replace an existing file")
     add_output_flags(parser, "what was done")
     return parser

@@ -49,7 +49,10 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--out", metavar="FOLDER", default="gallery", help="folder of the pictures (gallery)"
+        "--out",
+        metavar="FOLDER",
+        default="gallery",
+        help="folder of the pictures (default: gallery)",
     )
     parser.add_argument(
         "--page", metavar="FILE", help="the page, .html or .md (default: index.html in the folder)"

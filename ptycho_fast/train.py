@@ -103,9 +103,13 @@ def parser() -> argparse.ArgumentParser:
         "many passes over them; 0 for not at all",
     )
     train.add_argument("--train-seed", type=int, default=42, help="seed of weights and order")
-    train.add_argument("--backend", default="auto", help="backend of the simulator")
+    train.add_argument("--backend", default="auto", help="auto, native, numba, reference or cuda")
     train.add_argument("--device", type=int, metavar="NUMBER", help="GPU, with the backend cuda")
-    train.add_argument("--domain", help="what the patterns mean, for a file that does not say")
+    train.add_argument(
+        "--domain",
+        choices=["count_intensity", "normalized_amplitude"],
+        help="what its patterns mean, where the file does not say",
+    )
     train.add_argument("--resume", action="store_true", help="go on from the last whole epoch")
     train.add_argument("--force", action="store_true", help="remove an earlier run from the folder")
     train.add_argument(

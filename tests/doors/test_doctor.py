@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ptycho_fast import doctor, selftest
-from ptycho_fast.backend import choose, native
+from ptycho_fast.backend import BackendStatus, choose, cuda, native
 from ptycho_fast.backend.records import Sink
 
 
@@ -163,6 +163,33 @@ def test_a_driver_without_cupy_is_no_problem(look, monkeypatch):
     assert code == 0
     assert found["GPU"]["mend"] == "pip install cupy-cuda12x"
     assert doctor._cupy_for("580.65") == "cupy-cuda13x"
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "text", "mend"),
+    [
+        ("", 0, "NVIDIA H100, compute capability 9.0, CUDA 13000, driver for 13010, kernels", ""),
+        ("the NVIDIA driver is of CUDA 12, pip install cupy-cuda12x", 1, "driver 570.1", "pip"),
+        ("no GPU is visible", 1, "no GPU is visible", "nvidia-smi"),
+    ],
+)
+def test_a_gpu(reason, code, text, mend, look, monkeypatch):
+    there = [types.SimpleNamespace(metadata={"Name": "cupy-cuda13x"})]
+    monkeypatch.setattr(doctor.importlib.metadata, "distributions", lambda: there)
+    monkeypatch.setattr(doctor, "driver_version", lambda: "570.1")
+    status = doctor.backends() | {"cuda": BackendStatus(not reason, reason)}
+    monkeypatch.setattr(doctor, "backends", lambda: status)
+    runtime = types.SimpleNamespace(
+        getDeviceProperties=lambda device: {"name": b"NVIDIA H100"},
+        runtimeGetVersion=lambda: 13000,
+        driverGetVersion=lambda: 13010,
+    )
+    device = types.SimpleNamespace(id=0, compute_capability="90")
+    cupy = types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime, Device=lambda: device))
+    monkeypatch.setattr(cuda, "cupy", lambda: cupy)
+    found_code, found, _ = look()
+    assert (found_code, text in found["GPU"]["text"]) == (code, True)
+    assert found["GPU"]["mend"].startswith(mend)
 
 
 def test_what_is_not_installed(look, monkeypatch):
