@@ -106,7 +106,9 @@ def _verdict(found: list[Finding], problems: list[Finding]) -> str:
         many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         return f"{many}: {', '.join(one.name for one in problems)}"
     speed = next(one.text for one in found if one.name == "speed")
-    return f"all is well: {speed}"
+    notes = sum(one.state == _NOTE for one in found)
+    more = "" if not notes else ", 1 note" if notes == 1 else f", {notes} notes"
+    return f"all is well{more}: {speed}"
 
 
 def _lines(found: list[Finding], verdict: str) -> Iterator[tuple[str, str]]:
@@ -239,9 +241,8 @@ def _backend() -> Iterator[Finding]:
 
 
 def _bits() -> Iterator[Finding]:
-    if reason := native.why_not():
-        text = f"not tested: only the compiled kernels promise them ({reason.partition(';')[0]})"
-        yield Finding("bits", text, _NOTE)
+    if native.why_not():
+        yield Finding("bits", "not tested: only the compiled kernels promise them", _NOTE)
         return
     sets = native.core().instruction_sets()
     wrong = [isa for isa in sets if selftest.bits(isa) != selftest.GOLDEN]
@@ -254,8 +255,8 @@ def _bits() -> Iterator[Finding]:
 
 def _speed() -> Iterator[Finding]:
     name, backend = choose("auto")
-    if announcement := backend.first_call():  # seconds of compilation, which nobody asked for here
-        yield Finding("speed", f"{name}, not measured: {announcement}")
+    if backend.first_call():  # seconds of compilation, which nobody asked for here
+        yield Finding("speed", f"{name}, not measured: its first call compiles it")
         return
     rate = selftest.rate(64)
     text = f"{name}, {rate:,.0f} patterns of 64 x 64 pixels a second"
