@@ -226,8 +226,10 @@ def _backend() -> Iterator[Finding]:
     status, (name, _) = backends(), choose("auto")
     better = [status[one] for one in list(status)[: list(status).index(name)]]
     if not better:
-        facts = native.core().build_facts()
-        yield Finding("backend", f"{name}, compiled by {facts['compiler']}")
+        core = native.core()
+        place = Path(str(core.__file__)).parent
+        where = "" if place == Path(__file__).parent else f", in {place}"
+        yield Finding("backend", f"{name}, compiled by {core.build_facts()['compiler']}{where}")
         return
     built = importlib.util.find_spec("ptycho_fast._core") is not None
     slow = list(status).index(name) > 1  # not even numba
@@ -357,8 +359,12 @@ _DEVICES = {
 
 
 def _framework(package: str, title: str, extra: str, deep: bool) -> Iterator[Finding]:
-    names = [package, f"{package}-cpu", f"{package}_cpu"]
-    version = next((v for name in names if (v := version_of(name))), None)
+    names = [name for name in (package, f"{package}-cpu") if version_of(name)]
+    if len(names) > 1:
+        mend = f"pip uninstall -y {' '.join(names)} && pip install {package}"
+        yield Finding(title, f"twice, as {' and '.join(names)}", _PROBLEM, mend)
+        return
+    version = version_of(names[0]) if names else None
     if version is None:
         yield Finding(title, f'not installed; pip install "ptycho_fast[{extra}]" if you need it')
         return

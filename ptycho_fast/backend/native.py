@@ -45,7 +45,7 @@ def why_not() -> str:
             f"the compiled extension is of version {facts['version']}, not {__version__}; reinstall"
         )
     expected = _interface_beside(Path(__file__).parents[2] / "csrc")
-    if expected is not None and facts.get("interface") != expected:
+    if "interface" not in facts or expected not in (None, facts["interface"]):
         return (
             "the compiled extension was built from another csrc/model.h or csrc/python than stands "
             "beside this Python; reinstall with pip install ."

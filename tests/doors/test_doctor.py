@@ -107,6 +107,16 @@ def test_the_extension_belongs_to_the_source_beside_it(monkeypatch, fresh, look)
     native.why_not.cache_clear()
     monkeypatch.setattr(native, "_interface_beside", lambda folder: "another")
     assert "reinstall with pip install ." in native.why_not()
+    native.why_not.cache_clear()
+    monkeypatch.setattr(native, "_interface_beside", lambda folder: None)
+    assert native.why_not() == ""  # an installation, of one piece
+    native.why_not.cache_clear()
+    old = types.SimpleNamespace(build_facts=lambda: {"version": native.__version__})
+    with monkeypatch.context() as patch:
+        patch.setattr(native, "core", lambda: old)
+        assert "reinstall" in native.why_not()  # of a time before there was a hash
+    native.why_not.cache_clear()
+    monkeypatch.setattr(native, "_interface_beside", lambda folder: "another")
     code, found, _ = look()
     assert (code, found["backend"]["state"]) == (1, "problem")
     assert "pip install" in found["backend"]["mend"]
@@ -193,7 +203,7 @@ def test_a_gpu(reason, code, text, mend, look, monkeypatch):
 
 
 def test_what_is_not_installed(look, monkeypatch):
-    gone = {"h5py", "tensorflow", "torch", "tensorflow-cpu", "tensorflow_cpu", "scipy"}
+    gone = {"h5py", "tensorflow", "torch", "tensorflow-cpu", "torch-cpu", "scipy"}
     version_of = doctor.version_of
     monkeypatch.setattr(doctor, "version_of", lambda p: None if p in gone else version_of(p))
     code, found, verdict = look()
@@ -203,8 +213,20 @@ def test_what_is_not_installed(look, monkeypatch):
     assert "not installed" in found["PyTorch"]["text"]
 
 
-def test_deep_asks_for_devices_and_says_why_not(look, monkeypatch):
+def once(package):
+    return None if package.endswith("-cpu") else "1.0"
+
+
+def test_a_framework_that_is_there_twice(look, monkeypatch):
     monkeypatch.setattr(doctor, "version_of", lambda package: "1.0")
+    code, found, _ = look()
+    assert code == 1
+    mend = "pip uninstall -y tensorflow tensorflow-cpu && pip install tensorflow"
+    assert found["TensorFlow"]["mend"] == mend
+
+
+def test_deep_asks_for_devices_and_says_why_not(look, monkeypatch):
+    monkeypatch.setattr(doctor, "version_of", once)
     code = "import sys; print('noise'); print('cpu, NVIDIA H100')"
     broken = "raise ImportError('no libcudart')"
     monkeypatch.setattr(doctor, "_DEVICES", {"tensorflow": code, "torch": broken})
@@ -216,7 +238,7 @@ def test_deep_asks_for_devices_and_says_why_not(look, monkeypatch):
 
 
 def test_a_framework_that_does_not_start_in_time_is_no_problem(look, monkeypatch):
-    monkeypatch.setattr(doctor, "version_of", lambda package: "1.0")
+    monkeypatch.setattr(doctor, "version_of", once)
     monkeypatch.setattr(doctor, "_SECONDS", 0.01)
     code, found, _ = look("--deep")
     assert (code, found["PyTorch"]["state"]) == (0, "note")
