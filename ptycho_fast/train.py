@@ -121,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
     )
     train.add_argument(
         "--score-at",
-        type=_minutes,
+        type=minutes,
         default=(),
         metavar="MINUTES,...",
         help="compare with the truth after these minutes of training, 5,15,30 for example",
@@ -136,6 +136,11 @@ def parser() -> argparse.ArgumentParser:
     add_output_flags(parser, "run_metadata.json")
     add_scenario_flags(parser.add_argument_group("what to simulate"))
     return parser
+
+
+def minutes(text: str) -> tuple[float, ...]:
+    """Numbers between commas, as ``--score-at`` has them."""
+    return tuple(float(part) for part in text.split(","))
 
 
 def _run(options: argparse.Namespace, output: Output) -> None:
@@ -218,11 +223,6 @@ def _check_how(options: argparse.Namespace, output: Output) -> None:
             checks.integer(options.refine, "refine", 0)
     if announcement := backend.first_call():
         output.remark(announcement)
-
-
-def _minutes(text: str) -> tuple[float, ...]:
-    """Numbers between commas."""
-    return tuple(float(part) for part in text.split(","))
 
 
 def _check_length(options: argparse.Namespace) -> None:

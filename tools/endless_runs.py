@@ -26,8 +26,8 @@ PROBES = {
     "defocused": ("--set", "probe.curvature=20", "--set", "name=gs2_defocused"),
 }
 DATA = {
-    "fixed": ("--recipe", "full", "--held-out", "2"),
-    "endless": ("--endless", "--held-out", "2"),
+    "fixed": ("--recipe", "full", "--held-out", "2", "--refine", "0"),
+    "endless": ("--endless", "--held-out", "2", "--refine", "0"),
 }
 KEPT = ("history.json", "run_metadata.json", "scores.json", "summary.md")
 COLUMNS = {"r": "pearson_r", "normalised error": "normalised_error", "FRC": "frc_crossing"}
@@ -47,7 +47,7 @@ def main() -> None:
     options = parser.parse_args()
     chosen = options.only or list(_runs())
     for name in chosen:
-        length = ["--minutes", str(options.minutes), "--score-at", options.score_at]
+        length = ["--minutes", f"{options.minutes}", "--score-at", options.score_at]
         flags = [*_runs()[name], *length, *options.train.split()]
         train(options.work / name, options.minutes, flags)
         keep(options.work / name, options.out / name)

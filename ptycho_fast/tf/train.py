@@ -298,7 +298,7 @@ class Trainer:
         epochs: int | None = None,
         minutes: float | None = None,
     ) -> "Trainer":
-        """The trainer that `save` wrote to a folder, optionally for other epochs or minutes.
+        """The trainer that `save` wrote to a folder, optionally for other epochs, or for minutes.
 
         Raises
         ------
@@ -311,8 +311,9 @@ class Trainer:
         try:
             state = json.loads(path.read_text())
             settings = state["spec"] | {"weights": LossWeights(**state["spec"]["weights"])}
-            ends = {"epochs": epochs, "minutes": minutes}
-            spec = TrainSpec(**settings | {name: end for name, end in ends.items() if end})
+            if epochs or minutes:
+                settings |= {"epochs": epochs or settings["epochs"], "minutes": minutes}
+            spec = TrainSpec(**settings)
             name, rate, history = state["model"], state["rate"], state["history"]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: not a checkpoint of this program ({error!r})") from None

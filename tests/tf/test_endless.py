@@ -127,6 +127,7 @@ def test_minutes_end_a_training(feed, tmp_path, clock):
     again.train(feed, renew="scan")
     assert again.seconds == pytest.approx(60, abs=4)
     spec = TrainSpec(schedule="cosine", minutes=1)
+    assert Trainer.resume(tmp_path, epochs=5).spec.minutes is None
     middle = again.history[len(one.history)]["learning_rate"]
     assert spec.rate(1) < middle < spec.rate(before / 60)
 
@@ -208,7 +209,8 @@ def command(tmp_path, monkeypatch):
         SCENARIO.replace({"name": "mine", "scan.n_patterns": 24}).to_toml()
     )
     (tmp_path / "zoo.toml").write_text(ZOO.replace({"name": "zoo"}).to_toml())
-    return lambda *flags: train.main([*flags, "--out", "run", "--no-pictures", "--json"])
+    common = ["--out", "run", "--no-pictures", "--json", "--refine", "0"]
+    return lambda *flags: train.main([*flags, *common])
 
 
 def test_the_command(command, capsys):
