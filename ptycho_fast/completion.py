@@ -102,7 +102,7 @@ def _completed(action: argparse.Action, known: dict[str, list[str]]) -> Any:
         return None
     if action.dest in known:
         return _words(action.dest, known[action.dest])
-    if action.dest == "scenario" or action.metavar == "SCENARIO":
+    if action.dest == "scenario" or action.metavar in ("SCENARIO", "DATA"):
         return _scenarios()
     named = str(action.metavar or action.dest)
     if named == "FOLDER":

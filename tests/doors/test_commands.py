@@ -15,9 +15,15 @@ from ptycho_fast.commands import commands, main
 
 NAMES = list(commands())
 # What the examples leave for the next ones, and what makes them small.
-NEEDS = {"info": ["simulate gs2_ideal"], "convert": ["simulate gs2_ideal"]}
+LONG = ("train", "reconstruct", "gallery")
 TRAINING = "--filters 1 --no-pictures"
 FEW = "--n-patterns 64 --set groups.n_train=8 --set groups.n_test=4"
+NEEDS = {
+    "info": "simulate gs2_ideal",
+    "convert": "simulate gs2_ideal",
+    "train": f"simulate gs2_ideal {FEW}",
+    "reconstruct": f"simulate gs2_ideal {FEW}",
+}
 
 
 def exit_code(*arguments):
@@ -95,22 +101,22 @@ def test_a_flag_means_the_same_in_every_command():
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.slow) if n in ("train", "gallery") else n for n in NAMES],
+    [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in NAMES],
 )
 def test_examples_run(name, monkeypatch, capsys):
-    for line in NEEDS.get(name, []):
-        assert exit_code(*shlex.split(line)) == 0
+    if name in NEEDS:
+        assert exit_code(*shlex.split(NEEDS[name])) == 0
     if name == "doctor":  # tests/doors/test_doctor.py has what is asked of the frameworks
         monkeypatch.setattr(doctor, "_DEVICES", dict.fromkeys(doctor._DEVICES, "print('cpu')"))
-    if name == "train":
-        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-        assert exit_code(*shlex.split(f"simulate gs2_ideal {FEW}")) == 0
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     for line in examples_of(name):
         small = line.replace("--count 2", "--count 1")
         if name == "train":
             small = re.sub("--minutes .* --out", "--minutes 0.02 --out", line)
             epochs = "" if "--endless" in line else "--epochs 1"
             small += f" {epochs} {TRAINING} {'' if '.npz' in line else FEW}"
+        if name == "reconstruct":
+            small += " --passes 1 --no-pictures"
         assert exit_code(*shlex.split(small)[1:]) == 0, line
         assert capsys.readouterr().out
 
