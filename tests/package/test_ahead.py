@@ -33,6 +33,22 @@ def test_no_more_than_the_depth_is_made():
     assert not maker.is_alive()
 
 
+def test_what_makes_the_items_is_closed_as_well():
+    closed = threading.Event()
+
+    def source():
+        try:
+            yield from range(20)
+        finally:
+            closed.set()
+
+    items = made_ahead(source(), 1)
+    assert next(items) == 0
+    assert not closed.is_set()
+    items.close()
+    assert closed.is_set()
+
+
 def test_errors_are_passed_on():
     def source():
         yield 1
