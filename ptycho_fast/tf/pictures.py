@@ -1,4 +1,4 @@
-"""Pictures of a training: losses and scores, and its objects beside the truth."""
+"""Pictures of a training or a refinement: losses and scores, and objects beside the truth."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -112,6 +112,21 @@ def objects(
     return [*names, "difference.png"]
 
 
+def alone(
+    found: npt.NDArray[np.complexfloating[Any, Any]],
+    covered: npt.NDArray[np.bool_],
+    title: str,
+    folder: Path,
+) -> list[str]:
+    """Amplitude and phase of an object whose truth is not known; returns the files' names."""
+    seen = np.abs(found[covered])
+    grey = {"cmap": "gray", "vmin": seen.min(), "vmax": seen.max()}
+    _row({title: np.abs(found)}, covered, grey, folder / "amplitude.png")
+    wheel = {"cmap": "twilight", "vmin": -np.pi, "vmax": np.pi}
+    _row({title: np.angle(found)}, covered, wheel, folder / "phase.png")
+    return ["amplitude.png", "phase.png"]
+
+
 def _row(
     panels: Mapping[str, npt.NDArray[np.floating[Any]]],
     covered: npt.NDArray[np.bool_],
@@ -159,6 +174,26 @@ def ring_correlations(rings: Mapping[str, Mapping[str, Any]], path: Path) -> Non
     axis.set_ylabel("Fourier ring correlation")
     axis.set_ylim(min(0, *(min(one["correlation"]) for one in rings.values())), 1.05)
     axis.legend(loc="lower left")
+    _write(figure, path)
+
+
+def passes(history: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Loss of a refinement by pass."""
+    figure = _figure(5, 3.4)
+    axis = figure.subplots()
+    axis.semilogy(np.arange(1, len(history) + 1), [v["loss"] for v in history], ".-")
+    axis.set_xlabel("pass")
+    axis.set_ylabel("loss, share of the light")
+    _write(figure, path)
+
+
+def probe(modes: npt.NDArray[np.complexfloating[Any, Any]], path: Path) -> None:
+    """Amplitude and phase of a probe (M, N, N)."""
+    from ptycho_fast.drawing.axes import draw_probe
+
+    figure = _figure(9, 3.6)
+    amplitude, phase = figure.subplots(1, 2)
+    draw_probe(amplitude, phase, modes)
     _write(figure, path)
 
 

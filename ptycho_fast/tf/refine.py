@@ -161,6 +161,17 @@ class Refiner:
     memory : int
         Bytes that patterns may take; more of them are read anew in each pass.
 
+    Attributes
+    ----------
+    numbers : (n,) int64
+        The patterns that are used.
+    coverage : (H, W) int32
+        How many of them light each pixel.
+    request : dict
+        The arguments that are no arrays, plain JSON types.
+    stopped : str
+        As in `Refinement`.
+
     Raises
     ------
     TypeError, ValueError
@@ -177,7 +188,7 @@ class Refiner:
         passes: int = 40,
         probe: str = "fixed",
         batch_size: int = 64,
-        learning_rate: float = 0.05,
+        learning_rate: float = 0.1,
         seed: int = 0,
         loss: str = "amplitude",
         mask: npt.ArrayLike | None = None,
@@ -186,7 +197,7 @@ class Refiner:
         memory: int = MEMORY,
     ) -> None:
         begin = time.perf_counter()
-        self._data = data = _as_dataset(data)
+        data = _as_dataset(data)
         self.n_passes = checks.count(passes, "passes")
         self.batch_size = checks.count(batch_size, "batch_size")
         self.learning_rate = checks.positive(learning_rate, "learning_rate")
@@ -194,12 +205,17 @@ class Refiner:
         self._joint = checks.choice(probe, "probe", PROBES) == "joint"
         checks.choice(loss, "loss", LOSSES)
         checks.choice(positions, "positions", POSITIONS)
-        self._numbers = _chosen(data, part)
+        self.numbers = _chosen(data, part)
+        self.request = {
+            "part": part if isinstance(part, str) else self.numbers.tolist(),
+            "probe": probe, "passes": passes, "batch_size": batch_size,
+            "learning_rate": learning_rate, "seed": seed, "loss": loss, "positions": positions,
+        }  # fmt: skip
         planes = _planes(data, start_probe)
         self._good = _good(data, mask)
-        self._patterns = _Patterns(data, self._numbers, self._good, memory)
+        self._patterns = _Patterns(data, self.numbers, self._good, memory)
 
-        places = _places(data, positions)[self._numbers]
+        places = _places(data, positions)[self.numbers]
         M, N, shape = len(planes), data.N, data.projection.shape
         more = [] if data.eigenprobes is None else [data.eigenprobes]
         self._planes = np.concatenate([planes, *more])
@@ -210,15 +226,15 @@ class Refiner:
             N=N,
             K=N if self._joint else support(self._planes),
             modes=M,
-            weights=(one if data.weights is None else data.weights)[self._numbers],
-            factors=_factors(data)[self._numbers],
+            weights=(one if data.weights is None else data.weights)[self.numbers],
+            factors=_factors(data)[self.numbers],
             boundary=data.scenario.scan.outside if data.scenario else "zero",
         )
         self.coverage = quality.coverage(places.reshape(-1, 2), planes, shape)
-        _require_overlap(self.coverage, len(self._numbers))
+        _require_overlap(self.coverage, len(self.numbers))
 
-        photons = data.intensity_scale**2 if data.intensity_scale and _counted(data) else None
-        sample = np.unique(np.linspace(0, len(self._numbers) - 1, _SAMPLE).astype(np.int64))
+        photons = data.intensity_scale**2 if data.intensity_scale and counted(data) else None
+        sample = np.unique(np.linspace(0, len(self.numbers) - 1, _SAMPLE).astype(np.int64))
         light = _Light(self._patterns, self._canvas, self._planes, sample)
         self._unit = light.flat
         self._loss = _loss(loss, light.energy, N, photons)
@@ -240,19 +256,23 @@ class Refiner:
         """Values of every pass so far."""
         return self._history
 
+    @property
+    def steps(self) -> int:
+        """Number of steps of all passes together."""
+        return self.n_passes * -(-len(self.numbers) // self.batch_size)
+
     def passes(self, watcher: Watcher | None = None) -> Iterator[dict[str, float]]:
         """Make the passes that are left; yields the values of each."""
         watcher = watcher or Watcher()
-        steps = -(-len(self._numbers) // self.batch_size)
+        steps = self.steps // self.n_passes
         first_misfit: float | None = None
         while len(self._history) < self.n_passes and self.stopped == "passes":
             begin, done = time.perf_counter(), len(self._history)
             loss = misfit = 0.0
             for n, (batch, target) in enumerate(self._batches(done)):
                 rate = self._rate((done * steps + n) / (self.n_passes * steps))
-                step = float(done * steps + n + 1)
-                values = self._step(target, *batch.arrays, rate * self._unit, step)
-                share = len(target) / len(self._numbers)
+                values = self._step(target, *batch.arrays, rate * self._unit)
+                share = len(target) / len(self.numbers)
                 one, other = (float(value) for value in values)
                 loss, misfit = loss + share * one, misfit + share * other
                 first_misfit = other if first_misfit is None else first_misfit
@@ -302,7 +322,7 @@ class Refiner:
 
     def _batches(self, number: int) -> Iterator[Any]:
         """The batches of a pass, in an order of its own."""
-        order = np.random.default_rng([self.seed, number]).permutation(len(self._numbers))
+        order = np.random.default_rng([self.seed, number]).permutation(len(self.numbers))
         size = self.batch_size
         parts = (order[first : first + size] for first in range(0, len(order), size))
         return made_ahead(
@@ -329,11 +349,11 @@ class Refiner:
             movers.append(_Adam(self._probe, np.float32(0.1 * brightest)))
         loss_of, number = self._loss, tf.TensorSpec((), tf.float32)
         patterns = tf.TensorSpec((None, canvas.N, canvas.N), tf.float32)
-        signature = [patterns, *canvas.signature, number, number]
+        signature = [patterns, *canvas.signature, number]
 
         @tf.function(input_signature=signature)
         def step(
-            target: Any, corner: Any, fraction: Any, weights: Any, factor: Any, rate: Any, n: Any
+            target: Any, corner: Any, fraction: Any, weights: Any, factor: Any, rate: Any
         ) -> Any:
             variables = [mover.variable for mover in movers]
             size = tf.cast(tf.shape(target)[0], tf.float32) * energy
@@ -346,7 +366,7 @@ class Refiner:
             gradients = tape.gradient(loss, variables)
             misfit = tf.reduce_sum((root(predicted) - root(target)) ** 2) / size
             for mover, gradient in zip(movers, gradients, strict=True):
-                mover.move(tf.convert_to_tensor(gradient), rate, n)
+                mover.move(tf.convert_to_tensor(gradient), rate)
             return loss, misfit
 
         return step
@@ -367,8 +387,8 @@ class Refiner:
             return tf.convert_to_tensor(tape.gradient(total, dark))
 
         total = np.zeros(dark.shape, np.float64)
-        for first in range(0, len(self._numbers), self.batch_size):
-            last = min(first + self.batch_size, len(self._numbers))
+        for first in range(0, len(self.numbers), self.batch_size):
+            last = min(first + self.batch_size, len(self.numbers))
             corner, fraction, weights, _ = canvas.batch(np.arange(first, last)).arrays
             total += light(corner, fraction, weights).numpy()
         total *= canvas.inside()
@@ -377,9 +397,11 @@ class Refiner:
 
 
 class _Adam:
-    """Adam for a complex variable: one second moment for real and imaginary part together.
+    """Adam for a complex variable of which a step sees a part.
 
-    So a constant phase of the variable changes nothing. Kingma and Ba, arXiv:1412.6980.
+    One second moment for real and imaginary part together, so that a constant phase of the variable
+    changes nothing; and an element counts, keeps and moves only in steps that light it, so that the
+    number of steps in a pass makes no difference. After Kingma and Ba, arXiv:1412.6980.
 
     Parameters
     ----------
@@ -389,21 +411,26 @@ class _Adam:
         Factor of the rate, for each element.
     """
 
-    FIRST, SECOND, TINY = 0.9, 0.99, 1e-15
+    FIRST, SECOND, TINY = 0.7, 0.9, 1e-15
 
     def __init__(self, variable: Any, pace: Any) -> None:
         self.variable = variable
         self._pace = tf.constant(pace)
         self._mean = tf.Variable(tf.zeros_like(variable))
         self._square = tf.Variable(tf.zeros(variable.shape))
+        self._steps = tf.Variable(tf.zeros(variable.shape))
 
-    def move(self, gradient: Any, rate: Any, n: Any) -> None:
-        """Step number `n`, from 1."""
+    def move(self, gradient: Any, rate: Any) -> None:
+        """One step."""
         square = tf.math.real(gradient) ** 2 + tf.math.imag(gradient) ** 2
-        mean = self._mean.assign(self.FIRST * self._mean + (1 - self.FIRST) * gradient)
-        square = self._square.assign(self.SECOND * self._square + (1 - self.SECOND) * square)
+        lit = tf.cast(square > 0, square.dtype)
+        n = tf.maximum(self._steps.assign_add(lit), 1)
+        kept = tf.cast(1 - (1 - self.FIRST) * lit, gradient.dtype)
+        mean = self._mean.assign(kept * self._mean + (1 - self.FIRST) * gradient)
+        kept = 1 - (1 - self.SECOND) * lit
+        square = self._square.assign(kept * self._square + (1 - self.SECOND) * square)
         size = tf.sqrt(square / (1 - self.SECOND**n)) + self.TINY
-        length = rate * self._pace / ((1 - self.FIRST**n) * size)
+        length = lit * rate * self._pace / ((1 - self.FIRST**n) * size)
         self.variable.assign_sub(mean * tf.cast(length, mean.dtype))
 
 
@@ -569,12 +596,12 @@ def _places(data: Dataset, positions: str) -> npt.NDArray[np.float64]:
 
 def _factors(data: Dataset) -> npt.NDArray[np.float64]:
     """Dose of each pattern in units of the common one, as its amplitudes contain it."""
-    if data.dose_factors is None or not _counted(data):
+    if data.dose_factors is None or not counted(data):
         return np.ones(data.n_patterns)
     return data.dose_factors
 
 
-def _counted(data: Dataset) -> bool:
+def counted(data: Dataset) -> bool:
     """Whether patterns are of single photons."""
     noise: bool = data.provenance.get("noise", True)
     return noise and data.domain != "normalized_intensity"
