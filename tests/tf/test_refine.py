@@ -61,7 +61,7 @@ def inner(found, data, margin=10):
     return found.covered & box
 
 
-HOW = {"passes": 40, "batch_size": 8, "learning_rate": 0.1}
+HOW = {"passes": 40, "batch_size": 8}
 
 
 def test_what_was_put_in_comes_out_again(scan):
