@@ -33,6 +33,11 @@ NOT_RUN = {
     ("docs/gallery.md", "import "): "tests/report/test_gallery.py runs it",
     ("docs/ptychopinn.md", "from ptycho import params"): "needs PtychoPINN",
     ("docs/ptychopinn.md", "from ptycho import loader"): "needs PtychoPINN",
+    ("docs/ptychopinn.md", "from ptycho import model"): "needs PtychoPINN",
+    (
+        "docs/ptychopinn.md",
+        "python tools/check_ptychopinn.py",
+    ): "needs PtychoPINN; tests/interop/test_ptychopinn.py does it",
     ("docs/interop.md", "from pathlib"): "needs ptychodus; tests/interop does it",
     ("docs/interop.md", "from cdtools"): "needs cdtools; tests/interop does it",
     ("docs/interop.md", "import h5py"): "is for pty-chi; tests/interop does it",

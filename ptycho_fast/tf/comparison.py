@@ -17,6 +17,8 @@ from ptycho_fast.data.dataset import Dataset
 from .refine import Refinement, refine
 from .train import Watcher
 
+_SAMPLE = 256  # patterns of which the noise is known
+
 TITLES = {
     "network": "network",
     "refined": "network + refinement",
@@ -113,21 +115,24 @@ def compared(
     -------
     dict
         ``columns``: of each object the numbers of `quality.compare`, ``seconds``, ``history`` and
-        ``stopped``; ``photon_limit``, the smallest normalised error that the photons allow, None
-        where they are not known; and the number of ``pixels``.
+        ``stopped``; ``photon_limit``, the smallest normalised error that the photons allow, and
+        ``noise_misfit``, the misfit of the true object, None where photons are not known; and the
+        number of ``pixels``.
     """
     positions = data.positions[data.split()[1]]
     truth = data.projection
     coverage = quality.coverage(positions, data.probe, truth.shape)
     here = covered & (coverage > 0)
     pixel_m = data.geometry.object_pixel_m if data.geometry else None
-    limit = None
+    limit = noise = None
     if data.intensity_scale is not None and data.provenance.get("noise", True):
         light = quality.illumination(positions, data.probe, truth.shape)
         limit = quality.photon_limit(truth, data.intensity_scale**2 * light, here)
+        noise = _noise_misfit(data, data.intensity_scale)
     return {
         "pixels": int(here.sum()),
         "photon_limit": limit,
+        "noise_misfit": noise,
         "columns": {
             name: {
                 **quality.compare(
@@ -140,3 +145,17 @@ def compared(
             for name, one in found.items()
         },
     }
+
+
+def _noise_misfit(data: Dataset, scale: float) -> float:
+    """Square of the noise of the amplitudes over that of the amplitudes, of up to 256 patterns.
+
+    The root of a number of photons varies by 1/4 about that of its mean, whatever the mean is, and
+    by about twice the mean where that is below one photon. There one photon or none is counted;
+    so a pixel with one photon stands for 1, which is right within a fifth.
+    """
+    test = data.split()[1]
+    some = test[:: -(-len(test) // _SAMPLE)]
+    photons = np.rint(np.square(scale * data.amplitude(some).astype(np.float64)))
+    single = np.count_nonzero(photons == 1)
+    return float((0.25 * np.count_nonzero(photons > 1) + single) / photons.sum())

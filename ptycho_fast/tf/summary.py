@@ -28,6 +28,9 @@ _TRAINING = (  # of the many numbers of a training those that say something
 )  # fmt: skip
 _RIGHT, _NEARLY = 0.01, 0.05  # how far the ratio of amplitudes is from 1
 _SHARP, _CLEAR, _GAIN = 0.99, 0.95, 0.02  # Pearson r, and how much of it is an achievement
+_NO_PHASE = 1e-3  # radians
+_WORSE = 1.5  # so many times the error from a flat start, and the network was a bad start
+_FLOOR = 1.5  # so many times the noise are explained as well as possible
 _NEAR_LIMIT = 3  # errors below so many times the photon limit are due to the photons
 
 
@@ -131,7 +134,7 @@ def _details(rings: Mapping[str, Any] | None) -> str:
     if rings["crossing"] is None:
         return ", and details are right down to a pixel"
     if rings["crossing"] == 0:
-        return ", and no detail is right"
+        return ", and its coarsest features are wrong"
     return f", and details are right down to {0.5 / rings['crossing']:.2g} pixels"
 
 
@@ -143,7 +146,7 @@ def _reason(metadata: Mapping[str, Any]) -> str:
     recipe, parts = metadata["request"]["recipe"], metadata["decomposition"]
     refinement, best = metadata["refinement"], _best(metadata)
     if refinement["passes"]:
-        return _reason_of_refinement(refinement, best)
+        return _reason_of_refinement(refinement)
     if not recipe["undo_gain"]:
         return (
             f"the gain {number(parts['gain'])} of the normalisation is not undone, and a head of "
@@ -160,10 +163,16 @@ def _reason(metadata: Mapping[str, Any]) -> str:
     )
 
 
-def _reason_of_refinement(refinement: Mapping[str, Any], best: Mapping[str, Any]) -> str:
+def _reason_of_refinement(refinement: Mapping[str, Any]) -> str:
+    best, flat = (refinement["columns"][name] for name in ("refined", "flat"))
     if best["stopped"] == "diverged":
         return "the refinement diverged, and its best pass is shown"
     error, limit = best["normalised_error"], refinement["photon_limit"]
+    if error > _WORSE * flat["normalised_error"]:
+        return (
+            f"the network's object, a worse start than none: from a flat start the error is "
+            f"{_percent(flat['normalised_error'])}, from there {_percent(error)}"
+        )
     if limit is not None and error < _NEAR_LIMIT * limit:
         return f"the photons, which allow an error of {_percent(limit)}; it is {_percent(error)}"
     allowed = "" if limit is None else f", where the photons allow {_percent(limit)}"
@@ -173,6 +182,12 @@ def _reason_of_refinement(refinement: Mapping[str, Any], best: Mapping[str, Any]
             f"the overlap: the {_percent(seldom['share'])} of the pixels that one or two patterns "
             f"light have {_percent(seldom['error'])} of the squared error, which is "
             f"{_percent(error)}{allowed}"
+        )
+    noise, misfit = refinement["noise_misfit"], best["history"][-1]["misfit"]
+    if noise is not None and misfit < _FLOOR * noise:
+        return (
+            "the photons: the object explains the patterns as well as their noise allows (misfit "
+            f"{number(misfit)}, noise {number(noise)}), and yet the error is {_percent(error)}"
         )
     return (
         f"the {refinement['passes']} passes of the refinement, whose error is {_percent(error)}"
@@ -242,7 +257,8 @@ def _quantities(columns: Iterable[Mapping[str, Any]]) -> Iterator[Sequence[Any]]
         *(_crossing(column["frc"]) for column in columns),
     )
     yield "normalised error", *(column["normalised_error"] for column in columns)
-    if columns[0]["phase"]["pearson_r"] is not None:  # the truth has one
+    wrong = max(column["phase"]["rmse"] for column in columns)
+    if columns[0]["phase"]["pearson_r"] is not None or wrong > _NO_PHASE:  # None: a real truth
         yield "phase error, rad rms", *(column["phase"]["rmse"] for column in columns)
     yield "seconds", *(column["seconds"] for column in columns)
 

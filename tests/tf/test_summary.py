@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from networks import trained
 
-from ptycho_fast import Scenario
+from ptycho_fast import Scenario, simulate
 from ptycho_fast.errors import DataWarning
 from ptycho_fast.quality import fourier_ring_correlation
 from ptycho_fast.report.published import published_numbers
@@ -43,13 +43,15 @@ def with_score(metadata, *, ratio, r, totals=0.87, **changes):
     }
 
 
-def with_refined(metadata, *, limit, **changes):
+def with_refined(metadata, *, limit, flat=None, noise=None, **changes):
     """The metadata with another result of the refinement."""
     refinement = metadata["refinement"]
     columns = refinement["columns"]
     refined = columns["refined"] | changes
-    new = {"photon_limit": limit, "columns": columns | {"refined": refined}}
-    return metadata | {"refinement": refinement | new}
+    flat = columns["flat"] | {"normalised_error": flat or refined["normalised_error"]}
+    columns = columns | {"refined": refined, "flat": flat}
+    known = {"photon_limit": limit, "noise_misfit": noise}
+    return metadata | {"refinement": refinement | known | {"columns": columns}}
 
 
 # --- the verdict ---
@@ -96,6 +98,20 @@ def lit(seldom, often):
             "the 3 passes of the refinement, whose error is 2 %, where the photons allow 0.1 %",
         ),
         ({"limit": None, "normalised_error": 0.02, "by_coverage": lit(0.1, 0.2)}, "is 2 %."),
+        (
+            {
+                "limit": 0.001,
+                "normalised_error": 0.02,
+                "by_coverage": lit(0.02, 0.02),
+                "noise": 1e-3,
+                "history": [{"misfit": 1.2e-3}],
+            },
+            "(misfit 0.001200, noise 0.001000), and yet the error is 2 %",
+        ),
+        (
+            {"limit": 0.001, "normalised_error": 0.08, "flat": 0.02},
+            "a worse start than none: from a flat start the error is 2 %, from there 8 %",
+        ),
         ({"limit": None, "stopped": "diverged"}, "diverged, and its best pass is shown"),
     ],
 )
@@ -104,7 +120,7 @@ def test_what_limits_a_refinement(metadata, result, words):
 
 
 def test_details(metadata):
-    told = {None: "down to a pixel", 0.25: "down to 2 pixels", 0.0: "no detail is right"}
+    told = {None: "down to a pixel", 0.25: "down to 2 pixels", 0.0: "coarsest features are wrong"}
     for crossing, words in told.items():
         changed = with_refined(metadata, limit=None, frc={"crossing": crossing})
         assert words in verdict(changed)[1]
@@ -140,7 +156,6 @@ def test_order(metadata):
     assert text.count("NaN") == 1
     assert "| NaN | none |" in text
     assert "nan_first_epoch" not in text
-    assert "phase error" not in text  # the object has none
 
 
 def test_columns(metadata, data, folder):
@@ -156,15 +171,32 @@ def test_columns(metadata, data, folder):
     again = compared({k: Found(object=v, seconds=0.0) for k, v in objects.items()}, covered, data)
     for name, column in again["columns"].items():
         assert column["pearson_r"] == pytest.approx(columns[name]["pearson_r"], rel=1e-5)
-    assert again["photon_limit"] == metadata["refinement"]["photon_limit"]
+    for key in ("photon_limit", "noise_misfit"):
+        assert again[key] == metadata["refinement"][key]
+
+
+def test_the_noise_misfit(metadata, data):
+    """That of the expected patterns, at the photons of the data."""
+    test = data.split()[1]
+    expected = simulate(data.scenario, noise=False).amplitude(test)
+    measured = data.amplitude(test)
+    misfit = np.square(expected - measured).sum() / np.square(measured).sum()
+    assert metadata["refinement"]["noise_misfit"] == pytest.approx(misfit, rel=0.2)
 
 
 def test_a_complex_object_has_a_phase(metadata):
-    columns = metadata["refinement"]["columns"]
-    phase = columns["network"]["phase"] | {"pearson_r": 0.5, "rmse": 0.0123456}
-    changed = {name: column | {"phase": phase} for name, column in columns.items()}
-    text = markdown(metadata | {"refinement": metadata["refinement"] | {"columns": changed}})
-    assert "| phase error, rad rms | 0.01235 | 0.01235 | 0.01235 |" in text
+    refinement = metadata["refinement"]
+    columns = refinement["columns"]
+
+    def with_phase(**phase):
+        phase = columns["network"]["phase"] | phase
+        changed = {name: column | {"phase": phase} for name, column in columns.items()}
+        return markdown(metadata | {"refinement": refinement | {"columns": changed}})
+
+    row = "| phase error, rad rms | 0.01235 | 0.01235 | 0.01235 |"
+    assert row in with_phase(pearson_r=0.5, rmse=0.0123456)
+    assert row in with_phase(pearson_r=None, rmse=0.0123456)  # a real object, found with a phase
+    assert "phase error" not in with_phase(pearson_r=None, rmse=1e-5)
 
 
 def test_pictures(metadata, folder):
