@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ptycho_fast import checks
 from ptycho_fast.data.feed import Stream, can_augment
 from ptycho_fast.scenario import Scenario
 
@@ -76,6 +77,9 @@ class Recipe:
         if self.renew:
             train = prepare(data, part="all", noise="unique", include_seed=True, **options)
             train.check(Stream(renew=self.renew))
+            if train.source.scenario and not train.source.scenario.noise:
+                expected = "photon noise: without it, groups that share a position show it twice"
+                raise ValueError(checks.wrong("noise", False, expected))
             return train, train.held_out(0)
         n_train: int | None = None  # the scenario's
         n_test: int | None = None

@@ -187,6 +187,8 @@ def test_recipe():
     for a, b in zip(fixed.judged(*fixed.feeds(data)), judged, strict=True):  # for comparisons
         np.testing.assert_array_equal(a.source.object, b.source.object)
         np.testing.assert_array_equal(a.groups.nn_indices, b.groups.nn_indices)
+    with pytest.raises(ValueError, match="noise: False given, expected photon noise"):
+        recipe.feeds(ptycho_fast.simulate(SCENARIO.replace({"noise": False})))
     zoo = RECIPES["full"].endless("experiment")
     assert zoo.feeds(Campaign(ZOO))[0].source.campaign
 
