@@ -4,7 +4,6 @@ A command imports its own module alone, so it starts as fast as ``python -m ptyc
 """
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
 
@@ -30,7 +29,7 @@ def commands() -> dict[str, str]:
     >>> list(commands())[0]
     'simulate'
     """
-    return {name: doc for name, doc in _TABLE.items() if importlib.util.find_spec(_module(name))}
+    return dict(_TABLE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     usage: ptycho-fast COMMAND ...
     """
     name, *rest = [*(sys.argv[1:] if argv is None else argv), ""]
-    if name in _TABLE and importlib.util.find_spec(_module(name)):
-        code: int = importlib.import_module(_module(name)).main(rest[:-1])
+    if name in _TABLE:
+        code: int = importlib.import_module(f"ptycho_fast.{name}").main(rest[:-1])
         return code
     from ptycho_fast.terminal import steady_streams
 
@@ -70,12 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _module(name: str) -> str:
-    return f"ptycho_fast.{name}"
-
-
 def _help() -> str:
-    lines = "".join(f"  {name:12} {doc}\n" for name, doc in commands().items())
+    lines = "".join(f"  {name:12} {doc}\n" for name, doc in _TABLE.items())
     return (
         "usage: ptycho-fast COMMAND [flags]\n\n"
         "Photon-exact, bit-reproducible simulation of ptychography data sets.\n\n"
