@@ -5,9 +5,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import figures
 import reference
 
 from ptycho_fast.version import __version__
+
+MADE = Path(__file__).parent / "reference_pages"
 
 project = "ptycho_fast"
 author = "ptycho_fast developers"
@@ -20,7 +23,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["results/**/*.md", "**.ipynb_checkpoints"]
+exclude_patterns = ["results/**/*.md", "**.ipynb_checkpoints", "reference_pages/.jupyter_cache"]
 
 html_theme = "furo"
 html_title = f"ptycho_fast {version}"
@@ -28,6 +31,8 @@ html_title = f"ptycho_fast {version}"
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "cache"
+nb_execution_cache_path = str(MADE / ".jupyter_cache")
+nb_output_stderr = "remove"  # what TensorFlow says of machines without a GPU
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 
@@ -41,4 +46,5 @@ copybutton_prompt_is_regexp = True
 
 def setup(app: object) -> None:
     """Pages that follow from the code are written before the site is read."""
-    reference.write(Path(__file__).parent / "reference_pages")
+    figures.write(MADE)
+    reference.write(MADE)

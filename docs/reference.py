@@ -5,6 +5,8 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
+import figures
+
 import ptycho_fast
 import ptycho_fast.simulation
 from ptycho_fast.commands import commands
@@ -20,7 +22,6 @@ MODULES = {
     "ptycho_fast.data.feed": "Batches of groups",
     "ptycho_fast.data.pattern_feed": "Batches of patterns",
     "ptycho_fast.tf": "Training in TensorFlow",
-    "ptycho_fast.tf.refine": "Refinement",
     "ptycho_fast.report.page": "The page of a data set",
 }
 
@@ -28,14 +29,8 @@ MODULES = {
 def write(folder: Path) -> None:
     """Write all pages to a folder of the site's source."""
     folder.mkdir(exist_ok=True)
-    pages = {
-        "commands": _commands(),
-        "keys": _keys(),
-        "formats-table": _formats(),
-        "api": _api(),
-    }
-    for name, lines in pages.items():
-        path, text = folder / f"{name}.md", "\n".join(lines) + "\n"
+    for name, lines in PAGES.items():
+        path, text = folder / f"{name}.md", "\n".join(lines()) + "\n"
         if not path.is_file() or path.read_text() != text:  # an unchanged page is not read again
             path.write_text(text)
 
@@ -80,4 +75,23 @@ def _api() -> Iterator[str]:
     yield "```\n"
     for name, title in MODULES.items():
         yield f"## {title}: `{name}`\n"
-        yield f"```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n"
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            yield f"Left out, since this page was made without `{error.name}`.\n"
+        else:
+            yield f"```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n"
+
+
+def _machines() -> Iterator[str]:
+    yield "# Machines of the benchmarks\n"
+    yield from figures.machines()
+
+
+PAGES = {
+    "commands": _commands,
+    "keys": _keys,
+    "formats-table": _formats,
+    "api": _api,
+    "machines": _machines,
+}

@@ -24,6 +24,14 @@ NOT_RUN = {
     ("README.md", "pip install"): ENVIRONMENT,
     ("README.md", "pytest"): "is this test suite",
     ("README.md", "import cupy"): "needs a GPU",
+    ("docs/tutorial.md", "pip install"): ENVIRONMENT,
+    ("docs/errors.md", ""): "are errors and what mends them: tests/docs/test_errors_page.py",
+    ("docs/gpu.md", "import cupy"): "needs a GPU",
+    ("docs/coming-from.md", "python scripts/simulation"): "needs PtychoPINN",
+    ("docs/coming-from.md", "scan = MoonFlowerScan"): "needs ptypy",
+    ("docs/coming-from.md", "from pathlib"): "needs ptychodus; tests/interop does it",
+    ("docs/coming-from.md", "patterns = probe.scan"): "needs abTEM",
+    ("docs/coming-from.md", "options = api.LSQMLOptions"): "needs pty-chi; tests/interop does it",
     ("docs/training.md", "pip install"): ENVIRONMENT,
     (
         "docs/training.md",
@@ -90,6 +98,35 @@ SETUP = {
         obj = rng.random((80, 90)).astype(np.complex64)
         probe = np.ones((32, 32), np.complex64)
         positions = rng.uniform(20, 60, (5, 2))
+    """,
+    "docs/own-arrays.md": """
+        import numpy as np
+
+        rng = np.random.default_rng(0)
+        obj = rng.random((200, 220)).astype(np.complex64)
+        probe = np.ones((64, 64), np.complex64)
+        positions = rng.uniform(60, 140, (5, 2))
+        xy_metres = rng.normal(0, 1e-6, (5, 2))
+        np.savez("probe.npz", probeGuess=probe)
+        np.savetxt("positions.csv", rng.uniform(60, 300, (60, 2)), delimiter=",", header="x, y")
+    """,
+    "docs/coming-from.md": """
+        import numpy as np
+        import ptycho_fast
+
+        made = ptycho_fast.simulate(
+            ptycho_fast.Scenario.preset("gs2_ideal").replace(
+                {
+                    "scan.n_patterns": 20,
+                    "optics.energy_ev": 8000,
+                    "optics.detector_distance_m": 2,
+                    "optics.detector_pixel_m": 75e-6,
+                }
+            )
+        )
+        made.save("product.h5", format="ptychodus")
+        np.savez("in.npz", objectGuess=made.object, probeGuess=made.probe[0])
+        transmission, probe, xy, angstrom_per_pixel = made.object, made.probe, made.positions, 1
     """,
     "docs/formats.md": """
         import h5py

@@ -111,7 +111,7 @@ def stitch(
     shape : (int, int)
         Rows and columns of the object.
     window : int
-        Side of the window, pixels, below N: every field fills the `window`**2 pixels about its
+        Side of the window, pixels, below N: every field fills the ``window**2`` pixels about its
         position by bilinear interpolation.
 
     Returns
