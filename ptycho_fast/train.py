@@ -33,7 +33,7 @@ _RECIPES = {
     "endless": "as full, but with new objects, scans and photons in every pass (--endless)",
 }
 _EXAMPLES = (
-    ("a network that has seen 256 groups, and its object", "ptycho-fast train gs2_ideal --out gs2"),
+    ("a network, its object, and that refined", "ptycho-fast train gs2_ideal --out gs2"),
     (
         "with fewer photons, on patterns that are drawn anew in every epoch",
         "ptycho-fast train gs2_ideal --nphotons 1e5 --noise fresh --out dim",

@@ -375,12 +375,9 @@ def report(
     if not recipe.refine:
         return write(0, draw=draw)
     write(0, draw=False)
-    network = found["network"]
+    how = recipe.refine, asked["seed"], watcher or Watcher()
     with _refinement_left_out(folder):
-        for name, one in refinements(
-            network, covered, test.data, recipe.refine, asked["seed"], watcher or Watcher()
-        ):
-            found[name] = one
+        found |= dict(refinements(found["network"], covered, test.data, *how))
         with written_aside(folder / "refined.npz", force=True) as file:
             refined, flat = (found[name].object for name in ("refined", "flat"))
             np.savez_compressed(file, covered=covered, refined=refined, flat=flat)
