@@ -37,6 +37,9 @@ NOT_RUN = {
         "docs/training.md",
         "python -m ptycho_fast.train gs2_ideal --endless --minutes",
     ): "trains for its minutes; tests/tf/test_endless.py does it in a second",
+    ("docs/refinement.md", "python -m ptycho_fast.reconstruct"): (
+        "takes half a minute; tests/doors/test_reconstruct.py does it with fewer patterns"
+    ),
     ("docs/gallery.md", "from "): "tests/report/test_gallery.py runs it",
     ("docs/gallery.md", "import "): "tests/report/test_gallery.py runs it",
     ("docs/ptychopinn.md", "from ptycho import params"): "needs PtychoPINN",

@@ -88,6 +88,7 @@ def test_object_and_report(command, capsys):
     assert sorted(os.listdir("found")) == sorted([*NUMBERS, "notes.txt"])
 
 
+@pytest.mark.slow
 def test_files_of_any_format_give_the_same(command, capsys):
     data = ptycho_fast.simulate("small.toml")
     objects = []
@@ -102,6 +103,7 @@ def test_files_of_any_format_give_the_same(command, capsys):
     np.testing.assert_allclose(objects[2][:44, :44], objects[0], atol=1e-2)
 
 
+@pytest.mark.slow
 def test_probe_and_object_together(command, capsys):
     data = ptycho_fast.simulate("small.toml")
     y, x = np.indices((16, 16)) - 8
@@ -127,6 +129,7 @@ def test_without_a_truth_to_compare_with(command, capsys):
     assert "no object to compare" in Path("found/summary.md").read_text()
 
 
+@pytest.mark.slow
 def test_from_what_a_network_predicted(command, capsys):
     data = ptycho_fast.simulate("small.toml")
     covered = np.zeros(data.object.shape, bool)

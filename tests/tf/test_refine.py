@@ -230,6 +230,7 @@ def test_bad_pixels_may_hold_anything(scan):
     assert again.object.tobytes() == found.object.tobytes()
 
 
+@pytest.mark.slow
 def test_dose_factors_and_no_noise():
     """The scale is right whatever the patterns are stored as."""
     clean = simulated(noise=False)
@@ -243,6 +244,7 @@ def test_dose_factors_and_no_noise():
         assert result["ratio"] == pytest.approx(1, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_joint_probe(scan):
     """A wrong probe is put right, up to what patterns cannot tell."""
     y, x = np.indices((16, 16)) - 8
@@ -261,6 +263,7 @@ def test_joint_probe(scan):
     assert power[0] == pytest.approx(power[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_nominal_positions(scan):
     shaken = replace(
         scan, positions_nominal=scan.positions + RNG.normal(0, 1, scan.positions.shape)
