@@ -180,6 +180,7 @@ TOML_FILES = {
     "docs/detectors.md": "counter.toml",
     "docs/objects.md": "leaves.toml",
     "docs/probes.md": "beam.toml",
+    "docs/refinement.md": "field.toml",
     "docs/scans.md": "stage.toml",
 }
 
