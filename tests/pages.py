@@ -213,7 +213,8 @@ class Block:
     def needs_tensorflow(self) -> bool:
         if self.language != "python":
             return False
-        return self.page == "docs/training.md" or "ptycho_fast import tf" in self.text
+        page, text = self.page, self.text
+        return page == "docs/training.md" or "ptycho_fast import tf" in text or "_fast.tf" in text
 
     @property
     def needs_torch(self) -> bool:
