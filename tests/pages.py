@@ -23,8 +23,8 @@ ENVIRONMENT = "changes the environment; .ci/run does it in a fresh one"
 NOT_RUN = {
     ("README.md", "pip install"): ENVIRONMENT,
     ("README.md", "pytest"): "is this test suite",
-    ("README.md", "import cupy"): "needs a GPU",
     ("docs/tutorial.md", "pip install"): ENVIRONMENT,
+    ("docs/tutorial.md", "ptycho-fast reconstruct"): "takes a minute; tests/doors runs it",
     ("docs/errors.md", ""): "are errors and what mends them: tests/docs/test_errors_page.py",
     ("docs/gpu.md", "import cupy"): "needs a GPU",
     ("docs/coming-from.md", "python scripts/simulation"): "needs PtychoPINN",
@@ -102,6 +102,13 @@ SETUP = {
         probe = np.ones((32, 32), np.complex64)
         positions = rng.uniform(20, 60, (5, 2))
     """,
+    "docs/pipeline.md": """
+        import numpy as np
+
+        obj = np.ones((80, 90), np.complex64)
+        probe = np.ones((32, 32), np.complex64)
+        positions = np.random.default_rng(0).uniform(20, 60, (5, 2))
+    """,
     "docs/own-arrays.md": """
         import numpy as np
 
@@ -175,7 +182,7 @@ SETUP = {
     """,
 }
 TOML_FILES = {
-    "README.md": "mine.toml",
+    "docs/scenarios.md": "mine.toml",
     "docs/campaigns.md": "zoo.toml",
     "docs/detectors.md": "counter.toml",
     "docs/objects.md": "leaves.toml",
