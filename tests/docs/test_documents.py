@@ -135,6 +135,12 @@ def test_links_lead_somewhere(page):
         assert "://" in target or built or (here / target).exists(), target
 
 
+def test_every_page_is_in_the_menu_of_the_site():
+    """A page that is in no list of docs/index.md is a warning, which the site's build refuses."""
+    menu = set(pages.text_of("docs/index.md").splitlines())
+    assert {path.stem for path in (pages.ROOT / "docs").glob("*.md")} - {"index"} - menu == set()
+
+
 def test_files_exist():
     """Names of source files and folders in the text, from the root or from a source folder."""
     roots = [pages.ROOT / folder for folder in ("", "ptycho_fast", "csrc", "tests")]
