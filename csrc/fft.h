@@ -15,14 +15,15 @@
 namespace pf {
 inline namespace PF_ISA {
 
-// The radices of the passes of a transform of length n, in their order; count = 0 where n has a prime factor above 5.
-// Large radices first, so that there are few passes.
+// The radices of the passes of a transform of length n, in their order; count = 0 where n has a prime factor above 13.
+// Few passes: large powers of two. The largest prime comes last, because the last pass needs no twiddles.
 struct Radices {
   int count;
   int radix[max_passes];
 };
 
 PF_HD constexpr Radices radices_of(int n) {
+  constexpr int primes[] = {5, 3, 7, 11, 13};
   Radices found = {};
   if (n < 2) return found;
   int twos = 0, rest = n;
@@ -35,10 +36,9 @@ PF_HD constexpr Radices radices_of(int n) {
       radix = 4, twos -= 2;
     else if (twos == 1)
       radix = 2, twos = 0;
-    else if (rest % 5 == 0)
-      radix = 5, rest /= 5;
-    else if (rest % 3 == 0)
-      radix = 3, rest /= 3;
+    else
+      for (int i = 0; i < 5 && radix == 0; ++i)
+        if (rest % primes[i] == 0) radix = primes[i], rest /= primes[i];
     if (radix == 0 || found.count == max_passes) return {};
     found.radix[found.count++] = radix;
   }
@@ -142,6 +142,66 @@ struct Dft<8, T> {
     for (int k = 0; k < 4; ++k) {
       out(k, even[k] + turned[k]);
       out(k + 4, even[k] - turned[k]);
+    }
+  }
+};
+
+// cos(2 pi j / R) and sin(2 pi j / R) for j = 1 ... (R - 1) / 2.
+template <int R>
+struct Circle;
+template <>
+struct Circle<7> {
+  double cosine[3] = {0.62348980185873353053, -0.22252093395631440429, -0.90096886790241912624};
+  double sine[3] = {0.78183148246802980871, 0.97492791218182360702, 0.43388373911755812048};
+};
+template <>
+struct Circle<11> {
+  double cosine[5] = {0.84125353283118116886, 0.41541501300188642553, -0.14231483827328514044, -0.65486073394528506406,
+                      -0.95949297361449738989};
+  double sine[5] = {0.54064081745559758211, 0.90963199535451837141, 0.98982144188093273238, 0.75574957435425828377,
+                    0.28173255684142969771};
+};
+template <>
+struct Circle<13> {
+  double cosine[6] = {0.88545602565320989590,  0.56806474673115580251,  0.12053668025532305335,
+                      -0.35460488704253562597, -0.74851074817110109863, -0.97094181742605202716};
+  double sine[6] = {0.46472317204376854566, 0.82298386589365639458, 0.99270887409805399280,
+                    0.93501624268541482344, 0.66312265824079520238, 0.23931566428755776715};
+};
+
+// R = 7, 11, 13. Elements p and R - p meet the same cosines, and sines of opposite sign.
+template <int R, class T>
+struct Dft {
+  static constexpr int half = R / 2;
+  template <class In, class Out>
+  static PF_HD void run(const In& x, const Out& out) {
+    constexpr Circle<R> circle = {};
+    using C = decltype(x[0] + x[0]);
+    const C x0 = x[0];
+    C sum[half], difference[half], all = x0;
+    PF_UNROLL
+    for (int p = 0; p < half; ++p) {
+      const C a = x[p + 1], b = x[R - 1 - p];
+      sum[p] = a + b;
+      difference[p] = times_minus_i(a - b);
+      all = all + sum[p];
+    }
+    out(0, all);
+    PF_UNROLL
+    for (int q = 1; q <= half; ++q) {
+      T c = T(circle.cosine[q - 1]), s = T(circle.sine[q - 1]);
+      C even = {x0.re + sum[0].re * c, x0.im + sum[0].im * c};
+      C odd = {difference[0].re * s, difference[0].im * s};
+      PF_UNROLL
+      for (int p = 1; p < half; ++p) {
+        const int turn = (p + 1) * q % R;
+        c = T(circle.cosine[turn > half ? R - turn - 1 : turn - 1]);
+        s = T(turn > half ? -circle.sine[R - turn - 1] : circle.sine[turn - 1]);
+        even = {even.re + sum[p].re * c, even.im + sum[p].im * c};
+        odd = {odd.re + difference[p].re * s, odd.im + difference[p].im * s};
+      }
+      out(q, even + odd);
+      out(R - q, even - odd);
     }
   }
 };
@@ -280,6 +340,9 @@ PF_HD_LARGE void fft_line(const FftPlan<T>& plan, T* re, T* im, ptrdiff_t stride
       case 5: fft_pass<5, T, W, lanes>(plan, span, re, im, stride, out); break;
       case 4: fft_pass_of<4, T, W, lanes>(plan, span, re, im, stride, out); break;
       case 3: fft_pass<3, T, W, lanes>(plan, span, re, im, stride, out); break;
+      case 7: fft_pass<7, T, W, lanes>(plan, span, re, im, stride, out); break;
+      case 11: fft_pass<11, T, W, lanes>(plan, span, re, im, stride, out); break;
+      case 13: fft_pass<13, T, W, lanes>(plan, span, re, im, stride, out); break;
       default: fft_pass<2, T, W, lanes>(plan, span, re, im, stride, out);
     }
   }
@@ -326,6 +389,9 @@ PF_HD_LARGE void fft_pass_back_of(const FftPlan<T>& plan, int p, T* re, T* im, p
     case 5: return fft_pass_back<5, T, W, lanes>(plan, span, re, im, stride, out);
     case 4: return fft_pass_back_of<4, T, W, lanes>(plan, span, re, im, stride, out);
     case 3: return fft_pass_back<3, T, W, lanes>(plan, span, re, im, stride, out);
+    case 7: return fft_pass_back<7, T, W, lanes>(plan, span, re, im, stride, out);
+    case 11: return fft_pass_back<11, T, W, lanes>(plan, span, re, im, stride, out);
+    case 13: return fft_pass_back<13, T, W, lanes>(plan, span, re, im, stride, out);
     default: return fft_pass_back<2, T, W, lanes>(plan, span, re, im, stride, out);
   }
 }
@@ -340,42 +406,24 @@ PF_HD_LARGE void fft_line_back(const FftPlan<T>& plan, T* re, T* im, ptrdiff_t s
 }
 
 // A line of any length, as a convolution with a chirp: k t = (k^2 + t^2 - (k - t)^2) / 2. The result is in natural
-// order. work_re and work_im each hold two lines of length m for W lanes; consecutive elements are `step` apart.
+// order. work_re and work_im each hold m elements, `step` apart.
 template <int W, class Out>
-PF_HD_LARGE void chirp_line(const ChirpPlan& plan, int n, const float* re, const float* im, ptrdiff_t origin,
-                            ptrdiff_t stride, double* work_re, double* work_im, ptrdiff_t step, const Out& out) {
-  using V = lane<double, W>;
-  const int m = plan.fft.n;
-  double *second_re = work_re + m * step, *second_im = work_im + m * step;
+PF_HD_LARGE void chirp_line(const AxisPlan& axis, const float* re, const float* im, ptrdiff_t origin, ptrdiff_t stride,
+                            float* work_re, float* work_im, ptrdiff_t step, const Out& out) {
+  const Keep<float, W> keep{work_re, work_im};
+  const Inputs<float, W> line{re, im, origin, stride}, work{work_re, work_im, 0, step};
+  const int n = axis.n, m = axis.fft.n;
+  const float *chirp = axis.chirp, *filter = axis.filter;
   PF_NO_UNROLL
-  for (int t = 0; t < m; ++t) {
-    Complex<V> x = {V{}, V{}};
-    if (t < n) {
-      x = {convert<double, float, W>(load<float, W>(re + origin + t * stride)),
-           convert<double, float, W>(load<float, W>(im + origin + t * stride))};
-      x = times(x, plan.chirp[2 * t], plan.chirp[2 * t + 1]);
-    }
-    store<double, W>(work_re + t * step, x.re);
-    store<double, W>(work_im + t * step, x.im);
-  }
-  fft_line<double, W, 1>(plan.fft, work_re, work_im, step, Keep<double, W>{work_re, work_im});
-  // The inverse transform is the conjugate of the forward transform of the conjugate.
+  for (int t = 0; t < n; ++t) keep(t * step, times(line[t], chirp[2 * t], chirp[2 * t + 1]));
   PF_NO_UNROLL
-  for (int k = 0; k < m; ++k) {
-    const ptrdiff_t at = plan.fft.at[k] * step;
-    const Complex<V> x = times(Complex<V>{load<double, W>(work_re + at), load<double, W>(work_im + at)},
-                               plan.filter[2 * k], plan.filter[2 * k + 1]);
-    store<double, W>(second_re + k * step, x.re);
-    store<double, W>(second_im + k * step, -x.im);
-  }
-  fft_line<double, W, 1>(plan.fft, second_re, second_im, step, Keep<double, W>{second_re, second_im});
+  for (int t = n; t < m; ++t) keep(t * step, Complex<lane<float, W>>{lane<float, W>{}, lane<float, W>{}});
+  fft_line<float, W, 1>(axis.fft, work_re, work_im, step, keep);
   PF_NO_UNROLL
-  for (int k = 0; k < n; ++k) {
-    const ptrdiff_t at = plan.fft.at[k] * step;
-    const Complex<V> x = times(Complex<V>{load<double, W>(second_re + at), -load<double, W>(second_im + at)},
-                               plan.chirp[2 * k], plan.chirp[2 * k + 1]);
-    out(origin + k * stride, Complex<lane<float, W>>{convert<float, double, W>(x.re), convert<float, double, W>(x.im)});
-  }
+  for (int at = 0; at < m; ++at) keep(at * step, times(work[at], filter[2 * at], filter[2 * at + 1]));
+  fft_line_back<float, W, 1>(axis.fft, work_re, work_im, step, keep);
+  PF_NO_UNROLL
+  for (int k = 0; k < n; ++k) out(origin + k * stride, times(work[k], chirp[2 * k], chirp[2 * k + 1]));
 }
 
 }  // namespace PF_ISA

@@ -20,20 +20,14 @@ struct FftPlan {
   const int* at;     // (n,)
 };
 
-// A transform of any length n as a convolution (Bluestein 1970) of length m >= 2 n - 1, in double precision.
-struct ChirpPlan {
-  FftPlan<double> fft;   // length m
-  const double* chirp;   // (n, 2): exp(-i pi t^2 / n)
-  const double* filter;  // (m, 2): transform of the conjugate chirp, divided by m
-};
-
 // One axis of the detector. `position` is the place of a frequency after the transform; `pixel` is its place on the
-// detector, where frequency zero is at n / 2.
+// detector, where frequency zero is at n / 2. Where n has a prime factor above 13, its transform is a convolution with
+// a chirp (Bluestein 1970) of length m >= 2 n - 1, and `chirp` is not null.
 struct AxisPlan {
   int n;
-  bool mixed_radix;  // n = 2^a 3^b 5^c: `fft`, in single precision; otherwise `chirp`
-  FftPlan<float> fft;
-  ChirpPlan chirp;
+  FftPlan<float> fft;            // of length n, or m
+  const float* chirp;            // (n, 2): exp(-i pi t^2 / n)
+  const float* filter;           // (m, 2): transform of the conjugate chirp, by positions, divided by m
   const int* position_of_pixel;  // (n,)
   const int* pixel_of_position;  // (n,)
 };

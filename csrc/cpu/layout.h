@@ -50,8 +50,7 @@ struct Scratch {
   float* image;   // (n, n) and a lane: intensities before bin and spread; as many rows again for what is periodic
   float* rate;    // (N, N): expected photons, only if they are not first written to the result
   float* window;  // a piece of the object with zeros around it, see open_window
-  double* chirp_re;  // (2, chirp length, lane_padding), only if the axis needs it
-  double* chirp_im;
+  float* chirp;   // (axis.fft.n, 2, W): a line of a convolution, only if the axis needs it
 };
 
 }  // namespace pf

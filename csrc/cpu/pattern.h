@@ -27,22 +27,17 @@ inline namespace PF_ISA {
 template <int W, class Out>
 inline void transform_panel(const AxisPlan& axis, float* rows, const Scratch& scratch, const Out& out) {
   float *re = rows, *im = rows + lane_padding;
-  if (axis.mixed_radix)
-    fft_line<float, W, lane_padding / W>(axis.fft, re, im, panel_row, out);
-  else
-    for (int c = 0; c < lane_padding; c += W)
-      chirp_line<W>(axis.chirp, axis.n, re, im, c, panel_row, scratch.chirp_re, scratch.chirp_im, W, out);
+  if (!axis.chirp) return fft_line<float, W, lane_padding / W>(axis.fft, re, im, panel_row, out);
+  for (int c = 0; c < lane_padding; c += W)
+    chirp_line<W>(axis, re, im, c, panel_row, scratch.chirp, scratch.chirp + W, 2 * W, out);
 }
 
 template <int W, class Out>
 inline void transform_panel_back(const AxisPlan& axis, float* rows, const Scratch& scratch, const Out& out) {
   float *re = rows, *im = rows + lane_padding;
-  if (axis.mixed_radix)
-    fft_line_back<float, W, lane_padding / W>(axis.fft, re, im, panel_row, out);
-  else
-    for (int c = 0; c < lane_padding; c += W)
-      chirp_line<W>(axis.chirp, axis.n, im, re, c, panel_row, scratch.chirp_re, scratch.chirp_im, W,
-                    Exchanged<Out>{out});
+  if (!axis.chirp) return fft_line_back<float, W, lane_padding / W>(axis.fft, re, im, panel_row, out);
+  for (int c = 0; c < lane_padding; c += W)
+    chirp_line<W>(axis, im, re, c, panel_row, scratch.chirp, scratch.chirp + W, 2 * W, Exchanged<Out>{out});
 }
 
 // Before phase 1, for the same item: a mode with the weights of a pattern.

@@ -38,8 +38,8 @@ class Workspace {
     const size_t image = needs.image ? (2 * n * n + panel) * sizeof(float) : 0;
     const size_t rate = needs.rate ? n * n * sizeof(float) : 0;
     const size_t window = 2 * sizeof(float) * (needs.axis ? (n + 1) * (panel + 1) : (band + 1) * (padded + 1));
-    const bool chirps = needs.axis && !needs.axis->mixed_radix;
-    const size_t chirp = chirps ? size_t(needs.axis->chirp.fft.n) * 2 * panel * sizeof(double) : 0;
+    const bool chirps = needs.axis && needs.axis->chirp;
+    const size_t chirp = chirps ? size_t(needs.axis->fft.n) * panel_row * sizeof(float) : 0;
     // The first pass adds up the sizes, the second hands out the memory.
     for (const bool counting : {true, false}) {
       size_t used = 0;
@@ -55,8 +55,7 @@ class Workspace {
       scratch.image = static_cast<float*>(take(image));
       scratch.rate = static_cast<float*>(take(rate));
       scratch.window = static_cast<float*>(take(window));
-      scratch.chirp_re = static_cast<double*>(take(chirp));
-      scratch.chirp_im = static_cast<double*>(take(chirp));
+      scratch.chirp = static_cast<float*>(take(chirp));
       if (counting) {
         memory_.reset(static_cast<char*>(std::aligned_alloc(64, used)));
         if (!memory_) throw std::bad_alloc();

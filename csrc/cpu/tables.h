@@ -27,9 +27,9 @@ class AxisTables {
 
  private:
   void fill(int n);
+  void fill_chirp(int n);
   std::unique_ptr<FftTables<float>> fft_;
-  std::unique_ptr<FftTables<double>> chirp_fft_;
-  std::vector<double> chirp_, filter_;
+  std::vector<float> chirp_, filter_;
   std::vector<int> position_of_pixel_, pixel_of_position_;
 };
 

@@ -44,56 +44,47 @@ PF_DEVICE void for_items(int items, const F& f) {
   });
 }
 
-// Tables of an axis, as cpu/tables.cpp makes them: `passes` are (radix, span), up to span 1. With a chirp, of length
-// `chirp_length`, they belong to its transform, in double precision.
+// Tables of an axis, as cpu/tables.cpp makes them: `passes` are (radix, span), up to span 1. The transform is one of
+// length m: n, or more with a chirp.
 struct Tables {
-  int n, chirp_length;
+  int n, m;
   const int* passes;
-  const void* twiddle;
+  const float* twiddle;
   const int* at;
-  const double *chirp, *filter;
+  const float *chirp, *filter;
 
-  template <class T>
-  PF_DEVICE void make(FftPlan<T>& plan, int length) const {
-    plan.n = length;
+  PF_DEVICE void make(AxisPlan& axis) const {
+    FftPlan<float>& plan = axis.fft;
+    plan.n = m;
     plan.n_passes = 0;
     do {
       plan.radix[plan.n_passes] = passes[2 * plan.n_passes];
       plan.span[plan.n_passes] = passes[2 * plan.n_passes + 1];
     } while (plan.span[plan.n_passes++] > 1);
-    plan.twiddle = static_cast<const T*>(twiddle);
+    plan.twiddle = twiddle;
     plan.at = at;
-  }
-
-  PF_DEVICE void make(AxisPlan& axis) const {
     axis.n = n;
-    axis.mixed_radix = chirp_length == 0;
-    if (axis.mixed_radix) {
-      make(axis.fft, n);
-    } else {
-      make(axis.chirp.fft, chirp_length);
-      axis.chirp.chirp = chirp;
-      axis.chirp.filter = filter;
-    }
+    axis.chirp = chirp;
+    axis.filter = filter;
   }
 };
 
-PF_DEVICE Workspace workspace(double* memory, int chirp_length, int64_t thread_of_grid) {
+PF_DEVICE Workspace workspace(float* memory, int m, int64_t thread_of_grid) {
   const ptrdiff_t step = ptrdiff_t(gridDim.x) * item_threads;
-  return {memory + thread_of_grid, memory + 2 * chirp_length * step + thread_of_grid, step};
+  return {memory + thread_of_grid, memory + m * step + thread_of_grid, step};
 }
 
 // Calls f(pattern, line, its plane's first pixel, working memory) for the lines of all patterns. `axis` is shared by
-// the threads of a block. `memory` has 4 * chirp_length doubles for each thread of the grid.
+// the threads of a block. With a chirp `memory` has 2 m floats for each thread of the grid.
 template <class F>
-PF_DEVICE void for_lines(const Tables& tables, AxisPlan& axis, double* memory, const F& f) {
+PF_DEVICE void for_lines(const Tables& tables, AxisPlan& axis, float* memory, const F& f) {
   Block<NoRegisters, item_threads> block;
   block.phase([&](int thread, NoRegisters&) {
     if (thread == 0) tables.make(axis);
   });
   const int n = tables.n;
   for_items(n, [&](int64_t pattern, int line) {
-    f(pattern, line, pattern * n * n, workspace(memory, tables.chirp_length, pattern * n + line));
+    f(pattern, line, pattern * n * n, workspace(memory, tables.m, pattern * n + line));
   });
 }
 
@@ -150,12 +141,12 @@ PF_FOR_SPLIT(PF_SPLIT)
 
 PF_KERNEL(item_threads, 2)
 any_columns(const float* object, int64_t rows, int64_t columns, const double* positions, int boundary, int parts,
-            int part, const Pair* probe, int planes, int modes, int mode, const float* weights, int n, int chirp_length,
-            const int* passes, const void* twiddle, const int* at, const double* chirp, const double* filter, float* re,
-            float* im, float* turned_re, float* turned_im, double* memory) {
+            int part, const Pair* probe, int planes, int modes, int mode, const float* weights, int n, int m,
+            const int* passes, const float* twiddle, const int* at, const float* chirp, const float* filter, float* re,
+            float* im, float* turned_re, float* turned_im, float* memory) {
   PF_SHARED_BY_BLOCK AxisPlan axis;
   const Scan scan = {{object, rows, columns}, positions, Boundary(boundary), parts, part};
-  for_lines({n, chirp_length, passes, twiddle, at, chirp, filter}, axis, memory,
+  for_lines({n, m, passes, twiddle, at, chirp, filter}, axis, memory,
             [&](int64_t pattern, int column, int64_t plane, const Workspace& work) {
               const AnyProbe own = {probe, planes, modes, weights ? weights + pattern * planes : nullptr};
               any_column(scan, pattern, own, mode, column, axis, AnyPlane{re, im}.from(plane),
@@ -164,21 +155,21 @@ any_columns(const float* object, int64_t rows, int64_t columns, const double* po
 }
 
 PF_KERNEL(item_threads, 2)
-any_rows(int n, int chirp_length, const int* passes, const void* twiddle, const int* at, const double* chirp,
-         const double* filter, float* turned_re, float* turned_im, double* memory, float* sum, int first) {
+any_rows(int n, int m, const int* passes, const float* twiddle, const int* at, const float* chirp, const float* filter,
+         float* turned_re, float* turned_im, float* memory, float* sum, int first) {
   PF_SHARED_BY_BLOCK AxisPlan axis;
-  for_lines({n, chirp_length, passes, twiddle, at, chirp, filter}, axis, memory,
+  for_lines({n, m, passes, twiddle, at, chirp, filter}, axis, memory,
             [&](int64_t, int row, int64_t plane, const Workspace& work) {
               any_row(row, axis, AnyPlane{turned_re, turned_im}.from(plane), work, sum + plane, first != 0);
             });
 }
 
 PF_KERNEL(item_threads, 2)
-any_rows_through(int n, int chirp_length, const int* passes, const void* twiddle, const int* at, const double* chirp,
-                 const double* filter, const float* transfer, float* turned_re, float* turned_im, float* re, float* im,
-                 double* memory) {
+any_rows_through(int n, int m, const int* passes, const float* twiddle, const int* at, const float* chirp,
+                 const float* filter, const float* transfer, float* turned_re, float* turned_im, float* re, float* im,
+                 float* memory) {
   PF_SHARED_BY_BLOCK AxisPlan axis;
-  for_lines({n, chirp_length, passes, twiddle, at, chirp, filter}, axis, memory,
+  for_lines({n, m, passes, twiddle, at, chirp, filter}, axis, memory,
             [&](int64_t, int row, int64_t plane, const Workspace& work) {
               any_row_through(row, axis, transfer, AnyPlane{turned_re, turned_im}.from(plane),
                               AnyPlane{re, im}.from(plane), work);
@@ -186,10 +177,10 @@ any_rows_through(int n, int chirp_length, const int* passes, const void* twiddle
 }
 
 PF_KERNEL(item_threads, 2)
-any_image_columns(int n, int chirp_length, const int* passes, const void* twiddle, const int* at, const double* chirp,
-                  const double* filter, float* re, float* im, double* memory, float* sum, int first) {
+any_image_columns(int n, int m, const int* passes, const float* twiddle, const int* at, const float* chirp,
+                  const float* filter, float* re, float* im, float* memory, float* sum, int first) {
   PF_SHARED_BY_BLOCK AxisPlan axis;
-  for_lines({n, chirp_length, passes, twiddle, at, chirp, filter}, axis, memory,
+  for_lines({n, m, passes, twiddle, at, chirp, filter}, axis, memory,
             [&](int64_t, int column, int64_t plane, const Workspace& work) {
               any_image_column(column, axis, AnyPlane{re, im}.from(plane), work, sum + plane, first != 0);
             });

@@ -90,24 +90,24 @@ struct ToTransposed {
 
 // Working memory of the chirps: an element of a line for all threads of the grid, then the next element.
 struct Workspace {
-  double *re, *im;
+  float *re, *im;
   ptrdiff_t step;
 };
 
 template <class Out>
 PF_HD void transform_any(const AxisPlan& axis, const AnyPlane& line, const Workspace& work, const Out& out) {
-  if (axis.mixed_radix)
-    fft_line<float, 1, 1>(axis.fft, line.re, line.im, axis.n, out);
+  if (axis.chirp)
+    chirp_line<1>(axis, line.re, line.im, 0, axis.n, work.re, work.im, work.step, out);
   else
-    chirp_line<1>(axis.chirp, axis.n, line.re, line.im, 0, axis.n, work.re, work.im, work.step, out);
+    fft_line<float, 1, 1>(axis.fft, line.re, line.im, axis.n, out);
 }
 
 template <class Out>
 PF_HD void transform_any_back(const AxisPlan& axis, const AnyPlane& line, const Workspace& work, const Out& out) {
-  if (axis.mixed_radix)
-    fft_line_back<float, 1, 1>(axis.fft, line.re, line.im, axis.n, out);
+  if (axis.chirp)
+    chirp_line<1>(axis, line.im, line.re, 0, axis.n, work.re, work.im, work.step, Exchanged<Out>{out});
   else
-    chirp_line<1>(axis.chirp, axis.n, line.im, line.re, 0, axis.n, work.re, work.im, work.step, Exchanged<Out>{out});
+    fft_line_back<float, 1, 1>(axis.fft, line.re, line.im, axis.n, out);
 }
 
 // The planes of a probe, with the weights of one pattern or null.

@@ -117,8 +117,7 @@ py::array_t<T> table(const T* from, std::vector<py::ssize_t> shape) {
   return py::array_t<T>(std::move(shape), from);
 }
 
-template <class T>
-void put_fft(py::dict& tables, const pf::FftPlan<T>& plan) {
+void put_fft(py::dict& tables, const pf::FftPlan<float>& plan) {
   py::array_t<int32_t> passes(std::vector<py::ssize_t>{plan.n_passes, 2});
   for (int p = 0; p < plan.n_passes; ++p) {
     passes.mutable_at(p, 0) = plan.radix[p];
@@ -132,12 +131,10 @@ void put_fft(py::dict& tables, const pf::FftPlan<T>& plan) {
 py::dict axis_tables(int n) {
   const pf::AxisTables axis(pf::side(n));
   py::dict tables;
-  if (axis.plan.mixed_radix) {
-    put_fft(tables, axis.plan.fft);
-  } else {
-    put_fft(tables, axis.plan.chirp.fft);
-    tables["chirp"] = table(axis.plan.chirp.chirp, {n, 2});
-    tables["filter"] = table(axis.plan.chirp.filter, {axis.plan.chirp.fft.n, 2});
+  put_fft(tables, axis.plan.fft);
+  if (axis.plan.chirp) {
+    tables["chirp"] = table(axis.plan.chirp, {n, 2});
+    tables["filter"] = table(axis.plan.filter, {axis.plan.fft.n, 2});
   }
   tables["position_of_pixel"] = table(axis.plan.position_of_pixel, {n});
   tables["pixel_of_position"] = table(axis.plan.pixel_of_position, {n});

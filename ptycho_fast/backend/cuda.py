@@ -14,6 +14,7 @@ operations and their order are always the same.
 
 import functools
 import importlib
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -407,11 +408,10 @@ def _any(exposure: Exposure, tables: dict[str, Any], detector: Any) -> None:
     """Any exposure; ``csrc/cpu/pattern.h`` has the same phases."""
     B, S, _ = exposure.positions.shape
     planes, n, _ = exposure.probe.shape
-    length = _chirp_length(tables)
     names = ("passes", "twiddle", "at", "chirp", "filter")
-    axis = (np.int32(n), np.int32(length), *(tables.get(name, _NULL) for name in names))
+    axis = (np.int32(n), np.int32(len(tables["at"])), *(tables.get(name, _NULL) for name in names))
     re, im, turned_re, turned_im, total = (empty((B, n, n), np.float32) for _ in range(5))
-    workspace = empty((B, _lines(n), 4 * length), np.float64) if length else _NULL
+    workspace = empty(_workspace(tables, n, B), np.float32)
     between, near = (_transfer(one, tables) for one in (exposure.between, exposure.near))
     weights = _NULL if exposure.weights is None else exposure.weights
     modes = np.int32(exposure.n_modes)
@@ -476,8 +476,9 @@ def _transfer(transfer: Any, tables: dict[str, Any]) -> Any:
     return scaled.astype(np.float32, order="C")
 
 
-def _chirp_length(tables: dict[str, Any]) -> int:
-    return len(tables["at"]) if "chirp" in tables else 0
+def _workspace(tables: dict[str, Any], N: int, patterns: int) -> tuple[int, ...]:
+    """Shape of what convolutions with a chirp work in, in single precision."""
+    return patterns, _lines(N), 2 * len(tables["at"]) if "chirp" in tables else 0
 
 
 def _lines(N: int) -> int:
@@ -488,4 +489,4 @@ def _lines(N: int) -> int:
 
 def _scratch_of_any(tables: dict[str, Any], N: int) -> int:
     """Bytes of scratch memory for each pattern."""
-    return 5 * 4 * N * N + 32 * _chirp_length(tables) * _lines(N)
+    return 5 * 4 * N * N + 4 * math.prod(_workspace(tables, N, 1))

@@ -139,29 +139,25 @@ void transform_lines(int n, float* re, float* im, float* back) {
   const AxisTables axis(n);
   const std::vector<float> from_re(re, re + n * W), from_im(im, im + n * W);
   std::vector<float> to_re(from_re), to_im(from_im);
-  if (axis.plan.mixed_radix) {
-    fft_line<float, W, 1>(axis.plan.fft, to_re.data(), to_im.data(), W, Keep<float, W>{to_re.data(), to_im.data()});
-  } else {
-    std::vector<double> work_re(size_t(2 * axis.plan.chirp.fft.n * W)), work_im(work_re);
-    chirp_line<W>(axis.plan.chirp, n, to_re.data(), to_im.data(), 0, W, work_re.data(), work_im.data(), W,
-                  Keep<float, W>{to_re.data(), to_im.data()});
-  }
+  std::vector<float> work_re(size_t(axis.plan.fft.n * W)), work_im(work_re);
+  const Keep<float, W> there{to_re.data(), to_im.data()}, keep{back, back + n * W};
+  if (axis.plan.chirp)
+    chirp_line<W>(axis.plan, there.re, there.im, 0, W, work_re.data(), work_im.data(), W, there);
+  else
+    fft_line<float, W, 1>(axis.plan.fft, there.re, there.im, W, there);
   for (int k = 0; k < n; ++k) {
-    const int at = axis.plan.mixed_radix ? axis.plan.fft.at[k] : k;
+    const int at = axis.plan.chirp ? k : axis.plan.fft.at[k];
     std::copy_n(&to_re[size_t(at * W)], W, re + k * W);
     std::copy_n(&to_im[size_t(at * W)], W, im + k * W);
   }
-  const Keep<float, W> keep{back, back + n * W};
-  if (axis.plan.mixed_radix) {
-    fft_line_back<float, W, 1>(axis.plan.fft, to_re.data(), to_im.data(), W, keep);
-  } else {
-    std::vector<double> work_re(size_t(2 * axis.plan.chirp.fft.n * W)), work_im(work_re);
-    chirp_line<W>(axis.plan.chirp, n, to_im.data(), to_re.data(), 0, W, work_re.data(), work_im.data(), W,
+  if (axis.plan.chirp)
+    chirp_line<W>(axis.plan, there.im, there.re, 0, W, work_re.data(), work_im.data(), W,
                   Exchanged<Keep<float, W>>{keep});
-  }
+  else
+    fft_line_back<float, W, 1>(axis.plan.fft, there.re, there.im, W, keep);
 }
 
-// One line in double precision, as the chirps use it.
+// One line in double precision, as the tables of the chirps need it.
 void transform_double(int n, double* re, double* im) {
   const FftTables<double> tables(n);
   std::vector<double> to_re(re, re + n), to_im(im, im + n);

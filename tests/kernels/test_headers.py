@@ -194,11 +194,11 @@ def direct(x):
 
 @pytest.mark.parametrize(
     "n",
-    [*range(2, 61), 62, 63, 64, 65, 80, 96, 97, 100, 127, 128, 192, 243, 256, 257, 384, 500, 509,
-     512, 625, 1000, 1021, 1024],
+    [*range(2, 61), 62, 63, 64, 65, 77, 80, 91, 96, 97, 100, 127, 128, 143, 169, 192, 243, 256, 257,
+     343, 384, 500, 509, 512, 625, 1000, 1001, 1021, 1024, 1331, 2039, 2048],
 )  # fmt: skip
 def test_transforms(headers, n):
-    """All radices, 2 3 4 5 8, alone and together, and chirps for large prime factors."""
+    """All radices, alone and together, and chirps for prime factors above 13."""
     rng = np.random.default_rng(n)
     x = rng.normal(size=(n, headers.width)) + 1j * rng.normal(size=(n, headers.width))
     re, im = (np.ascontiguousarray(part, np.float32) for part in (x.real, x.imag))
@@ -216,19 +216,19 @@ def test_transforms(headers, n):
 
 
 def test_radices(headers):
-    """They are what the length is made of; a prime factor above 5 leaves none."""
+    """They are what the length is made of; a prime factor above 13 leaves none."""
     radices = np.empty(16, np.int32)
     for n in [-8, 0, 1, *range(2, 2049), 2**31 - 1, 3**19]:
         count = headers.passes_of(n, radices)
         rest = max(n, 1)
-        for prime in (2, 3, 5):
+        for prime in (2, 3, 5, 7, 11, 13):
             while rest % prime == 0:
                 rest //= prime
         few = n < 2 or rest > 1 or n > 10**6
         assert (count == 0) == few, n
         if count:
             assert np.prod(radices[:count]) == n
-            assert set(radices[:count].tolist()) <= {2, 3, 4, 5, 8}
+            assert set(radices[:count].tolist()) <= {2, 3, 4, 5, 7, 8, 11, 13}
 
 
 # --- patches ---
