@@ -88,7 +88,7 @@ struct FieldRows {
 template <int n_, int lines_, int threads_>
 struct Lines {
   static constexpr int n = n_, lines = lines_, threads = threads_, passes = radices_of(n_).count;
-  static_assert(passes > 0, "a side without prime factors above 5");
+  static_assert(passes > 0, "a side without prime factors above 13");
   PF_HD static constexpr int radix(int pass) { return radices_of(n).radix[pass]; }
   PF_HD static constexpr int span(int pass) {
     int result = n;

@@ -24,7 +24,7 @@ FUSED = [
     cases.Case(128),
 ]
 SPLIT = [cases.Case(N) for N in (96, 128, 192, 384, 512)] + [cases.Case(256, 2)]
-ANY = [cases.Case(9), cases.Case(16, 4), cases.Case(45), cases.Case(62, 2), cases.Case(127)]
+ANY = [cases.Case(N) for N in (9, 45, 77, 127)] + [cases.Case(16, 4), cases.Case(62, 2)]
 
 
 def everything(obj, probe, positions, **options):

@@ -37,7 +37,7 @@ def everything(case, backend, threads=1, parts=1):
 
 
 # Kept since version 0.1.0: a change here changes every user's data, and belongs in the change log.
-# Sides with a prime factor above 5 (33, 62, 77, 91) have had these since their transforms are quick.
+# Sides with a prime factor above 5 have had these since their transforms are quick.
 GOLDEN = {
     32: "4d60e2378b8b2345",
     33: "77117a06827e5a76",
