@@ -79,7 +79,7 @@ def draw(table: Table, picture: Path) -> None:
     ticks = [8, 16, 32, 64, 128, 256, 512, 1024, 2048]
     axes.set_xticks(ticks, [str(n) for n in ticks])
     axes.minorticks_off()
-    axes.set_ylim(2, 500)
+    axes.set_ylim(2, 1500)
     axes.set_yticks([2, 5, 10, 20, 50, 100], ["2", "5", "10", "20", "50", "100"])
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8, ncols=3, frameon=False, loc="upper center")
