@@ -13,7 +13,6 @@
 #include <deque>
 #include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 
 #include "float_control.h"
@@ -94,7 +93,7 @@ class Helpers {
     int started = 0;
     try {
       for (; started < missing; ++started) std::thread([this] { help(); }).detach();
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {  // also std::bad_alloc: the job is posted, and must be finished
       const std::lock_guard<std::mutex> lock(mutex_);
       starting_ -= missing - started;
     }
