@@ -5,7 +5,7 @@ import functools
 import sys
 from typing import Any
 
-_ROOM = 64  # bytes: more than any fenv_t
+_Mode = ctypes.c_char * 64  # more bytes than any fenv_t has
 _DEFAULT = ctypes.c_void_p(-1)  # FE_DFL_ENV
 
 
@@ -34,7 +34,7 @@ class default_rounding:
     def __enter__(self) -> None:
         library = _libm()
         if library is not None:
-            self._found = (ctypes.c_char * _ROOM)()
+            self._found = _Mode()
             library.fegetenv(self._found)
             library.fesetenv(_DEFAULT)
 

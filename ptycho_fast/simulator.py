@@ -1,9 +1,9 @@
 """A data set as a function of an index: from an experiment to any of its frames."""
 
+import functools
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from copy import copy
 from typing import Any, Self, overload
 
@@ -14,7 +14,7 @@ from ptycho_fast import checks, detector
 from ptycho_fast.ahead import made_ahead
 from ptycho_fast.backend import choose, gpu_arrays, host_arrays, require_device
 from ptycho_fast.backend.protocol import Gate
-from ptycho_fast.backend.records import Array, Counting, Exposure, Sink, SinkKind
+from ptycho_fast.backend.records import Counting, Exposure, Sink, SinkKind
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.dose.modes import given_dose
 from ptycho_fast.drawing import notebook
@@ -170,13 +170,13 @@ class Simulator:
         self._paths = every.positions
         self._inputs = self._arrays()
         self.work = every.n_pixels // experiment.n_patterns
-        self._resident: dict[str, Array] = {}
+        self._still: Callable[..., Exposure] | None = None
         if self._kind == "counts" and self.dtype != np.uint32:
             self._check_fit(np.array([np.argmax(self._rates())]))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the backend, which each process chooses anew, and what lies on its GPU."""
-        return self.__dict__ | {"_backend": None, "_resident": {}, "_inputs": ()}
+        return self.__dict__ | {"_backend": None, "_still": None, "_inputs": ()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -561,8 +561,12 @@ class Simulator:
         if not suspects.size:
             return
         exposure = self._exposure(suspects)
-        counting = self._counting(suspects, np.array(0, np.uint64))
-        with self._at_work(exposure) as n_threads:
+        counting = self._counting(suspects, 0)
+        with (
+            default_rounding(),
+            self._backend.place(self._device),
+            granted(self._threads, exposure.n_pixels) as n_threads,
+        ):
             try:
                 check_rates(self._backend, exposure, counting, n_threads, suspects)
             except ValueError as error:
@@ -571,25 +575,24 @@ class Simulator:
 
     def _exposure(self, indices: npt.NDArray[np.int64]) -> Exposure:
         """The exposure at some positions; object and probe stay where the backend reads them."""
-        if not self._resident:
+        if self._still is None:
             with self._backend.place(self._device):
-                self._resident = {
-                    name: self._backend.resident(value)
+                still = {
+                    name: self._backend.resident(value) if isinstance(value, np.ndarray) else value
                     for name, value in self.experiment.still.items()
-                    if isinstance(value, np.ndarray)
                 }
+            self._still = functools.partial(Exposure, **still)
         weights = self.experiment.weights
-        return Exposure(
-            **(self.experiment.still | self._resident),
-            positions=self._paths[indices],
+        return self._still(
+            positions=self._paths.take(indices, axis=0),
             weights=None if weights is None else weights[indices],
         )
 
-    def _epochs(self, epoch: Any, count: int) -> npt.NDArray[np.uint64]:
+    def _epochs(self, epoch: Any, count: int) -> int | npt.NDArray[np.uint64]:
         """The exposure of each of some patterns, or one for all; an error for an unknown one."""
         last = (2**64 - 1) // self.n_patterns - 1
-        if np.ndim(epoch) == 0:
-            return np.array(checks.integer(epoch, "epoch", 0, last), np.uint64)
+        if type(epoch) is int or np.ndim(epoch) == 0:
+            return checks.integer(epoch, "epoch", 0, last)
         epochs = np.asarray(epoch)
         if epochs.shape != (count,) or epochs.dtype.kind not in "iu":
             given = f"shape {epochs.shape} and dtype {epochs.dtype}"
@@ -599,21 +602,17 @@ class Simulator:
             raise ValueError(checks.wrong("epoch", given, f"0 to {last}"))
         return epochs.astype(np.uint64)
 
-    def _counting(self, indices: npt.NDArray[np.int64], epochs: npt.NDArray[np.uint64]) -> Counting:
-        numbers = indices.astype(np.uint64) + epochs * np.uint64(self.n_patterns)
+    def _counting(
+        self, indices: npt.NDArray[np.int64], epochs: int | npt.NDArray[np.uint64]
+    ) -> Counting:
+        numbers = indices.view(np.uint64)
+        if not isinstance(epochs, int):
+            numbers = numbers + epochs * np.uint64(self.n_patterns)
+        elif epochs:
+            numbers = numbers + np.uint64(epochs * self.n_patterns)
         e, seed = self.experiment, self.scenario.seeds.photons
         factors = None if e.dose_factors is None else e.dose_factors[indices]
         return Counting(e.intensity_scale, seed, numbers, factors, self.response)
-
-    @contextmanager
-    def _at_work(self, exposure: Exposure) -> Iterator[int]:
-        """Threads for one call, on the right GPU, in the default floating-point mode."""
-        with (
-            default_rounding(),
-            self._backend.place(self._device),
-            granted(self._threads, exposure.n_pixels) as n_threads,
-        ):
-            yield n_threads
 
     def _made(
         self,
@@ -641,7 +640,11 @@ class Simulator:
             self._check_dose(indices)
         if kind == "signal":
             self._check_signal(indices)
-        with self._at_work(exposure) as n_threads:
+        with (
+            default_rounding(),
+            self._backend.place(self._device),
+            granted(self._threads, exposure.n_pixels) as n_threads,
+        ):
             self._backend.frames(exposure, counting, Sink(out, kind), n_threads)
             if kind == "intensity" and self.response is not None:
                 photons = np.float64(counting.scale**2)

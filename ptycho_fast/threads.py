@@ -10,8 +10,6 @@ import functools
 import math
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from ptycho_fast import checks
@@ -26,8 +24,7 @@ _WORTH_A_THREAD = 2**16
 def _asked_for() -> int | None:
     """The environment's number; OMP_NUM_THREADS may be a list, one number per nesting level."""
     for variable in ("PTYCHO_FAST_THREADS", "OMP_NUM_THREADS"):
-        text = os.environ.get(variable, "").split(",")[0].strip()
-        if text:
+        if text := os.environ.get(variable, "").split(",")[0].strip():
             try:
                 return checks.integer(int(text), variable, 1, MOST_THREADS)
             except ValueError:
@@ -138,9 +135,11 @@ def one_thread_here() -> None:
     _here.one = True
 
 
-@contextmanager
-def granted(threads: int | None, n_pixels: int) -> Iterator[int]:
-    """Reserve threads for one call.
+class granted:
+    """Reserve threads for one call, as long as the ``with`` block lasts.
+
+    ``with`` gives the number of threads. This is a class of its own, as it costs half of what a
+    generator would: several microseconds, as long as a small pattern takes.
 
     Parameters
     ----------
@@ -149,11 +148,6 @@ def granted(threads: int | None, n_pixels: int) -> Iterator[int]:
         uses, and at most one thread for every 2**16 of `n_pixels`, but at least one.
     n_pixels : int
         The work: pixels of all patterns, times the probe's modes.
-
-    Yields
-    ------
-    int
-        The number of threads, which stay reserved inside the ``with`` block.
 
     Raises
     ------
@@ -168,15 +162,23 @@ def granted(threads: int | None, n_pixels: int) -> Iterator[int]:
     ...     n_threads
     1
     """
-    count = thread_count(threads)
-    if getattr(_here, "one", False):
-        count = threads = 1
-    with _busy.lock:
-        if threads is None:
-            count = max(1, min(count - _busy.count, n_pixels // _WORTH_A_THREAD))
-        _busy.count += count
-    try:
-        yield count
-    finally:
+
+    __slots__ = ("_count", "_n_pixels", "_threads")
+
+    def __init__(self, threads: int | None, n_pixels: int) -> None:
+        self._threads, self._n_pixels = threads, n_pixels
+
+    def __enter__(self) -> int:
+        threads, count = self._threads, thread_count(self._threads)
+        if getattr(_here, "one", False):
+            count = threads = 1
         with _busy.lock:
-            _busy.count -= count
+            if threads is None:
+                count = max(1, min(count - _busy.count, self._n_pixels // _WORTH_A_THREAD))
+            _busy.count += count
+        self._count = count
+        return count
+
+    def __exit__(self, *error: object) -> None:
+        with _busy.lock:
+            _busy.count -= self._count

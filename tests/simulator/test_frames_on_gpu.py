@@ -32,10 +32,11 @@ def test_the_bits_of_native(gpu, scenario, noise, on_gpu):
 def test_object_and_probe_are_moved_once(gpu):
     sim = Simulator(SCENARIO, backend="cuda")
     sim.frames(0, 3)
-    resident = dict(sim._resident)
-    sim.frames([5])
-    assert all(sim._resident[name] is array for name, array in resident.items())
-    assert all(isinstance(array, gpu.ndarray) for array in resident.values())
+    first, other = (sim._exposure(np.array(indices)) for indices in ([0, 1], [5]))
+    for name in ("object", "probe"):
+        array = getattr(first, name)
+        assert isinstance(array, gpu.ndarray)
+        assert getattr(other, name) is array
 
 
 def test_stream(gpu):
