@@ -18,8 +18,10 @@ MACHINES = {
     "AMD EPYC": "amd-epyc_2026-11-23.json",
     "Intel Xeon": "intel-r-xeon-r-processor_2026-11-24.json",
 }
+ERRORS = "errors_amd-epyc_2026-11-27.json"
 FEEDS = "feeds_amd-epyc_2026-11-27.json"
 LIBRARIES = "numba + "
+FLOOR = 2.0**-25  # about the error of a number that is rounded to single precision
 NAMES = {
     "native": "ptycho_fast, native",
     "numba": "ptycho_fast, numba",
@@ -44,6 +46,7 @@ def write(folder: Path) -> list[str]:
         "patterns": _patterns(),
         "photons": _photons(),
         "feeds": _feeds(),
+        "errors": _errors(),
         "trainings": _trainings(),
     }
     for name, figure in drawn.items():
@@ -124,6 +127,23 @@ def _feeds() -> Figure:
     ax.barh([row["way"] for row in rows], [row["of_frames"] for row in rows], color="#0b6e99")
     ax.axvline(1, color="black", lw=0.8)
     ax.set_xlabel("speed, in units of Simulator.frames()")
+    return figure
+
+
+def _errors() -> Figure:
+    figure, ax = plt.subplots(figsize=(7, 4))
+    rows = _kept(ERRORS)["errors"]
+    for N, marker in ((64, "o"), (256, "s")):
+        for row in (row for row in rows if row["N"] == N):
+            name = row["contender"]
+            colour = COLOURS.get(name, "#777777")
+            at = row["us_per_pattern"], max(row["error"], FLOOR)
+            ax.plot(*at, marker, color=colour)
+            label = f"{name}, {N}"
+            ax.annotate(label, at, (3, 4), textcoords="offset points", fontsize=6, rotation=30)
+    ax.axhline(FLOOR, color="black", lw=0.8, ls=":")
+    ax.set(xscale="log", yscale="log", xlabel="µs per pattern", ylim=(FLOOR / 1.5, 6e-7))
+    ax.set_ylabel("relative error of amplitudes")
     return figure
 
 

@@ -19,7 +19,7 @@ from ptycho_fast.commands import commands, main
 
 MADE_WITH_THE_SITE = {
     *(f"{name}.md" for name in ("api", "commands", "formats-table", "keys", "machines")),
-    *(f"{name}.svg" for name in ("feeds", "patterns", "photons", "trainings")),
+    *(f"{name}.svg" for name in ("errors", "feeds", "patterns", "photons", "trainings")),
 }
 BLOCKS = [block for page in pages.PAGES for block in pages.blocks_of(page)]
 

@@ -100,6 +100,19 @@ def test_a_wrong_contender_is_an_error(figures):
 
 
 @pytest.mark.native
+def test_errors_stand_beside_times(tmp_path):
+    path = tmp_path / "errors.json"
+    command = [sys.executable, "-m", "bench.errors", "--rounds", "1", "--sizes", "32"]
+    done = subprocess.run(
+        [*command, "--json", str(path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    rows = {row["contender"]: row for row in json.loads(path.read_text())["errors"]}
+    assert {"native", "numba", "numpy", "translate", "ptychodus loop"} <= set(rows)
+    assert all(row["error"] < 2e-6 and row["us_per_pattern"] > 0 for row in rows.values())
+
+
+@pytest.mark.native
 def test_physics_is_measured_against_the_plain_kernel(tmp_path):
     path = tmp_path / "physics.json"
     command = [sys.executable, "-m", "bench.physics", "--quick", "--sizes", "32"]
