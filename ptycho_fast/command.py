@@ -256,7 +256,8 @@ def naming_written(*paths: Path) -> Iterator[None]:
         if written or not (
             isinstance(error, UsageError | ScenarioError) or any(map(os.path.exists, beside))
         ):
-            error.add_note(f"{' and '.join(written) or 'nothing'} was written")
+            were = "were" if len(written) > 1 else "was"
+            error.add_note(f"{' and '.join(written) or 'nothing'} {were} written")
         raise
 
 

@@ -124,7 +124,7 @@ def write_page(
     said = _contents(dataset, command, dict(seconds or {}), results)
     text = environment.get_template("page.html.j2").render(said)
     with written_aside(path, force=force) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="backslashreplace"))  # names need not be UTF-8
 
 
 def _contents(

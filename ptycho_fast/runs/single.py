@@ -202,7 +202,7 @@ def _write_card(job: Job, made: Dataset) -> None:
             dataset = stack.enter_context(open_data(job.out, format=file_format.name))
         text = card(dataset, job.out, file_format, job.command)
     with written_aside(str(job.card), force=job.force) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="backslashreplace"))  # names need not be UTF-8
 
 
 def estimate(job: Job, simulator: Simulator, clock: StageClock) -> Result:

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +106,13 @@ def test_refusals(run, command, capsys):
     assert command("info", "b.toml", "--card") == 2
     assert command("info", "a.npz", "--card", "--verify") == 2
     capsys.readouterr()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the file system takes names in UTF-8 only")
+def test_a_name_that_is_not_utf8(run):
+    pytest.importorskip("jinja2")
+    name = os.fsdecode(b"bad\xff")
+    arguments = ["--out", f"{name}.npz", "--card", "--report", f"{name}.html"]
+    assert run(*SMALL, *arguments, "--quiet") == 0
+    assert Path(f"{name}.md").read_text().startswith(r"# bad\udcff.npz")
+    assert r"bad\udcff" in Path(f"{name}.html").read_text()
