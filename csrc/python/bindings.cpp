@@ -2,7 +2,9 @@
 // users are Python's.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <unistd.h>
 
+#include <exception>
 #include <memory>
 
 #include "../cpu/dispatch.h"
@@ -20,6 +22,25 @@ constexpr int most_threads = 4096;
 
 void check_threads(int threads) { pf::check_range("threads", threads, 1, most_threads); }
 
+// Calls work() without the interpreter's lock. A daemon thread that comes back while the interpreter ends is ended by
+// Python, before 3.14 by unwinding its stack, which terminates the process at a destructor: it stays here instead.
+template <class Work>
+void without_python(const Work& work) {
+  PyThreadState* const state = PyEval_SaveThread();
+  std::exception_ptr error;
+  try {
+    work();
+  } catch (...) {
+    error = std::current_exception();
+  }
+  try {
+    PyEval_RestoreThread(state);
+  } catch (...) {
+    for (;;) pause();
+  }
+  if (error) std::rethrow_exception(error);
+}
+
 void patches(const py::object& object, const py::object& positions, const py::object& boundary, py::array out,
              int threads, const std::string& isa) {
   const pf::Kernels& kernels = pf::choose_kernels(isa);
@@ -34,8 +55,7 @@ void patches(const py::object& object, const py::object& positions, const py::ob
   const int64_t n = out.ndim() == 3 ? out.shape(2) : pf::any;
   float* to = reinterpret_cast<float*>(pf::output<std::complex<float>>(out, "out", {at.shape[0], n, n}));
   const int side = pf::side(n);
-  py::gil_scoped_release release;
-  pf::patches(kernels, from.slice(0), at, beyond, side, threads, to);
+  without_python([&] { pf::patches(kernels, from.slice(0), at, beyond, side, threads, to); });
 }
 
 void frames(const py::object& exposure, const py::object& counting, const py::object& sink, int threads,
@@ -50,8 +70,7 @@ void frames(const py::object& exposure, const py::object& counting, const py::ob
     throw py::value_error("counting: None given, expected a scale, a seed and indices, unless intensities are made");
   const pf::Counting how = counting.is_none() ? pf::Counting{} : pf::counting_of(counting, patterns);
   pf::check_detector(how.detector, to);
-  py::gil_scoped_release release;
-  pf::frames(kernels, from, how, to, threads);
+  without_python([&] { pf::frames(kernels, from, how, to, threads); });
 }
 
 template <class T>
@@ -68,8 +87,7 @@ void photons_of(const pf::Kernels& kernels, const py::array& rates, const py::ob
                           "' given, expected counts, amplitude or signal");
   const pf::Counting how = pf::counting_of(counting, patterns);
   pf::check_detector(how.detector, to);
-  py::gil_scoped_release release;
-  pf::photons<T>(kernels, rate, how, to, threads);
+  without_python([&] { pf::photons<T>(kernels, rate, how, to, threads); });
 }
 
 void photons(const py::array& rates, const py::object& counting, const py::object& sink, int threads,

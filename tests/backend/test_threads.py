@@ -144,3 +144,22 @@ def test_more_threads_than_patterns(fast_backend):
     one = ptycho_fast.diffract(obj, probe, positions[:1], threads=1, backend=fast_backend)
     many = ptycho_fast.diffract(obj, probe, positions[:1], threads=64, backend=fast_backend)
     np.testing.assert_array_equal(one, many)
+
+
+def test_the_process_ends_while_a_daemon_thread_makes_patterns(fast_backend):
+    if fast_backend != "native":
+        pytest.skip("numba's threads say that the interpreter ends")
+    code = (
+        "import sys, threading, ptycho_fast\n"
+        "make = ptycho_fast.Simulator('gs2_ideal', backend='native', threads=2).frames\n"
+        "made = threading.Event()\n"
+        "def for_ever():\n"
+        "    while True:\n"
+        "        make(0, 256)\n"
+        "        made.set()\n"
+        "for _ in range(4):\n"
+        "    threading.Thread(target=for_ever, daemon=True).start()\n"
+        "made.wait()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
