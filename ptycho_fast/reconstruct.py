@@ -84,6 +84,9 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--loss", choices=["amplitude", "poisson"], help="what is made small")
     how.add_argument("--force", action="store_true", help="replace an earlier result")
     how.add_argument("--no-pictures", action="store_true", help="numbers only")
+    how.add_argument(
+        "--report", metavar="FILE", help="page (.html) about the data and what was found"
+    )
     add_reading_flags(parser.add_argument_group("how to read the data"))
     add_output_flags(parser, "report.json")
     return parser
@@ -98,6 +101,11 @@ def _run(options: argparse.Namespace, output: Output) -> None:
 
         require_matplotlib("pictures")
     folder = Path(options.out)
+    if options.report:
+        from ptycho_fast.report.page import check_target
+
+        with usage_errors():
+            check_target(options.report, force=options.force)
     if output.for_people:  # before whatever TensorFlow says when it is loaded
         sys.stdout.write(f"{options.source}; loading TensorFlow\n")
         sys.stdout.flush()
@@ -132,6 +140,8 @@ def _run(options: argparse.Namespace, output: Output) -> None:
                 raise
         found = refiner.result()
         report = reconstruction.write(found, data, folder, numbers=refiner.numbers, **how)
+        if options.report:
+            _write_page(options, data, folder, report)
     output.result(report, _lines(report, folder))
 
 
@@ -148,6 +158,18 @@ def _keep(
     found = refiner.result("interrupted")
     reconstruction.write(found, data, folder, numbers=refiner.numbers, **how)
     error.add_note(f"{folder} has the best object of {done} passes")
+
+
+def _write_page(
+    options: argparse.Namespace, data: Dataset, folder: Path, report: dict[str, Any]
+) -> None:
+    from ptycho_fast.report.page import Result, write_page
+    from ptycho_fast.tf import reconstruction
+
+    shown = [(folder / name, name.partition(".")[0]) for name in report.get("pictures", [])]
+    sentences, rows = list(reconstruction.verdict(report)), list(reconstruction.lines(report))
+    result = Result("Reconstruction", sentences, ("what", "value"), rows, shown)
+    write_page(data, options.report, force=options.force, command=options.command, results=[result])
 
 
 def _data(options: argparse.Namespace) -> Dataset:

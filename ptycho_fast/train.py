@@ -133,6 +133,9 @@ def parser() -> argparse.ArgumentParser:
         help="number of objects, never trained with, that scores are made of; 2 with --endless",
     )
     train.add_argument("--no-pictures", action="store_true", help="numbers only")
+    train.add_argument(
+        "--report", metavar="FILE", help="page (.html) about the data and the training"
+    )
     add_output_flags(parser, "run_metadata.json")
     add_scenario_flags(parser.add_argument_group("what to simulate"))
     return parser
@@ -151,8 +154,15 @@ def _run(options: argparse.Namespace, output: Output) -> None:
         from ptycho_fast.drawing.overview import require_matplotlib
 
         require_matplotlib("pictures")
+    if options.report:
+        from ptycho_fast.report.page import check_target
+
+        with usage_errors():
+            check_target(options.report, force=options.force)
     _check_length(options)
     source = _source(options)
+    if options.report and isinstance(source, Scenario) and source.undrawn():
+        raise UsageError("--report: given, expected none for a campaign, which has many data sets")
     _check_how(options, output)
     if output.for_people:  # before whatever TensorFlow says when it is loaded
         name = source.name if isinstance(source, Scenario) else options.scenario
@@ -207,7 +217,26 @@ def _run(options: argparse.Namespace, output: Output) -> None:
                 draw=not options.no_pictures,
                 watcher=watcher,
             )
+    if options.report and isinstance(data, Dataset):
+        _write_page(options, data, metadata, folder)
     output.result(metadata, _summary(metadata, folder))
+
+
+def _write_page(
+    options: argparse.Namespace, data: Dataset, metadata: dict[str, Any], folder: Path
+) -> None:
+    from ptycho_fast.report.page import Result, write_page
+    from ptycho_fast.tf import summary
+
+    head, *rows = summary.compared_rows(metadata)
+    result = Result(
+        "Training",
+        summary.verdict(metadata),
+        head,
+        [(name, *map(summary.number, values)) for name, *values in rows],
+        [(folder / name, summary.PICTURES[name]) for name in metadata["pictures"]],
+    )
+    write_page(data, options.report, force=options.force, command=options.command, results=[result])
 
 
 def _check_how(options: argparse.Namespace, output: Output) -> None:

@@ -18,7 +18,7 @@ from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.recipe import fingerprint
 from ptycho_fast.drawing.axes import light
 from ptycho_fast.drawing.overview import require_matplotlib
-from ptycho_fast.files import written_aside
+from ptycho_fast.files import check_targets, written_aside
 from ptycho_fast.formats.contents import DOMAINS
 from ptycho_fast.optics import geometry_text
 from ptycho_fast.probes.modes import mode_fractions
@@ -65,6 +65,19 @@ def require_libraries() -> None:
         raise RuntimeError(
             "report: jinja2 is not installed; pip install 'ptycho_fast[plot]' brings it"
         )
+
+
+def check_target(path: str | os.PathLike[str], *, force: bool) -> None:
+    """Raise, before the work, for what `write_page` would refuse.
+
+    Raises
+    ------
+    ValueError, RuntimeError, OSError
+        As for `write_page`.
+    """
+    check_name(path)
+    require_libraries()
+    check_targets(path, force=force)
 
 
 def check_name(path: str | os.PathLike[str]) -> None:

@@ -258,9 +258,9 @@ def verdict(report: Mapping[str, Any]) -> Iterator[str]:
     """Sentences: how it ended, whether it is right, what limits it."""
     ended = {
         "passes": "The refinement made all its passes.",
-        "diverged": "**The refinement diverged**: this is the object of the best pass before; "
+        "diverged": "The refinement diverged: this is the object of the best pass before; "
         "a smaller learning rate helps.",
-        "interrupted": "**The refinement was interrupted**: this is the object so far.",
+        "interrupted": "The refinement was interrupted: this is the object so far.",
     }
     yield ended[report["stopped"]]
     score = report["score"]

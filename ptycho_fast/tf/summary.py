@@ -225,7 +225,8 @@ def _achieved(r: float | None, metadata: Mapping[str, Any]) -> bool:
 def _columns(metadata: Mapping[str, Any]) -> Iterator[str]:
     refinement, score = metadata["refinement"], metadata["score"]
     columns = refinement["columns"]
-    yield from table(["", *(TITLES[name] for name in columns)], _quantities(columns.values()))
+    head, *rows = compared_rows(metadata)
+    yield from table(head, rows)
     yield ""
     yield (
         f"Over the {refinement['pixels']} pixels of the test half that patterns light and that the "
@@ -240,6 +241,19 @@ def _columns(metadata: Mapping[str, Any]) -> Iterator[str]:
         )
         yield ""
         yield from _coverage(columns["refined"]["by_coverage"])
+
+
+def compared_rows(metadata: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
+    """Head and rows of the table of columns; of a row the first cell is text.
+
+    Parameters
+    ----------
+    metadata : mapping
+        Of `run.report`.
+    """
+    columns = metadata["refinement"]["columns"]
+    yield "", *(TITLES[name] for name in columns)
+    yield from _quantities(columns.values())
 
 
 def _best(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -283,11 +297,11 @@ def _coverage(classes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 def _pictures(names: Sequence[str]) -> Iterator[str]:
     for name in names:
-        yield f"![{_PICTURES[name]}]({name})"
+        yield f"![{PICTURES[name]}]({name})"
         yield ""
 
 
-_PICTURES = {
+PICTURES = {
     "amplitude.png": "Amplitude: the truth and what was found",
     "phase.png": "Phase: the truth and what was found",
     "difference.png": "Difference of amplitude to the truth",

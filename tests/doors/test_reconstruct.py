@@ -43,7 +43,10 @@ def a_small_scenario(in_a_folder_of_its_own):
 
 
 def test_object_and_report(command, capsys):
-    assert command("reconstruct", "small.toml", "--out", "found", *SHORT) == 0
+    page = "--report", "r.html"
+    assert command("reconstruct", "small.toml", "--out", "found", *SHORT, *page) == 0
+    for words in ("Reconstruction", "Pearson r", "reconstruct small.toml"):
+        assert words in Path("r.html").read_text()
     text = capsys.readouterr().out
     for label in ("passes", "Pearson r", "error", "resolution", "report"):
         assert f"\n{label} " in text
@@ -58,6 +61,9 @@ def test_object_and_report(command, capsys):
     assert report["score"]["by_coverage"]["more"]["pixels"] > 0
     summary = Path("found/summary.md").read_text()
     assert "# small.toml, refined" in summary
+    assert command("reconstruct", "small.toml", "--out", "other", *SHORT, *page) == 2
+    assert "r.html" in capsys.readouterr().err
+    assert not Path("other").exists()
     assert f"{report['score']['ratio']:.4f}" in summary
     assert "![rings](rings.png)" in summary
     for name in report["pictures"]:

@@ -43,7 +43,7 @@ def a_small_scenario(in_a_folder_of_its_own):
 
 
 def test_a_run(capsys):
-    assert run(*SHORT, "--out", "run") == 0
+    assert run(*SHORT, "--out", "run", "--report", "r.html") == 0
     text = capsys.readouterr().out
     labels = "epoch 2/2", "likelihood", "scale match", "output/truth", "network", "refined", "flat"
     for label in (*labels, "refinement from a flat start: 3 passes", "report"):
@@ -64,6 +64,10 @@ def test_a_run(capsys):
         assert f"]({picture})" in summary
         assert Path("run", picture).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert load_model("run/model-0002.keras").N == 16
+    page = Path("r.html").read_text()
+    for words in ("network + refinement", "Pearson r of the amplitude", "train small.toml"):
+        assert words in page
+    assert page.count('class="picture"') == len(metadata["pictures"])
     data = ptycho_fast.Dataset.load("run/data.npz")
     with np.load("run/prediction.npz") as prediction:
         assert prediction["stitched"].shape == data.object.shape
