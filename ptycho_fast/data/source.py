@@ -36,6 +36,7 @@ NOISES = ("fixed", "fresh")
 OUTPUTS = ("patterns", "counts", "amplitude")
 
 Given = Dataset | Simulator | Campaign
+OfOneExperiment = Dataset | Experiment | Simulator
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -421,3 +422,26 @@ def load(
     if isinstance(given, Campaign):
         return given.dataset(0)
     return given if isinstance(given, Dataset) else dataset_of(given)
+
+
+def lazy(source: OfOneExperiment) -> Dataset:
+    """The data set of a source, whose patterns are made or read when they are asked for.
+
+    Parameters
+    ----------
+    source : Dataset, Experiment or Simulator
+        What it is of; a data set is returned as it is.
+
+    Raises
+    ------
+    TypeError
+        It is something else.
+    """
+    if isinstance(source, Experiment):
+        source = Simulator(source)
+    if isinstance(source, Simulator):
+        return dataset_of(source, lazy=True)
+    if not isinstance(source, Dataset):
+        expected = "a Dataset, an Experiment or a Simulator"
+        raise TypeError(checks.wrong("data", type(source).__name__, expected))
+    return source

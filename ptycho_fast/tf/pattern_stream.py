@@ -10,7 +10,6 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ptycho_fast import checks
-from ptycho_fast.backend.host_arrays import empty_aligned
 from ptycho_fast.data.order import Order
 from ptycho_fast.data.pattern_feed import PatternFeed
 from ptycho_fast.data.source import Given
@@ -99,8 +98,7 @@ def patterns(
         turn, step = divmod(int(number), 2**_STEP_BITS)
         part, place = divmod(step, per_turn)
         numbers = ordered(turn, part)[place]
-        out = None if feed.on_gpu else empty_aligned((len(numbers), feed.N, feed.N), dtype)
-        batch = feed.batch(numbers, turn, out=out)
+        batch = feed.batch(numbers, turn)
         return [batch[name] for name in signature]
 
     def batch_of(number: Any) -> dict[str, Any]:

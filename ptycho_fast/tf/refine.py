@@ -19,12 +19,9 @@ import tensorflow as tf
 from ptycho_fast import checks, quality
 from ptycho_fast.ahead import made_ahead
 from ptycho_fast.data.dataset import Dataset
-from ptycho_fast.data.source import opened
+from ptycho_fast.data.source import OfOneExperiment, lazy
 from ptycho_fast.errors import DataWarning
-from ptycho_fast.experiment import Experiment
 from ptycho_fast.formats.work import MEMORY
-from ptycho_fast.simulation import dataset_of
-from ptycho_fast.simulator import Simulator
 
 from .canvas import ScanCanvas, support
 from .layers import root
@@ -79,7 +76,7 @@ class Refinement:
 
 
 def refine(
-    data: Dataset | Experiment | Simulator,
+    data: OfOneExperiment,
     *,
     watcher: Watcher | None = None,
     **how: Any,
@@ -181,7 +178,7 @@ class Refiner:
 
     def __init__(
         self,
-        data: Dataset | Experiment | Simulator,
+        data: OfOneExperiment,
         *,
         part: str | npt.ArrayLike = "all",
         start: Any = "flat",
@@ -524,14 +521,8 @@ class _Light:
 # --- what is given ---
 
 
-def _as_dataset(data: Any) -> Dataset:
-    if isinstance(data, Experiment | Simulator):
-        simulator = opened(data)
-        assert isinstance(simulator, Simulator)
-        data = dataset_of(simulator, lazy=True)
-    if not isinstance(data, Dataset):
-        expected = "a Dataset, an Experiment or a Simulator"
-        raise TypeError(checks.wrong("data", type(data).__name__, expected))
+def _as_dataset(data: OfOneExperiment) -> Dataset:
+    data = lazy(data)
     if data.object.ndim == 3:
         given = f"an object of {len(data.object)} slices"
         raise ValueError(checks.wrong("data", given, "one of a single slice"))
