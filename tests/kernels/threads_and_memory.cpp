@@ -75,8 +75,7 @@ void exceptions() {
 
 // A call from the work of a call, which may be a helper's.
 void calls_in_calls() {
-  for (int round = 0; round < 20; ++round)
-    pf::for_each_block(6, 1, 3, [](int, int64_t, int64_t) { call(20, 1, 3); });
+  for (int round = 0; round < 20; ++round) pf::for_each_block(6, 1, 3, [](int, int64_t, int64_t) { call(20, 1, 3); });
 }
 
 // Whichever allocation fails: a call does all of its work, or none and throws, and the next one is not harmed.
@@ -236,14 +235,10 @@ int main(int count, char** names) {
     const char* name;
     void (*check)();
   } checks[] = {
-      {"many_callers", many_callers},
-      {"exceptions", exceptions},
-      {"calls_in_calls", calls_in_calls},
-      {"too_little_memory", too_little_memory},
-      {"forks", [] { forks(false); }},
-      {"forks_at_work", [] { forks(true); }},
-      {"handed_over", handed_over},
-      {"limits", limits},
+      {"many_callers", many_callers},     {"exceptions", exceptions},
+      {"calls_in_calls", calls_in_calls}, {"too_little_memory", too_little_memory},
+      {"forks", [] { forks(false); }},    {"forks_at_work", [] { forks(true); }},
+      {"handed_over", handed_over},       {"limits", limits},
   };
   for (const auto& one : checks)
     if (count == 2 && std::strcmp(names[1], one.name) == 0) {
