@@ -34,7 +34,6 @@ _STYLE: Any = {
 }
 _LARGEST_PATTERN = 256  # pixels along a side; larger patterns are summed over blocks
 _DARK = 0.02  # of the largest amplitude of a mode: below, its phase says nothing
-_LIT = 0.1  # of the largest intensity of a probe, from which on it lights a pixel
 
 
 def svg(
@@ -110,28 +109,6 @@ def object_figures(dataset: Dataset) -> list[str]:
 def mode_figures(mode: npt.NDArray[np.complex64]) -> list[str]:
     """Amplitude and phase of a probe mode (N, N)."""
     return field_figures(mode, 3.4, _DARK)
-
-
-def coverage(dataset: Dataset) -> npt.NDArray[np.int64]:
-    """(H, W) number of patterns whose probe lights each pixel of the object.
-
-    A pixel is lit where the intensity of the probe is at least a tenth of its maximum; positions
-    are rounded to pixels.
-    """
-    from scipy.signal import fftconvolve
-
-    H, W = dataset.projection.shape
-    N = dataset.N
-    intensity = (np.abs(dataset.probe) ** 2).sum(axis=0)
-    lit = intensity >= _LIT * intensity.max()
-    # On a canvas with a margin, so that positions outside the object count for what they reach.
-    at = np.rint(dataset.positions[:, ::-1]).astype(int) + N
-    at = at[((at >= 0) & (at < (H + 2 * N, W + 2 * N))).all(axis=1)]
-    hits = np.zeros((H + 2 * N, W + 2 * N))
-    np.add.at(hits, tuple(at.T), 1)
-    first = N + N // 2  # of the result, whose margin has grown by the probe's own half
-    spread = np.rint(fftconvolve(hits, lit.astype(np.float64))).astype(np.int64)
-    return spread[first : first + H, first : first + W]
 
 
 def scan_figures(dataset: Dataset, covered: npt.NDArray[np.int64]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ptycho_fast import quality
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.data.recipe import fingerprint
 from ptycho_fast.drawing.axes import light
@@ -149,7 +150,7 @@ def _contents(
     """All values of the template."""
     shown, unit, patterns = _patterns(dataset)
     totals, counted = _totals(dataset)
-    covered = figures.coverage(dataset)
+    covered = quality.coverage(dataset.positions, dataset.probe, dataset.projection.shape)
     good = patterns if dataset.mask is None else patterns[:, dataset.mask]
     scale = figures.pattern_scale(good)
     masked = np.where(True if dataset.mask is None else dataset.mask, patterns.mean(axis=0), np.nan)
