@@ -111,7 +111,7 @@ def mode_figures(mode: npt.NDArray[np.complex64]) -> list[str]:
     return field_figures(mode, 3.4, _DARK)
 
 
-def scan_figures(dataset: Dataset, covered: npt.NDArray[np.int64]) -> list[str]:
+def scan_figures(dataset: Dataset, covered: npt.NDArray[np.int32]) -> list[str]:
     """Positions over the object, and how many patterns light each pixel."""
     shown, extent = thinned(covered)
     title = "patterns that light each pixel"

@@ -204,7 +204,7 @@ def _contents(
 # --- in words ---
 
 
-def _sentences(dataset: Dataset, covered: npt.NDArray[np.int64]) -> list[str]:
+def _sentences(dataset: Dataset, covered: npt.NDArray[np.int32]) -> list[str]:
     H, W = dataset.projection.shape
     slices = f" in {len(dataset.object)} slices" if dataset.object.ndim == 3 else ""
     modes = "one mode" if len(dataset.probe) == 1 else f"{len(dataset.probe)} modes"
@@ -243,7 +243,7 @@ def _object_words(dataset: Dataset) -> str:
     return f"{thick}Amplitude from {amplitude.min():.4g} to {amplitude.max():.4g}."
 
 
-def _scan_words(covered: npt.NDArray[np.int64]) -> str:
+def _scan_words(covered: npt.NDArray[np.int32]) -> str:
     lit = covered[covered > 0]
     if not lit.size:
         return "No position lights a pixel of the object."
