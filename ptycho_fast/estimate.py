@@ -28,7 +28,6 @@ from ptycho_fast.threads import thread_count
 
 _FIXED = 8 * 2**20  # bytes: buffers, Python's own
 _PER_THREAD = 16 * 2**20  # bytes: patterns that it makes, and that wait for the file
-_WITH_PATCHES = 2  # times as much where patches are written, too
 _PER_POSITION = 256  # bytes: true and nominal position, energy, photons, split, with copies
 _DRAWN_PIXEL = 64  # bytes per object pixel while it is drawn
 _ENERGY_PIXEL = 96  # bytes per object pixel, with half a patch on each side, for the energies
@@ -120,7 +119,8 @@ class Needs:
         arrays = sum(array.nbytes for array in others.values() if array is not None)
         # Patterns pass block by block, some for each thread.
         passing = min(memory, n_patterns * N**2 * 4, thread_count(None) * _PER_THREAD)
-        passing *= _WITH_PATCHES if patches else 1
+        if patches:  # as much again, and a block that waits for its file
+            passing += passing + _PER_THREAD
         pixels = 8 * stored + arrays + passing
         preparing = max(drawn * H * W + 8 * stored, _ENERGY_PIXEL * (H + N) * (W + N))
         return cls(max(pixels, preparing) + n_patterns * _PER_POSITION + _FIXED, file)

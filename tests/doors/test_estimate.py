@@ -67,7 +67,9 @@ print(peak() - before)
         ["--n-patterns", "10", "--object-size", "1000"],
     ],
 )
-def test_memory(flags, start, run, capsys):
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_memory(flags, threads, start, run, capsys, monkeypatch):
+    monkeypatch.setenv("PTYCHO_FAST_THREADS", threads)
     needed = facts(run, capsys, "gs2_ideal", *flags, "--dry-run")["memory_bytes"]
     output, _ = start(PEAK, "gs2_ideal", *flags, "--quiet").communicate(timeout=300)
     assert 0.6 * needed < int(output) < 1.1 * needed
