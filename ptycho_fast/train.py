@@ -87,6 +87,19 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--learning-rate", type=float, help="of Adam, at the start")
     train.add_argument("--filters", type=int, help="size of the network: factor of its filters")
     train.add_argument(
+        "--projections",
+        type=int,
+        metavar="PASSES",
+        help="give the network a first object, made of each group's patterns by so many passes of "
+        "projections; 0: the amplitudes",
+    )
+    train.add_argument(
+        "--object-loss",
+        type=float,
+        metavar="WEIGHT",
+        help="weight of the difference from the true object in the loss; 0: patterns alone",
+    )
+    train.add_argument(
         "--noise", choices=["fixed", "fresh"], help="the same photons in every epoch, or new ones"
     )
     train.add_argument(
@@ -187,6 +200,8 @@ def _run(options: argparse.Namespace, output: Output) -> None:
             batch_size=options.batch_size,
             learning_rate=options.learning_rate,
             n_filters_scale=options.filters,
+            projections=options.projections,
+            object_loss=options.object_loss,
             noise=options.noise,
             both_twins=options.both_twins,
             refine=options.refine,

@@ -25,8 +25,12 @@ PROBES = {
     "symmetric": (),
     "defocused": ("--set", "probe.curvature=20", "--set", "name=gs2_defocused"),
 }
+# The fixed patterns are shown as the stream is: the same network, loss and rate.
+ALIKE = (
+    "--projections", "4", "--object-loss", "1", "--batch-size", "8", "--learning-rate", "2e-3",
+)  # fmt: skip
 DATA = {
-    "fixed": ("--recipe", "full", "--held-out", "2", "--refine", "0"),
+    "fixed": ("--recipe", "full", *ALIKE, "--held-out", "2", "--refine", "0"),
     "endless": ("--endless", "--held-out", "2", "--refine", "0"),
 }
 KEPT = ("history.json", "run_metadata.json", "scores.json", "summary.md")
@@ -41,7 +45,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where what is kept goes")
     parser.add_argument("--work", type=Path, default=Path("runs/endless"), help="checkpoints")
     parser.add_argument("--minutes", type=float, default=30, help="of each training")
-    parser.add_argument("--score-at", default="1,2,5,10,15,20,25,30", help="minutes")
+    parser.add_argument("--score-at", default="1,2,5,10,15,20,30", help="minutes")
     parser.add_argument("--only", nargs="+", metavar="RUN", choices=list(_runs()), help="of these")
     parser.add_argument("--train", default="", help="more flags for all runs: '--filters 1'")
     options = parser.parse_args()

@@ -200,14 +200,17 @@ class Diffract(keras.layers.Layer):
         """Take over a probe (M, N, N) complex."""
         self.probe.assign(np.stack([probe.real, probe.imag]))
 
-    def call(self, patches: tf.Tensor) -> tf.Tensor:
-        """(G, C, 2, N, N) to (G, N, N, C)."""
+    def shifted(self) -> tf.Tensor:
+        """The modes (M, N, N) as `call` uses them, complex."""
         # Unitary, and shifted by half the detector: signs of a checkerboard in real space.
         sign = tf.cast(1 - 2 * (tf.range(self.N) % 2), self.compute_dtype)
         shifted = self.probe * (sign[:, None] * sign / self.N)
-        probe = tf.complex(shifted[0], shifted[1])
+        return tf.complex(shifted[0], shifted[1])
+
+    def call(self, patches: tf.Tensor) -> tf.Tensor:
+        """(G, C, 2, N, N) to (G, N, N, C)."""
         patch = tf.complex(patches[:, :, 0], patches[:, :, 1])
-        return tf.transpose(intensity_of(patch[:, :, None] * probe), [0, 2, 3, 1])
+        return tf.transpose(intensity_of(patch[:, :, None] * self.shifted()), [0, 2, 3, 1])
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make the layer again."""

@@ -1,9 +1,11 @@
 """The physics-informed network: diffraction in, complex object out, its own diffraction predicted.
 
 scaled amplitude -> scaler -> encoder -> amplitude and phase decoders -> patches of the object
+(or: -> projections -> corrector -> patches of the object)
 -> reassembled on the group's canvas -> patches again -> times probe -> far field -> scaler
 """
 
+import math
 import os
 from functools import cached_property
 from typing import Any
@@ -16,6 +18,7 @@ import tensorflow as tf
 from ptycho_fast import checks
 from ptycho_fast.probes import support_mask
 
+from .corrector import Corrector
 from .layers import (
     Diffract,
     Extract,
@@ -26,6 +29,7 @@ from .layers import (
     root,
 )
 from .losses import poisson_deviance, published_likelihood
+from .projections import Projections
 
 ACTIVATIONS = {
     "sigmoid": tf.nn.sigmoid,
@@ -209,8 +213,17 @@ class PtychoNet(keras.Model):
         Whether the heads fill the border outside the central window too.
     trainable_scale : bool
         Whether training changes the intensity scale.
+    projections : int
+        Passes of `Projections` that give the network a first object, which it corrects in a
+        `Corrector` instead of encoder and decoders; the amplitude head's arguments then have no
+        meaning. 0: the network gets the amplitudes, as published.
     seed : int
         Seed of the weights.
+
+    Raises
+    ------
+    ValueError
+        An argument is wrong, or `probe_big` comes with `projections`.
     """
 
     def __init__(
@@ -226,6 +239,7 @@ class PtychoNet(keras.Model):
         amplitude_bias: float = 1.0,
         probe_big: bool = False,
         trainable_scale: bool = False,
+        projections: int = 0,
         seed: int = 42,
         **options: Any,
     ) -> None:
@@ -239,6 +253,8 @@ class PtychoNet(keras.Model):
         if canvas < N or canvas % 2:
             raise ValueError(f"canvas: {canvas} given, expected an even number >= N = {N}")
         checks.count(n_filters_scale, "n_filters_scale")
+        if checks.integer(projections, "projections", 0) and probe_big:
+            raise ValueError(checks.wrong("probe_big", True, "False with projections"))
         self.settings: dict[str, Any] = {
             "N": N,
             "gridsize": checks.count(gridsize, "gridsize"),
@@ -250,6 +266,7 @@ class PtychoNet(keras.Model):
             "amplitude_bias": float(amplitude_bias),
             "probe_big": bool(probe_big),
             "trainable_scale": bool(trainable_scale),
+            "projections": int(projections),
             "seed": int(seed),
         }
         self.N, self.gridsize, self.canvas = N, gridsize, canvas
@@ -278,11 +295,15 @@ class PtychoNet(keras.Model):
             return keras.Sequential([*up, head])
 
         self.scaler = IntensityScaler(intensity_scale, trainable=trainable_scale, dtype=dtype)
-        self.encoder = keras.Sequential(
-            blocks(encoder_filters(N, n_filters_scale), keras.layers.MaxPooling2D)
-        )
-        self.amplitude_decoder = decoder(amplitude_activation, amplitude_bias)
-        self.phase_decoder = decoder("phase", 0.0)
+        if projections:
+            self.projections = Projections(projections, canvas, dtype=dtype)
+            self.corrector = Corrector(C, 32 * n_filters_scale, next(fresh), dtype=dtype)
+        else:
+            self.encoder = keras.Sequential(
+                blocks(encoder_filters(N, n_filters_scale), keras.layers.MaxPooling2D)
+            )
+            self.amplitude_decoder = decoder(amplitude_activation, amplitude_bias)
+            self.phase_decoder = decoder("phase", 0.0)
         self.reassemble = Reassemble(canvas, dtype=dtype)
         self.extract = Extract(N, dtype=dtype)
         self.diffract = Diffract(modes, N, dtype=dtype)
@@ -291,10 +312,13 @@ class PtychoNet(keras.Model):
 
     def build(self, shapes: Any) -> None:
         """Make the weights."""
-        self.encoder.build(shapes[0])
-        latent = self.encoder.compute_output_shape(shapes[0])
-        self.amplitude_decoder.build(latent)
-        self.phase_decoder.build(latent)
+        if self.settings["projections"]:
+            self.corrector.build((None, self.gridsize**2, 2, self.N // 2, self.N // 2))
+        else:
+            self.encoder.build(shapes[0])
+            latent = self.encoder.compute_output_shape(shapes[0])
+            self.amplitude_decoder.build(latent)
+            self.phase_decoder.build(latent)
         self.built = True
 
     def set_probe(self, probe: npt.ArrayLike, *, mask: bool = False) -> None:
@@ -305,9 +329,14 @@ class PtychoNet(keras.Model):
             raise ValueError(f"probe: shape {modes.shape} given, expected {expected}")
         self.diffract.set_probe(modes * support_mask(self.N) if mask else modes)
 
-    def patches(self, amplitude: tf.Tensor) -> tf.Tensor:
-        """Scaled amplitude (G, N, N, C) to windows of object patches (G, C, 2, K, K)."""
-        features = self.encoder(self.scaler(amplitude))
+    def patches(self, amplitude: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
+        """Scaled amplitude (G, N, N, C), offsets (G, 1, 2, C) to object windows (G, C, 2, K, K)."""
+        amplitude = self.scaler(amplitude)
+        if self.settings["projections"]:
+            first = self.projections(amplitude, offsets, self.diffract.shifted())
+            window = slice(self.N // 4, self.N - self.N // 4)
+            return self.corrector(first[..., window, window])
+        features = self.encoder(amplitude)
         modulus, phase = self.amplitude_decoder(features), self.phase_decoder(features)
         return tf.stack([modulus * tf.cos(phase), modulus * tf.sin(phase)], axis=2)
 
@@ -320,13 +349,25 @@ class PtychoNet(keras.Model):
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> dict[str, Any]:
         """Object of each group and its diffraction."""
         amplitude, offsets = inputs
-        canvas = self.reassemble(self.patches(amplitude), offsets)
+        canvas = self.reassemble(self.patches(amplitude, offsets), offsets)
         intensity = self.unscaler(self.diffract(self.extract(canvas, offsets)))
         return {
             "object": self.centre(canvas),
             "amplitude": root(intensity),
             "intensity": intensity,
         }
+
+    def map_values(self) -> int:
+        """Number of values in the feature maps of one group, for an estimate of memory."""
+        if self.settings["projections"]:
+            return self.corrector.map_values()
+        values = 0
+        for block in (self.encoder, self.amplitude_decoder, self.phase_decoder):
+            shape = (1, *block.input_shape[1:])
+            for layer in block.layers:
+                shape = layer.compute_output_shape(shape)
+                values += math.prod(shape)
+        return values
 
     @cached_property
     def predicted(self) -> Any:
@@ -339,7 +380,7 @@ class PtychoNet(keras.Model):
 
         @tf.function(reduce_retracing=True)
         def predicted(amplitude: Any, offsets: Any, intensity: Any) -> Any:
-            patches = self.patches(amplitude)
+            patches = self.patches(amplitude, offsets)
             outputs = self((amplitude, offsets))
             complete = tf.complex(patches[:, :, 0], patches[:, :, 1])
             likelihood = published_likelihood(intensity, outputs["intensity"], unit)

@@ -7,6 +7,7 @@ from ptycho_fast import checks
 from ptycho_fast.data.feed import Stream, can_augment
 from ptycho_fast.scenario import Scenario
 
+from .losses import LossWeights
 from .model import PtychoNet, canvas_side
 from .streams import Feed, prepare
 from .train import TrainSpec
@@ -25,6 +26,8 @@ class Recipe:
         A key of `RECIPES`.
     activation, bias : str, float
         Of the amplitude head.
+    projections : int
+        As for `PtychoNet`.
     undo_gain : bool
         Whether predictions are divided by the gain before they are compared with the truth.
     n_filters_scale : int
@@ -54,6 +57,7 @@ class Recipe:
     name: str
     activation: str = "softplus"
     bias: float = 1.0
+    projections: int = 0
     undo_gain: bool = True
     n_filters_scale: int = 2
     all_groups: bool = False
@@ -74,8 +78,10 @@ class Recipe:
         ScenarioError, ValueError
             The data cannot be fed like this, or not be renewed.
         """
+        truth = self.spec.weights.object > 0
         if self.renew:
-            train = prepare(data, part="all", noise="unique", include_seed=True, **options)
+            whole = {"part": "all", "noise": "unique", "include_seed": True, "truth": truth}
+            train = prepare(data, **whole, **options)
             train.check(Stream(renew=self.renew))
             if train.source.scenario and not train.source.scenario.noise:
                 expected = "photon noise: without it, groups that share a position show it twice"
@@ -92,7 +98,7 @@ class Recipe:
             n_groups=n_train,
             noise=self.noise,
             augment=bool(self.augment),
-            truth=self.spec.weights.object > 0,
+            truth=truth,
             **options,
         )
         if self.augment is None:
@@ -117,6 +123,7 @@ class Recipe:
             n_filters_scale=self.n_filters_scale,
             amplitude_activation=self.activation,
             amplitude_bias=self.bias,
+            projections=self.projections,
             seed=seed,
         )
         model.set_probe(train.source.probe)
@@ -153,9 +160,11 @@ class Recipe:
             size = _BATCH_SIZES.get(scenario.name, 8 if scenario.gridsize == 1 else 4)
         given: dict[str, Any] = {"batch_size": size}
         given |= {key: value for key, value in changes.items() if value is not None}
+        if "object_loss" in given:
+            given["weights"] = replace(self.spec.weights, object=given.pop("object_loss"))
         own = {
             key: given.pop(key)
-            for key in ("n_filters_scale", "noise", "both_twins", "held_out", "refine")
+            for key in ("n_filters_scale", "projections", "noise", "both_twins", "held_out", "refine")
             if key in given
         }
         return replace(self, spec=replace(self.spec, **given), **own)
@@ -192,10 +201,17 @@ RECIPES = {
         ),
         Recipe(
             name="endless",
+            projections=4,
             n_filters_scale=1,
             stitch="patches",
-            # Of what was tried it learns fastest from the defocused probe: docs/training.md.
-            spec=TrainSpec(epochs=30, schedule="cosine", batch_size=8, learning_rate=2e-3),
+            # Of what was tried it learns fastest: docs/training.md.
+            spec=TrainSpec(
+                epochs=30,
+                schedule="cosine",
+                batch_size=8,
+                learning_rate=2e-3,
+                weights=LossWeights(object=1.0),
+            ),
         ).endless("object"),
     )
 }

@@ -142,7 +142,7 @@ def check_request(folder: Path, asked: dict[str, Any]) -> None:
         raise FileNotFoundError(f"{folder}: no run to go on with ({_REQUEST} is missing)")
     kept, asked = json.loads(path.read_text()), dict(asked)
     sums, now = kept.pop("inputs", {}), asked.pop("inputs")  # older runs did not keep them
-    kept["recipe"] = {"held_out": 0} | kept["recipe"]  # nor objects to judge by
+    kept["recipe"] = {"held_out": 0, "projections": 0} | kept["recipe"]  # nor these
     if kept["scenario"]:  # perhaps of an older schema
         kept["scenario"] = json.loads(json.dumps(Scenario.from_dict(kept["scenario"]).to_dict()))
     before, after = _flat(kept), _flat(asked)
@@ -174,14 +174,8 @@ def memory_needed(data_shape: tuple[int, ...], model: PtychoNet, batch_size: int
     """Rough number of bytes for a training: patterns, weights, maps of a step, TensorFlow."""
     patterns = 4 * 4 * math.prod(data_shape)  # counts, amplitudes, gathered groups twice
     weights = 4 * 4 * model.count_params()  # with gradients and two moments
-    maps = 0
-    side = model.N
-    for block in (model.encoder, model.amplitude_decoder, model.phase_decoder):
-        shape = (batch_size, *block.input_shape[1:])
-        for layer in block.layers:
-            shape = layer.compute_output_shape(shape)
-            maps += math.prod(shape)
-    fields = batch_size * model.gridsize**2 * (model.canvas**2 + 6 * side**2)
+    maps = batch_size * model.map_values()
+    fields = batch_size * model.gridsize**2 * (model.canvas**2 + 6 * model.N**2)
     return patterns + weights + 4 * 3 * maps + 8 * 4 * fields + 700 * 2**20
 
 
@@ -269,14 +263,18 @@ def execute(
             data.save(folder / "data.npz", force=True, modes="first")
         trainer = Trainer(model, recipe.spec, folder)
     scores = _read_scores(folder, trainer.epoch)
+    if recipe.projections and not resume:  # the first object, which no training made
+        scores.append(_scored(trainer, recipe, judged))
+        _write_json(folder / _SCORES, scores)
     for _ in trainer.epochs(train, watcher, renew=recipe.renew):
         if (score_every and trainer.epoch % score_every == 0) or _due(score_at, scores, trainer):
             scores.append(_scored(trainer, recipe, judged))
             _write_json(folder / _SCORES, scores)
     trainer.model.set_probe(test.source.probe)
-    if draw and scores:
+    if draw and len(scores) > 1:
         pictures.scores({recipe.name: scores}, folder / "score.png")
-    how: dict[str, Any] = {"draw": draw, "watcher": watcher}
+    untrained = next((one for one in scores if one["epoch"] == 0), None)
+    how: dict[str, Any] = {"draw": draw, "watcher": watcher, "untrained": untrained}
     return report(trainer.model, recipe, train, test, trainer.history, folder, asked, start, **how)
 
 
@@ -315,7 +313,7 @@ def _numbers(compared: dict[str, Any]) -> dict[str, float | None]:
 
 def _read_scores(folder: Path, epoch: int) -> list[dict[str, float]]:
     """Scores of the finished epochs of a resumed run."""
-    if not epoch or not (folder / _SCORES).is_file():
+    if not (folder / _SCORES).is_file():
         return []
     return [s for s in json.loads((folder / _SCORES).read_text()) if s["epoch"] <= epoch]
 
@@ -332,6 +330,7 @@ def report(
     *,
     draw: bool,
     watcher: Watcher | None = None,
+    untrained: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Predict the test part, refine it, and write the report of a training.
 
@@ -353,6 +352,7 @@ def report(
         "data": train.data.provenance,
         "network": {"parameters": model.count_params(), **model.settings},
         "stitched_by": recipe.stitch,
+        "untrained": untrained,
     }
     stitched, covered = SCORES[recipe.stitch](test, prediction)
     with written_aside(folder / "prediction.npz", force=True) as file:

@@ -178,7 +178,7 @@ def test_outputs(activation, probe_big):
     assert outputs["intensity"].shape == outputs["amplitude"].shape == (3, N, N, 4)
     np.testing.assert_allclose(outputs["amplitude"] ** 2, outputs["intensity"], rtol=1e-5)
     K = N if probe_big else N // 2
-    assert net.patches(amplitude).shape == (3, 4, 2, K, K)
+    assert net.patches(amplitude, offsets).shape == (3, 4, 2, K, K)
 
 
 def test_prediction_is_the_simulators_of_the_networks_own_object():
