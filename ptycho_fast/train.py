@@ -263,8 +263,9 @@ def _check_how(options: argparse.Namespace, output: Output) -> None:
         with backend.place(require_device(options.device, backend)):
             pass
         checks.integer(options.score_every, "score_every", 0)
-        if options.refine is not None:
-            checks.integer(options.refine, "refine", 0)
+        for name in ("refine", "projections"):
+            if getattr(options, name) is not None:
+                checks.integer(getattr(options, name), name, 0)
     if announcement := backend.first_call():
         output.remark(announcement)
 

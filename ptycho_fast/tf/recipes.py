@@ -164,7 +164,14 @@ class Recipe:
             given["weights"] = replace(self.spec.weights, object=given.pop("object_loss"))
         own = {
             key: given.pop(key)
-            for key in ("n_filters_scale", "projections", "noise", "both_twins", "held_out", "refine")
+            for key in (
+                "n_filters_scale",
+                "projections",
+                "noise",
+                "both_twins",
+                "held_out",
+                "refine",
+            )
             if key in given
         }
         return replace(self, spec=replace(self.spec, **given), **own)

@@ -288,6 +288,7 @@ def _scored(trainer: Trainer, recipe: Recipe, judged: Sequence[Feed]) -> dict[st
     """How good the network's objects are now, in the mean, and the seconds of training before."""
     now = []
     for feed in judged:
+        trainer.model.set_probe(feed.source.probe)  # its own, where experiments have their own
         predicted = predict(trainer.model, feed, both_twins=recipe.both_twins)
         stitched, covered = SCORES[recipe.stitch](feed, predicted)
         now.append(_numbers(quality.compare(stitched, feed.source.object, covered)))

@@ -233,6 +233,11 @@ def _columns(metadata: Mapping[str, Any]) -> Iterator[str]:
         f"central {score['window']} x {score['window']} pixels of predictions cover, the gain "
         "undone."
     )
+    if untrained := metadata["untrained"]:
+        yield (
+            f"The network corrects a first object, made by {metadata['network']['projections']} "
+            f"projections; before the training this has r = {number(untrained['pearson_r'])}."
+        )
     if refinement["passes"]:
         yield (
             f"A refinement of {refinement['passes']} passes uses the test patterns themselves: it "

@@ -18,6 +18,7 @@ from ptycho_fast.data.feed import Feed
 from ptycho_fast.tf import Trainer, TrainSpec, prepare, run
 from ptycho_fast.tf import train as trainers
 from ptycho_fast.tf.recipes import RECIPES
+from ptycho_fast.tf.summary import number
 from ptycho_fast.tf.train import Watcher
 
 ZOO = SCENARIO.replace(
@@ -221,12 +222,15 @@ def test_the_command(command, capsys):
     assert command(*flags, "--epochs", "2", "--resume") == 0
     with open("run/scores.json") as file:
         scores = json.load(file)
-    assert [s["epoch"] for s in scores] == [1, 2]
-    assert [len(s["objects"]) for s in scores] == [2, 2]
+    assert [s["epoch"] for s in scores] == [0, 1, 2]
+    assert [len(s["objects"]) for s in scores] == [2, 2, 2]
     assert all(np.isfinite(s[name]) for s in scores for name in ("pearson_r", "normalised_error"))
     assert scores[-1]["ratio"] == np.mean([one["ratio"] for one in scores[-1]["objects"]])
     with open("run/run_metadata.json") as file:
         metadata = json.load(file)
+    assert metadata["untrained"] == scores[0]
+    with open("run/summary.md") as file:
+        assert f"has r = {number(scores[0]['pearson_r'])}" in file.read()
     training = metadata["training"]
     assert training["making_data_pct_of_cpu"] + training["training_pct_of_cpu"] == 100
     assert metadata["request"]["recipe"]["renew"] == "object"
@@ -242,8 +246,9 @@ def test_the_command_on_a_campaign(command, clock):
     assert command("zoo.toml", "--endless", "--minutes", "1", "--score-at", "0.2,1") == 0
     with open("run/scores.json") as file:
         minutes = [s["seconds"] / 60 for s in json.load(file)]
-    assert len(minutes) == 2
-    assert 0.2 <= minutes[0] < 1 <= minutes[1]
+    assert len(minutes) == 3
+    assert minutes[0] == 0
+    assert 0.2 <= minutes[1] < 1 <= minutes[2]
 
 
 @pytest.mark.parametrize(
@@ -254,6 +259,8 @@ def test_the_command_on_a_campaign(command, clock):
         ("mine.toml --endless --held-out 0", "held_out: 0 given"),
         ("mine.toml --minutes 1 --score-at 1,5", "score_at: 5 given, expected at most the 1 min"),
         ("mine.toml --minutes 0", "minutes: 0.0 given"),
+        ("mine.toml --projections -1", "projections: -1 given"),
+        ("mine.toml --object-loss -1", "weight of object: -1"),
         ("bare.npz --endless", "--endless: bare.npz has no scenario"),
         ("bare.npz --held-out 1", "--held-out: bare.npz has no scenario"),
         ("zoo.toml --epochs 1", "probe.curvature"),
