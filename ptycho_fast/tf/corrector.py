@@ -39,7 +39,7 @@ class Corrector(keras.layers.Layer):
             2 * channels, 3, padding="same", kernel_initializer="zeros", **shared
         )
 
-    def build(self, shape: tuple[int, ...]) -> None:
+    def build(self, shape: tuple[Any, ...]) -> None:
         """Make the weights for windows (G, C, 2, K, K)."""
         side, channels = shape[-1], 2 * self.settings["channels"]
         sides = [side]
@@ -76,7 +76,7 @@ class Corrector(keras.layers.Layer):
         """Windows (G, C, 2, K, K) to windows."""
         C, side = self.settings["channels"], patches.shape[-1]
         maps = tf.transpose(tf.reshape(patches, [-1, 2 * C, side, side]), [0, 2, 3, 1])
-        skipped = []
+        skipped: list[tf.Tensor] = []
         for block in self.down:
             maps = block(self.halve(maps) if skipped else maps)
             skipped.append(maps)

@@ -80,8 +80,8 @@ class Recipe:
         """
         truth = self.spec.weights.object > 0
         if self.renew:
-            whole = {"part": "all", "noise": "unique", "include_seed": True, "truth": truth}
-            train = prepare(data, **whole, **options)
+            options |= {"include_seed": True, "truth": truth}
+            train = prepare(data, part="all", noise="unique", **options)
             train.check(Stream(renew=self.renew))
             if train.source.scenario and not train.source.scenario.noise:
                 expected = "photon noise: without it, groups that share a position show it twice"
