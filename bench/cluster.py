@@ -82,7 +82,7 @@ def main() -> None:
     """Run, print and keep."""
     options = parse()
     console = Console(highlight=False)
-    before, facts = machine.load_average(), machine.describe()
+    watch = machine.Watch(console.print)
     rows, disk = measure(options.patterns, options.rounds, options.folder)
     for row in rows:
         best = min(row["seconds"])
@@ -97,11 +97,7 @@ def main() -> None:
     at = f"{options.patterns} patterns"
     verdicts = [verdict("two workers, times one", at, TARGET, statistics.median(ratios))]
     report.targets(console, verdicts)
-    after = machine.load_average()
-    console.print(f"load average {before[0]} before, {after[0]} after")
-    figures = {
-        "machine": facts,
-        "load_average": {"before": before, "after": after},
+    figures = watch.end() | {
         "rounds": options.rounds,
         "cluster": rows,
         "disk": disk,

@@ -7,14 +7,13 @@ interpolates otherwise is judged at whole pixels.
 
 import argparse
 import statistics
-import time
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
 from bench import machine, report
-from bench.contenders import Buffers, count, make_case, make_contenders
+from bench.contenders import Buffers, count, make_case, make_contenders, report_missing
 from bench.library_pipelines import limit_threads
 from bench.measure import Row, Work, in_turn
 
@@ -23,7 +22,7 @@ JUDGED = 21  # patterns, which end within a chunk
 PIXELS = 2**20
 
 
-def measure(N: int, rounds: int) -> list[Row]:
+def measure(N: int, rounds: int) -> tuple[list[Row], dict[str, str]]:
     """Errors and times of all contenders at one side of a pattern.
 
     Parameters
@@ -37,9 +36,11 @@ def measure(N: int, rounds: int) -> list[Row]:
     -------
     list of dict
         ``contender``, ``whole_pixels``, ``error``, ``us_per_pattern`` (median), ``seconds``.
+    dict
+        Who was left out, and why.
     """
     case = make_case(N, BATCH)
-    contenders, _ = make_contenders(case, 1)
+    contenders, missing = make_contenders(case, 1)
     limit_threads(1)  # now that the libraries are loaded
     buffers = Buffers(BATCH, N)
     reference = contenders.pop("reference")
@@ -56,7 +57,7 @@ def measure(N: int, rounds: int) -> list[Row]:
         positions, out = case.positions[:n], buffers.intensity[:n]
         works[name] = (lambda of=contender, p=positions, to=out: of.diffract(p, to)), n
     slow = [name for name, contender in contenders.items() if contender.slow]
-    return [
+    rows = [
         {
             "N": N,
             "contender": name,
@@ -67,6 +68,7 @@ def measure(N: int, rounds: int) -> list[Row]:
         }
         for name, seconds in in_turn(works, rounds, slow).items()
     ]
+    return rows, missing
 
 
 def main() -> None:
@@ -77,17 +79,19 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
     parser.add_argument("--keep", action="store_true", help="write them to bench/results/")
     options = parser.parse_args()
-    start, before, facts = time.perf_counter(), machine.load_average(), machine.describe()
-    rows = [row for N in options.sizes for row in measure(N, options.rounds)]
     console = Console(highlight=False)
+    watch, rows, left_out = machine.Watch(console.print), [], {}
+    for N in options.sizes:
+        here, missing = measure(N, options.rounds)
+        rows += here
+        left_out |= missing
+    report_missing(left_out)
     for row in rows:
         us, error = row["us_per_pattern"], row["error"]
         console.print(f"N = {row['N']:3}  {row['contender']:16} {us:9.1f} us  error {error:.1e}")
-    figures = {
-        "machine": facts,
-        "load_average": {"before": before, "after": machine.load_average()},
+    figures = watch.end() | {
         "rounds": options.rounds,
-        "seconds": time.perf_counter() - start,
+        "left_out": left_out,
         "errors": rows,
     }
     report.write(figures, "errors", options.json, options.keep)

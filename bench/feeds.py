@@ -175,7 +175,7 @@ def main() -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 110
-    start, before, facts = time.perf_counter(), machine.load_average(), machine.describe()
+    watch = machine.Watch(console.print)
     scenario = ptycho_fast.Scenario.preset("gs2_ideal").replace(
         {"scan.n_patterns": n, "dose.nphotons": 1e5}
     )
@@ -192,15 +192,10 @@ def main() -> None:
     for name, why in missing.items():
         console.print(f"{name} is missing: {why}")
     report.targets(console, verdicts)
-    after, took = machine.load_average(), time.perf_counter() - start
-    console.print(f"{took:.0f} s; load average {before[0]} before, {after[0]} after")
-    figures = {
-        "machine": facts,
-        "load_average": {"before": before, "after": after},
+    figures = watch.end() | {
         "patterns": n,
         "batch_size": options.batch_size,
         "rounds": rounds,
-        "seconds": took,
         "feeds": rows,
         "missing": missing,
         "targets": verdicts,

@@ -41,8 +41,8 @@ def command(out: Path, n_patterns: int, *flags: str) -> Row:
     """Run the command: seconds, seconds of the CPUs, and memory over the interpreter's own."""
     arguments = ["gs2_ideal", "--nphotons", DOSE, "--n-patterns", str(n_patterns), *flags]
     run = [sys.executable, "-m", "ptycho_fast.simulate", *arguments, "--out", str(out), "--json"]
-    nothing = _resources([sys.executable, "-c", "pass"])
-    used = _resources(run)
+    nothing = resources([sys.executable, "-c", "pass"])
+    used = resources(run)
     facts = json.loads(used["output"])
     return {
         "file": out.suffix,
@@ -70,7 +70,8 @@ print(json.dumps({
 """
 
 
-def _resources(arguments: list[str]) -> Row:
+def resources(arguments: list[str]) -> Row:
+    """Run a command: its seconds, those of the CPUs, the most memory it took, and its output."""
     run = [sys.executable, "-c", LAUNCHER, *arguments]
     # As where it was installed: without this variable the first run keeps the compiled modules.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
@@ -145,7 +146,7 @@ def main() -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 110
-    start, before, facts = time.perf_counter(), machine.load_average(), machine.describe()
+    watch = machine.Watch(console.print)
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="bench-files-") as name:
         folder = Path(name)
         command(folder / "warm.h5", 100)  # modules are compiled and files read once
@@ -158,13 +159,8 @@ def main() -> None:
     verdicts = judge_files(rows, parts, cores)
     report.files(console, rows, parts)
     report.targets(console, verdicts)
-    after, took = machine.load_average(), time.perf_counter() - start
-    console.print(f"{took:.0f} s; load average {before[0]} before, {after[0]} after")
-    figures = {
-        "machine": facts,
-        "load_average": {"before": before, "after": after},
+    figures = watch.end() | {
         "cores": cores,
-        "seconds": took,
         "files": rows,
         "alone": parts,
         "targets": verdicts,

@@ -5,8 +5,6 @@ import importlib
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 # Intel's threads wait for work in a loop, by default for 0.2 s after the last: the next contender
 # would be timed on what they leave. Read when MKL is loaded, so it is set first.
@@ -16,6 +14,7 @@ import numpy as np
 
 from bench import library_kernels as kernels
 from bench.pipeline import Array, Pipeline
+from bench.samplers import LIBRARIES, Sampler, make_samplers
 from ptycho_fast.backend.host_arrays import empty_aligned
 
 Transform = Callable[[], Array]  # of the waves it was planned for; may overwrite them
@@ -69,7 +68,7 @@ def limit_threads(threads: int) -> None:
 
 
 class LibraryPipeline(Pipeline):
-    """numba for all but the FFT; photons by the faster of numba's and NumPy's samplers."""
+    """numba for all but the FFT; photons by the fastest of the samplers of numba, NumPy, MKL."""
 
     kind = "library"
 
@@ -80,12 +79,8 @@ class LibraryPipeline(Pipeline):
         self.waves = empty_aligned((self.chunk, *probe.shape), np.complex64)
         self.waves[...] = 0
         self.transform = FFTS[fft](self.waves, threads)
-        self.generators = [np.random.default_rng([1, t]) for t in range(threads)]
-        self.samplers: dict[str, Callable[[Array, Array], Any]] = {
-            "numba poisson": kernels.poisson,
-            "Generator.poisson": self._numpy_poisson,
-        }
-        self.sampler = kernels.poisson
+        self.samplers, _ = make_samplers(threads, LIBRARIES)
+        self.sampler: Sampler = kernels.poisson
 
     def extract_patches(self, positions: Array, out: Array) -> Array:
         """See `Pipeline`."""
@@ -107,19 +102,8 @@ class LibraryPipeline(Pipeline):
         self.sampler(rates, out)
         return out
 
-    def _numpy_poisson(self, rates: Array, out: Array) -> None:
-        def work(thread: int) -> None:
-            mine = slice(thread, None, self.threads)
-            out[mine] = self.generators[thread].poisson(rates[mine])
-
-        if self.threads == 1:
-            work(0)
-            return
-        with ThreadPoolExecutor(self.threads) as pool:
-            list(pool.map(work, range(self.threads)))
-
     def tune(self, rates: Array, out: Array) -> str:
-        """The faster sampler for such rates, on up to a chunk of them."""
+        """The fastest sampler for such rates, on up to a chunk of them."""
         rates, out = rates[: self.chunk], out[: self.chunk]
         best = {}
         for name, sampler in self.samplers.items():

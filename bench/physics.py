@@ -221,21 +221,16 @@ def main() -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 110
-    start, before, facts = time.perf_counter(), machine.load_average(), machine.describe()
+    watch = machine.Watch(console.print)
     rows = [row for N in options.sizes for row in measure(N, rounds, options.backend, pixels)]
     made = measure_objects(min(rounds, 9))
     verdicts = [*judge_physics(rows), judge_kinds(made)]
     report.physics(console, rows)
     report.objects(console, made)
     report.targets(console, verdicts)
-    after, took = machine.load_average(), time.perf_counter() - start
-    console.print(f"{took:.0f} s; load average {before[0]} before, {after[0]} after")
-    figures = {
-        "machine": facts,
-        "load_average": {"before": before, "after": after},
+    figures = watch.end() | {
         "backend": options.backend,
         "rounds": rounds,
-        "seconds": took,
         "physics": rows,
         "objects": made,
         "targets": verdicts,

@@ -19,7 +19,8 @@ HEADS = {"extract_patches": "patches", "diffract": "noise-free", "sample_photons
 RESULTS = Path(__file__).parent / "results"
 
 
-def _table(title: str, *columns: str) -> Table:
+def make_table(title: str, *columns: str) -> Table:
+    """A table as all of them: the first column to the left, the others to the right."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for k, column in enumerate(columns):
         table.add_column(column, justify="right" if k else "left", no_wrap=True)
@@ -40,35 +41,45 @@ def machine(console: Console, facts: Row, peaks: dict[str, float]) -> None:
     caches = ", ".join(f"{name} {size}" for name, size in facts["caches"].items())
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     build = facts["build"]
-    console.print(f"{facts['processor']}, {facts['processors']} processors, {caches}")
+    cores = f"{facts['cores']} of {facts['processors']} processors"
+    console.print(f"{facts['date']}: {facts['processor']} ({facts['family']}), {cores}, {caches}")
     console.print(f"Python {facts['python']}, {versions}")
     console.print(f"{build.get('compiler', 'no extension')} {build.get('flags', '')}")
     console.print(
-        f"one thread at best: copy {peaks['copy_gb_s']:.1f} GB/s; multiplies and adds apart "
+        f"one thread at best: copies {peaks['copy_gb_s']:.1f} GB/s; multiplies and adds apart "
         f"{peaks['gflop_s']:.0f} GFLOP/s, fused {peaks['fma_gflop_s']:.0f} GFLOP/s"
     )
 
 
 def times(console: Console, title: str, rows: list[Row], base: str) -> None:
-    """Microseconds per pattern, and times the base's, by contender and stage."""
-    table = _table(title, "", *(_head(*stage) for stage in STAGES))
+    """Microseconds per pattern, and times the base's, by contender and stage; last, the limit."""
+    table = make_table(title, "", *(_head(*stage) for stage in STAGES))
     for name in dict.fromkeys(row["contender"] for row in rows):
         cells = []
         for stage, dose in STAGES:
             here = find(rows, stage=stage, photons=dose)
-            (mine,), (other,) = find(here, contender=name), find(here, contender=base)
+            if not (of_name := find(here, contender=name)):
+                cells.append("")
+                continue
+            (mine,), (other,) = of_name, find(here, contender=base)
             mark = "*" if mine is best_library(here) else " "
             us, x = _number(mine["us_per_pattern"]), _number(ratio(mine, other))
             cells.append(f"{us:>6} {x:>5}x{mark}")
         table.add_row(name, *cells)
+    limits = [find(rows, contender=base, stage=stage, photons=dose)[0] for stage, dose in STAGES]
+    if "of_limit" in limits[0]:
+        cells = [
+            f"{_number(1e6 * row['limit_seconds'])} {row['of_limit']:5.2f}x " for row in limits
+        ]
+        table.add_row("limit", *cells)
     console.print(table)
 
 
 def accounting(console: Console, rows: list[Row]) -> None:
     """What the baseline moves and computes, against what the machine can."""
-    table = _table(
-        f"{baseline()}, one thread: bytes that must move, nominal FFT operations",
-        "", "N", "KB/pattern", "GB/s", "of copy", "GFLOP/s", "of mul + add",
+    table = make_table(
+        f"{baseline()}, one thread: bytes that must move, operations that must be done",
+        "", "N", "KB/pattern", "GB/s", "of copy", "GFLOP/s", "of mul + add", "limited by", "of it",
     )  # fmt: skip
     for row in find(rows, contender=baseline()):
         table.add_row(
@@ -77,27 +88,31 @@ def accounting(console: Console, rows: list[Row]) -> None:
             f"{row['bytes'] / 1e3:.0f}",
             f"{row['gb_s']:.2f}",
             f"{row['of_copy']:.0%}",
-            f"{row['gflop_s']:.2f}" if row["operations"] else "",
-            f"{row['of_arithmetic']:.0%}" if row["operations"] else "",
+            f"{row['gflop_s']:.2f}",
+            f"{row['of_arithmetic']:.0%}",
+            row["limited_by"],
+            f"{row['of_limit']:.0%}",
         )
     console.print(table)
 
 
 def poisson(console: Console, rows: list[Row]) -> None:
-    """Nanoseconds per pixel of the samplers."""
-    means = list(dict.fromkeys(row["mean"] for row in rows))
-    table = _table(
-        f"Poisson alone, ns per pixel, one thread, times {baseline()}",
-        "", *(f"mean {mean:g}" for mean in means),
+    """Nanoseconds per pixel of the samplers, and times the baseline's; last, the limit."""
+    lines = list(dict.fromkeys((row["rates"], row["mean"]) for row in rows))
+    names = list(dict.fromkeys(row["contender"] for row in rows))
+    table = make_table(
+        f"Photons alone, ns per pixel, one thread, times {baseline()}",
+        "rates", "mean", *names, "limit",
     )  # fmt: skip
-    for name in dict.fromkeys(row["contender"] for row in rows):
+    for label, mean in lines:
+        here = find(rows, rates=label, mean=mean)
+        (other,) = find(here, contender=baseline())
         cells = []
-        for mean in means:
-            here = find(rows, mean=mean)
-            (mine,), (other,) = find(here, contender=name), find(here, contender=baseline())
-            x = _number(ratio(mine, other))
-            cells.append(f"{_number(mine['ns_per_pixel'])} {x:>5}x")
-        table.add_row(name, *cells)
+        for name in names:
+            (mine,) = find(here, contender=name)
+            cells.append(f"{_number(mine['ns_per_pixel'])} {_number(ratio(mine, other)):>5}x")
+        limit = f"{_number(1e9 * other['limit_seconds'])} {other['of_limit']:5.2f}x"
+        table.add_row(label, f"{mean:g}", *cells, limit)
     console.print(table)
 
 
@@ -106,7 +121,7 @@ def objects(console: Console, rows: list[Row]) -> None:
     title = (
         f"An object of {SIZE} x {SIZE} pixels, one thread, and {PATTERNS_NAME}, N = {PATTERN_SIDE}"
     )
-    table = _table(title, "", "ms", f"of {PATTERNS_NAME}")
+    table = make_table(title, "", "ms", f"of {PATTERNS_NAME}")
     for row in sorted(rows, key=lambda row: row["ms"]):
         table.add_row(row["kind"], _number(row["ms"]), f"{row['of_patterns']:.1%}")
     console.print(table)
@@ -115,7 +130,7 @@ def objects(console: Console, rows: list[Row]) -> None:
 def physics(console: Console, rows: list[Row]) -> None:
     """Microseconds per pattern of each part, and its speed per transform over the plain one's."""
     sides = list(dict.fromkeys(row["N"] for row in rows))
-    table = _table(
+    table = make_table(
         "One thread: us per pattern (best round), speed per transform of the plain one",
         "", "transforms", *(f"N = {N}" for N in sides),
     )  # fmt: skip
@@ -132,7 +147,7 @@ def physics(console: Console, rows: list[Row]) -> None:
 
 def files(console: Console, rows: list[Row], alone: Row) -> None:
     """Seconds, memory and size of each file, and the parts of the work alone."""
-    table = _table(
+    table = make_table(
         "Files: the whole command", "", "patterns", "s", "s of CPUs", "s of patterns", "MiB", "MB"
     )
     for row in rows:
@@ -155,16 +170,19 @@ def targets(console: Console, verdicts: list[Row]) -> None:
     """Target, measured, met or not."""
     if not verdicts:
         return
-    table = _table("Targets", "", "at", "required", "hoped for", "measured", "")
+    columns = "required", "hoped for", "measured", "", "of the limit", "required of it"
+    table = make_table("Targets", "", "at", *columns)
     table.columns[1].justify = "left"
     for row in verdicts:
         hoped = row["hoped"]
         word = "not met" if not row["met"] else "met"
         if hoped and row["measured"] >= hoped:
             word = "reached what was hoped for"
+        names = "of_limit", "required_of_limit"
+        shares = [f"{row[name]:.0%}" if name in row else "" for name in names]
         table.add_row(
             row["target"], row["at"], f"{row['required']:g}", f"{hoped:g}" if hoped else "",
-            _number(row["measured"]), word,
+            _number(row["measured"]), word, *shares,
         )  # fmt: skip
     console.print(table)
     console.print(f"{sum(row['met'] for row in verdicts)} of {len(verdicts)} met")
@@ -198,10 +216,21 @@ def plot(path: Path, rows: list[Row], facts: dict[str, Any]) -> None:
     figure.savefig(path, dpi=150)
 
 
-def write(figures: Row, what: str, path: Path | None, keep: bool) -> None:
-    """Write figures to a file, and to bench/results/ under the names of the machine and the day."""
-    facts = figures["machine"]
+def _kept_file(what: str, facts: Row) -> Path:
+    """In bench/results/, under the names of the machine and the day."""
     name = re.sub(r"\W+", "-", facts["processor"]).strip("-").lower() + "_" + facts["date"]
-    kept = RESULTS / f"{what}_{name}.json" if keep else None
-    for to in filter(None, (path, kept)):
+    return RESULTS / f"{what}_{name}.json"
+
+
+def kept(what: str, facts: Row) -> Row:
+    """What is kept of this machine and day; nothing yet is an empty dict."""
+    file = _kept_file(what, facts)
+    return json.loads(file.read_text()) if file.is_file() else {}
+
+
+def write(figures: Row, what: str, path: Path | None, keep: bool) -> Path | None:
+    """Write figures to a file, and to a kept one; returns that."""
+    file = _kept_file(what, figures["machine"]) if keep else None
+    for to in filter(None, (path, file)):
         to.write_text(json.dumps(figures, indent=1) + "\n")
+    return file

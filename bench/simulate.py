@@ -3,29 +3,34 @@
 Contenders are this project's backends, the best pipelines of libraries, pure NumPy, and the
 whole-canvas method of existing simulators. Ratios are medians over rounds that go through the
 contenders in turn; the last table says which targets are met.
+
+With ``--keep --add`` a run on an otherwise idle machine can be made in pieces: ``--parts patterns
+--sizes 64``, then others. Each adds to what is kept of this machine and day.
 """
 
 import argparse
-import json
-import re
-import time
 from pathlib import Path
 
 from rich.console import Console
 
 from bench import machine, report
 from bench.contenders import baseline, report_missing
-from bench.measure import measure, measure_poisson
+from bench.measure import Row, measure, measure_poisson
 from bench.objects import measure_objects
 from bench.targets import judge
 from ptycho_fast.threads import thread_count
 
-RESULTS = Path(__file__).parent / "results"
+PARTS = ("patterns", "threads", "photons", "objects")
+LISTS = ("rows", "scaling", "poisson", "objects")  # figures that are rows
 
 
 def parse() -> argparse.Namespace:
     """Options of the command."""
-    parser = argparse.ArgumentParser(prog="python -m bench.simulate", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.simulate", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="default: all")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256], metavar="N")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
@@ -35,7 +40,18 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw them there")
     parser.add_argument("--keep", action="store_true", help="write both to bench/results/")
+    parser.add_argument("--add", action="store_true", help="to what is kept, not instead of it")
     return parser.parse_args()
+
+
+def add(figures: Row, earlier: Row) -> None:
+    """Add the rows of earlier pieces, but those of sides that were measured again."""
+    for name in LISTS:
+        sides = {row.get("N") for row in figures[name]}
+        before = [row for row in earlier.get(name, []) if row.get("N") not in sides]
+        figures[name] = before + figures[name]
+    figures["left_out"] = earlier.get("left_out", {}) | figures["left_out"]
+    figures["pieces"] = earlier.get("pieces", []) + figures["pieces"]
 
 
 def main() -> None:
@@ -45,58 +61,56 @@ def main() -> None:
     threads = thread_count(options.threads)
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 130
+        console.width = 170
 
-    start, before = time.perf_counter(), machine.load_average()
-    facts, peaks = machine.describe(), machine.peaks()
-    report.machine(console, facts, peaks)
-    rows, scaling = [], []
-    missing: dict[str, str] = {}
-    for N in options.sizes:
-        part, left_out = measure(N, batch, pixels, rounds, 1, peaks)
-        if not rows:
-            missing = left_out
-            report_missing(missing)
-        title = f"N = {N}, one thread: us per pattern, times {baseline()} (* best library)"
-        report.times(console, title, part, baseline())
-        rows += part
-    for N in options.sizes if threads > 1 else []:
-        part, _ = measure(N, batch, pixels, rounds, threads, peaks)
-        title = f"N = {N}, {threads} threads: us per pattern, times {baseline()} (* best library)"
-        report.times(console, title, part, baseline())
-        scaling += part
-    poisson = measure_poisson(pixels, rounds)
-    kinds = measure_objects(rounds)
-    verdicts = judge(rows, scaling, poisson, kinds)
-    report.poisson(console, poisson)
-    report.objects(console, kinds)
-    report.accounting(console, rows)
-    report.targets(console, verdicts)
-    after = machine.load_average()
-    took = time.perf_counter() - start
-    console.print(f"{took:.0f} s; load average {before[0]} before, {after[0]} after")
-
-    figures = {
-        "machine": facts,
+    watch, peaks = machine.Watch(console.print), machine.peaks()
+    report.machine(console, watch.machine, peaks)
+    rows, scaling, poisson, kinds = [], [], [], []
+    left_out: dict[str, str] = {}
+    for part, to, n_threads in (("patterns", rows, 1), ("threads", scaling, threads)):
+        if part not in options.parts or (part == "threads" and threads == 1):
+            continue
+        for N in options.sizes:
+            here, missing = measure(N, batch, pixels, rounds, n_threads, peaks)
+            left_out |= missing
+            many = f"{n_threads} threads" if n_threads > 1 else "one thread"
+            title = f"N = {N}, {many}: us per pattern, times {baseline()} (* best library)"
+            report.times(console, title, here, baseline())
+            to += here
+    if "photons" in options.parts:
+        poisson, missing = measure_poisson(pixels, rounds, peaks)
+        left_out |= missing
+    if "objects" in options.parts:
+        kinds = measure_objects(rounds)
+    report_missing(left_out)
+    facts = watch.end()
+    figures: Row = facts | {
         "peaks": peaks,
-        "load_average": {"before": before, "after": after},
         "baseline": baseline(),
-        "left_out": missing,
+        "left_out": left_out,
         "patterns_in_a_call": batch,
         "rounds": rounds,
-        "seconds": took,
         "rows": rows,
         "scaling": scaling,
         "poisson": poisson,
         "objects": kinds,
-        "targets": verdicts,
+        "pieces": [
+            {key: value for key, value in facts.items() if key != "machine"}
+            | {"peaks": peaks, "parts": options.parts, "sizes": options.sizes}
+        ],
     }
-    name = re.sub(r"\W+", "-", facts["processor"]).strip("-").lower() + "_" + facts["date"]
-    kept = RESULTS / f"{name}.json" if options.keep else None
-    for path in filter(None, (options.json, kept)):
-        path.write_text(json.dumps(figures, indent=1) + "\n")
+    if options.add:
+        add(figures, report.kept("simulate", watch.machine))
+    figures["targets"] = judge(*(figures[name] for name in LISTS))
+    if figures["poisson"]:
+        report.poisson(console, figures["poisson"])
+    if figures["objects"]:
+        report.objects(console, figures["objects"])
+    report.accounting(console, figures["rows"])
+    report.targets(console, figures["targets"])
+    kept = report.write(figures, "simulate", options.json, options.keep)
     for path in filter(None, (options.plot, kept and kept.with_suffix(".png"))):
-        report.plot(path, rows, facts)
+        report.plot(path, figures["rows"], watch.machine)
 
 
 if __name__ == "__main__":

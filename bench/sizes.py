@@ -9,14 +9,16 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import ptycho_fast
+from bench import machine
 from bench.measure import in_turn
 from bench.numpy_pipeline import NumpyPipeline
 
-Table = dict[str, dict[str, float]]  # who: side: nanoseconds a pixel
+Table = dict[str, Any]  # who: side: nanoseconds a pixel; and the machine of each piece, "runs"
 
 COLOURS = {"native": "#1c7ed6", "numba": "#2f9e44", "numpy": "#e8590c"}
 BATCH_PIXELS = 150_000  # of a call, and at least two patterns: what a call costs counts for little
@@ -101,7 +103,9 @@ def main() -> None:
     table: Table = json.loads(options.file.read_text()) if options.file.exists() else {}
     if options.sides:
         first, last = options.sides
+        watch = machine.Watch(print)
         measure(table, range(first, last + 1, options.step), options.every, options.rounds)
+        table["runs"] = [*table.get("runs", []), watch.end()]
         options.file.write_text(json.dumps(table, indent=1) + "\n")
     if options.draw:
         draw(table, options.draw)

@@ -105,7 +105,8 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
     options = parser.parse_args()
-    before = machine.load_average()
+    console = Console(highlight=False)
+    watch = machine.Watch(console.print)
     data = ptycho_fast.simulate("gs2_ideal")
     recipe, size = RECIPES["corrected"], options.batch_size
     plain = prepare(data, n_groups=options.groups)
@@ -143,7 +144,6 @@ def main() -> None:
             name, f"{row['ms_per_step']:.0f}", f"{row['of_bare']:.2f}", waiting,
             f"{row['speedup']:.0f}",
         )  # fmt: skip
-    console = Console(highlight=False)
     console.print(table)
     rates = feed_rates(data, size, 5 * options.rounds)
     table = Table("feed alone", "groups/s, arrays", "groups/s, tensors")
@@ -151,9 +151,9 @@ def main() -> None:
         table.add_row(name, f"{of['arrays']:,.0f}", f"{of['tensors']:,.0f}")
     console.print(table)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    console.print(f"largest memory {peak:.2f} GB; load average {before} before the run")
+    console.print(f"largest memory {peak:.2f} GB")
+    facts = watch.end() | {"peak_gb": peak}
     if options.json:
-        facts = {"machine": machine.describe(), "load_average": before, "peak_gb": peak}
         options.json.write_text(
             json.dumps({**facts, "rows": rows, "groups_per_second": rates}, indent=2) + "\n"
         )

@@ -105,7 +105,7 @@ def _patterns() -> Figure:
 def _photons() -> Figure:
     figure, axes = plt.subplots(1, len(MACHINES), figsize=(9, 3.2), sharey=True)
     for ax, (machine, file) in zip(axes, MACHINES.items(), strict=True):
-        rows = _kept(file)["poisson"]
+        rows = [row for row in _kept(file)["poisson"] if row.get("rates", "constant") == "constant"]
         for name in dict.fromkeys(row["contender"] for row in rows):
             of_name = [row for row in rows if row["contender"] == name]
             ax.plot(

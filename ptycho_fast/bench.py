@@ -8,6 +8,7 @@ from typing import Any
 from ptycho_fast import checks
 from ptycho_fast.backend import choose, require_device
 from ptycho_fast.command import add_output_flags, examples, run_command, usage_errors
+from ptycho_fast.machine import disturbances
 from ptycho_fast.selftest import rate
 from ptycho_fast.terminal import Output
 from ptycho_fast.threads import thread_count
@@ -74,6 +75,9 @@ def _run(options: argparse.Namespace, output: Output) -> None:
     if announcement := backend.first_call():
         output.remark(announcement)
     how = {"backend": name, "device": options.device, "threads": threads, "seconds": seconds}
+    busy = disturbances()
+    for sign in busy:
+        output.remark(f"the machine is busy, these numbers are too small: {sign}")
     rows: list[dict[str, Any]] = []
     for N in sizes:
         rows.append(
@@ -83,7 +87,7 @@ def _run(options: argparse.Namespace, output: Output) -> None:
                 "counts_per_second": rate(N, **how),
             }
         )
-    facts = {"backend": name, "threads": threads, "rates": rows}
+    facts = {"backend": name, "threads": threads, "busy": busy, "rates": rows}
     output.result(facts, _lines(facts))
 
 

@@ -1,7 +1,73 @@
-"""What this process may still take of the machine's memory."""
+"""What this process may still take of the machine's memory, and what else the machine does."""
 
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
+
+QUIET_LOAD = 0.5  # processes of others that want a processor
+STEADY = 1.15  # times its own minimum that a loop takes on a quiet machine, at most
+_LOOPS = 1000  # of a tenth of a millisecond: together as long as some slices of the scheduler
+
+
+def disturbances(
+    own: float = 0.0,
+    *,
+    load: Callable[[], Sequence[float]] = os.getloadavg,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[str]:
+    """What would disturb a measurement of time now. It takes a tenth of a second.
+
+    Parameters
+    ----------
+    own : float
+        Processors that this process itself kept busy during the last minute.
+    load : callable
+        Processes that wanted a processor, on the average over the last minute first.
+    clock : callable
+        Seconds.
+
+    Returns
+    -------
+    list of str
+        A sentence for each sign: the load of others is above `QUIET_LOAD`, or a loop takes more
+        than `STEADY` times its own minimum, on the average over 1000 of them. Empty on a quiet
+        machine.
+
+    Examples
+    --------
+    >>> ticks = iter(range(10_000))
+    >>> disturbances(load=lambda: (2.25, 1.0, 1.0), clock=lambda: next(ticks))
+    ['other processes want 2.2 processors, on the average over the last minute']
+    """
+    found = []
+    others = load()[0] - own
+    if others > QUIET_LOAD:
+        found.append(
+            f"other processes want {others:.1f} processors, on the average over the last minute"
+        )
+    times = _slowness(clock)
+    if times > STEADY:
+        found.append(f"a loop takes {times:.2f} times its own minimum")
+    return found
+
+
+def _slowness(clock: Callable[[], float]) -> float:
+    """Mean over minimum of the times of one loop; the first tenth of them warms up.
+
+    The mean, as a process that shares its processor is stopped seldom and then for long.
+    """
+    x, seconds = np.full(2**13, 2.0), []
+    for _ in range(_LOOPS):
+        start = clock()
+        for _ in range(5):
+            np.sqrt(x, out=x)
+            np.square(x, out=x)
+        seconds.append(clock() - start)
+    kept = seconds[_LOOPS // 10 :]
+    return sum(kept) / len(kept) / min(kept)
 
 
 def memory_available(root: Path = Path("/")) -> int | None:

@@ -114,6 +114,7 @@ def help_texts():
 
 def test_flags_exist(help_texts):
     other_programs = {"--no-build-isolation", "--check", "--dry-run", "--keep", "--measure"}
+    other_programs |= {"--add", "--parts"}  # of python -m bench.simulate
     other_programs |= {"--nthreads", "--lifetime", "--lifetime-stagger"}  # of workers of Dask
     other_programs.add("--epsilon")  # of tools/check_ptychopinn.py
     other_programs |= {"--input-file", "--output-file", "--n-images", "--n-photons"}  # PtychoPINN

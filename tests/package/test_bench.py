@@ -66,9 +66,26 @@ def test_every_contender_is_measured(figures):
     assert {row["threads"] for row in figures["scaling"]} == {1, 2}
 
 
+def test_samplers_are_measured_on_constant_rates_and_on_patterns(figures):
+    rates = {"constant", "gs2_ideal, 1e+06 photons", "gs2_ideal, 1e+09 photons"}
+    assert {row["rates"] for row in figures["poisson"]} == rates | {"speckled, 1e+06 photons"}
+    wanted = {figures["baseline"], "numba poisson", "Generator.poisson", "ptycho-fm noise"}
+    assert {row["contender"] for row in figures["poisson"]} >= wanted
+
+
+def test_the_limit_stands_beside_each_line(figures):
+    rows = [row for row in figures["rows"] if row["contender"] == figures["baseline"]]
+    for row in [*rows, *figures["poisson"]]:
+        assert row["limited_by"] in ("memory", "arithmetic")
+        assert row["of_limit"] == max(row["of_copy"], row["of_arithmetic"]) > 0
+    assert "limit" in figures["stdout"]
+    assert any(row["contender"] == "hot data" for row in figures["rows"])
+
+
 def test_whoever_is_absent_is_named(figures):
     there = {row["contender"] for row in figures["rows"]}
-    everyone = {"native", "numba + FFTW", "numba + MKL", "numba + PyTorch"}
+    there |= {row["contender"] for row in figures["poisson"]}
+    everyone = {"native", "numba + FFTW", "numba + MKL", "numba + PyTorch", "MKL poisson"}
     assert everyone - there == set(figures["left_out"])
     for name, reason in figures["left_out"].items():
         assert f"left out: {name}: {reason}" in figures["stderr"]
@@ -82,7 +99,7 @@ def test_objects_of_every_kind_are_measured(figures):
 
 def test_targets_are_judged(figures):
     means = {row["at"] for row in figures["targets"]}
-    assert {"mean 0.01", "mean 1e+06"} <= means
+    assert {"mean 0.01", "mean 1e+06", "speckled, 1e+06 photons"} <= means
     for row in figures["targets"]:
         assert row["met"] == (row["measured"] >= row["required"])
     assert "met" in figures["stdout"]
@@ -92,6 +109,8 @@ def test_the_machine_is_described(figures):
     machine = figures["machine"]
     assert machine["processor"]
     assert machine["versions"].keys() >= {"numpy", "scipy", "numba"}
+    assert machine["restated"].keys() == {"ptychodus", "ptycho-fm"}
+    assert 1 <= machine["cores"] <= machine["processors"]
     assert all(value > 0 for value in figures["peaks"].values())
 
 
@@ -132,6 +151,7 @@ def test_physics_is_measured_against_the_plain_kernel(tmp_path):
     ("name", "flags", "measured"),
     [
         ("files", ["--quick"], ["files", "alone"]),
+        ("end_to_end", ["--quick"], ["end_to_end", "start"]),
         ("feeds", ["--quick"], ["feeds"]),
         ("cluster", ["--patterns", "4096", "--rounds", "1"], ["cluster"]),
     ],
