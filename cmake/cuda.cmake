@@ -2,10 +2,22 @@
 # are then compiled from the installed source. Sets cuda_summary.
 
 # There is machine code for these architectures, and PTX of the last one for all later ones. Code for 8.0 also runs on
-# 8.6 and 8.9. Each takes a quarter of a minute to compile; without PTYCHO_FAST_CUDA=ON only one is compiled.
+# 8.6 and 8.9. Each takes a minute or more to compile, and pip shows nothing meanwhile: so without PTYCHO_FAST_CUDA=ON
+# only those of the GPUs of this machine are compiled, and where there is none, nothing.
 set(default_cuda_architectures 80 90 100 120)
-set(auto_cuda_architectures 90)
 set(cuda_flags --std=c++17 --fmad=false --ftz=false --prec-div=true --prec-sqrt=true --diag-suppress=128,161,177,1097,1675)
+
+# Sets `result` in the caller to the architectures of the GPUs of this machine, such as "80;90".
+function(find_gpus result)
+  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader RESULT_VARIABLE status
+    OUTPUT_VARIABLE capabilities ERROR_QUIET)
+  set(found "")
+  if(status EQUAL 0)
+    string(REGEX MATCHALL "[0-9]+[.][0-9]" found "${capabilities}")
+    list(TRANSFORM found REPLACE "[.]" "")
+  endif()
+  set(${result} ${found} PARENT_SCOPE)
+endfunction()
 
 # Sets `failure` in the caller: empty, or why there can be no fat binary.
 function(try_cuda)
@@ -15,6 +27,14 @@ function(try_cuda)
     set(NVCC "$ENV{CUDACXX}" CACHE FILEPATH "Compiler of the CUDA kernels" FORCE)
   endif()
   set(failure "" PARENT_SCOPE)
+  set(listed ${default_cuda_architectures})
+  if(PTYCHO_FAST_CUDA STREQUAL "AUTO" AND NOT CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
+    find_gpus(listed)
+    if(NOT listed)
+      set(failure "there is no NVIDIA GPU here (PTYCHO_FAST_CUDA=ON builds it nevertheless)" PARENT_SCOPE)
+      return()
+    endif()
+  endif()
   if(NOT NVCC)
     set(failure "no nvcc was found (CUDACXX names one)" PARENT_SCOPE)
     return()
@@ -28,16 +48,12 @@ function(try_cuda)
   execute_process(COMMAND ${NVCC} --list-gpu-arch OUTPUT_VARIABLE known ERROR_QUIET)
   string(REGEX MATCHALL "[0-9]+" known "${known}")
 
-  # The architectures: CMake's variable, its environment variable, or all of the list above that this nvcc knows.
+  # The architectures: CMake's variable, its environment variable, or all of the list that this nvcc knows.
   if(CMAKE_CUDA_ARCHITECTURES)
     set(architectures ${CMAKE_CUDA_ARCHITECTURES})
   elseif(DEFINED ENV{CUDAARCHS})
     set(architectures $ENV{CUDAARCHS})
   else()
-    set(listed ${default_cuda_architectures})
-    if(PTYCHO_FAST_CUDA STREQUAL "AUTO")
-      set(listed ${auto_cuda_architectures})
-    endif()
     foreach(architecture IN LISTS listed)
       if(architecture IN_LIST known)
         list(APPEND architectures ${architecture})

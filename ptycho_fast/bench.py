@@ -7,7 +7,7 @@ from typing import Any
 
 from ptycho_fast import checks
 from ptycho_fast.backend import choose, require_device
-from ptycho_fast.command import add_output_flags, examples, run_command, usage_errors
+from ptycho_fast.command import Parser, add_output_flags, examples, run_command, usage_errors
 from ptycho_fast.machine import disturbances
 from ptycho_fast.selftest import rate
 from ptycho_fast.terminal import Output
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The flags of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="ptycho-fast bench",
         description="Measure patterns per second by size, from arrays to arrays in memory, one "
         "probe mode, after the answer was compared with the definition.",

@@ -9,10 +9,10 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ptycho_fast.errors import ScenarioError
 from ptycho_fast.scenario import Scenario, parse_assignment, presets, resolve
@@ -24,23 +24,62 @@ if TYPE_CHECKING:
 
 OK, RUNTIME_ERROR, USAGE_ERROR = 0, 1, 2
 
-# Flags for the keys that are changed most often; every other key is reached by --set.
 _KEPT = (".journal", ".part")  # what a run that can be resumed leaves beside its target
-_DIRECT = {
-    "--nphotons": ("dose.nphotons", float, "mean detected photons per pattern"),
-    "--n-patterns": ("scan.n_patterns", int, "number of scan positions"),
-    "--N": ("N", int, "patch and detector side, pixels"),
-    "--gridsize": ("gridsize", int, "patterns per group: gridsize squared"),
-    "--object-size": ("object.size", int, "side of the object, pixels"),
-    "--object-file": ("object.file", str, "object from an .npz (objectGuess) or .npy"),
-    "--probe-file": ("probe.file", str, "probe from an .npz (probeGuess) or .npy"),
-    "--scan-file": ("scan.file", str, "positions from a CSV, TXT, .npz, .npy or HDF5 file"),
-    "--seed": ("seeds.photons", int, "seed of the photon noise"),
-}
 
 
 class UsageError(Exception):
     """The command line asks for something impossible."""
+
+
+class Parser(argparse.ArgumentParser):
+    """The flags of a command; what is wrong with a command line is said in one line.
+
+    Examples
+    --------
+    >>> Parser(prog="ptycho-fast look").exit_on_error
+    True
+    """
+
+    def error(self, message: str) -> NoReturn:
+        """End the process with 2; a usage line of forty flags would hide the message."""
+        message = message.removeprefix("argument ")
+        self.exit(USAGE_ERROR, f"{self.prog}: error: {message}; --help lists all flags\n")
+
+
+def whole(text: str) -> int:
+    """A whole number of a command line; 1e3 is one, too.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        It is none.
+
+    Examples
+    --------
+    >>> whole("1e3"), whole("12")
+    (1000, 12)
+    """
+    with suppress(ValueError):
+        return int(text)
+    with suppress(ValueError):
+        number = float(text)
+        if number.is_integer() and abs(number) <= 2**53:  # beyond it not every number is a float
+            return int(number)
+    raise argparse.ArgumentTypeError(f"{text!r} given, expected a whole number")
+
+
+# Flags for the keys that are changed most often; every other key is reached by --set.
+_DIRECT: dict[str, tuple[str, Callable[[str], Any], str]] = {
+    "--nphotons": ("dose.nphotons", float, "mean detected photons per pattern"),
+    "--n-patterns": ("scan.n_patterns", whole, "number of scan positions"),
+    "--N": ("N", whole, "patch and detector side, pixels"),
+    "--gridsize": ("gridsize", whole, "patterns per group: gridsize squared"),
+    "--object-size": ("object.size", whole, "side of the object, pixels"),
+    "--object-file": ("object.file", str, "object from an .npz (objectGuess) or .npy"),
+    "--probe-file": ("probe.file", str, "probe from an .npz (probeGuess) or .npy"),
+    "--scan-file": ("scan.file", str, "positions from a CSV, TXT, .npz, .npy or HDF5 file"),
+    "--seed": ("seeds.photons", whole, "seed of the photon noise"),
+}
 
 
 class Terminated(KeyboardInterrupt):

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ptycho_fast.command import add_output_flags, examples, run_command
+from ptycho_fast.command import Parser, add_output_flags, examples, run_command
 from ptycho_fast.commands import commands
 from ptycho_fast.terminal import Output
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The flags of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="ptycho-fast completion",
         description="Print the script that completes ptycho-fast, its flags and their values.",
         epilog=examples(*_EXAMPLES),

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ptycho_fast import checks
 from ptycho_fast.command import (
+    Parser,
     UsageError,
     add_output_flags,
     add_reading_flags,
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The flags of the command."""
     written = [one for one in FORMATS.values() if one.writes]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="ptycho-fast convert",
         description="Convert a data set from one format to another; patterns pass block by block.",
         epilog=examples(*_EXAMPLES)

@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+import os
 import shutil
 import tempfile
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -125,8 +127,15 @@ class Needs:
         preparing = max(drawn * H * W + 8 * stored, _ENERGY_PIXEL * (H + N) * (W + N))
         return cls(max(pixels, preparing) + n_patterns * _PER_POSITION + _FIXED, file)
 
-    def require(self, out: Path) -> None:
+    def require(self, out: Path, beside: Mapping[Path, int] | None = None) -> None:
         """Raise if memory or disk are too small.
+
+        Parameters
+        ----------
+        out : Path
+            The data set's file.
+        beside : mapping, optional
+            Bytes of other files that the run makes, perhaps on other disks.
 
         Raises
         ------
@@ -139,12 +148,18 @@ class Needs:
                 f"about {bytes_text(self.memory)} needed for a file of {bytes_text(self.file)}, "
                 f"{bytes_text(available)} available; lower scan.n_patterns, N or object.size"
             )
-        free = shutil.disk_usage(out.absolute().parent).free
-        if self.file > free:
-            raise OSError(
-                f"{out}: the file needs {bytes_text(self.file)}, the disk has {bytes_text(free)} "
-                "free"
-            )
+        on_disk: dict[int, dict[Path, int]] = {}
+        for path, size in {out: self.file, **(beside or {})}.items():
+            disk = os.stat(path.absolute().parent).st_dev
+            on_disk.setdefault(disk, {})[path] = size
+        for files in on_disk.values():
+            free = shutil.disk_usage(next(iter(files)).absolute().parent).free
+            if (size := sum(files.values())) > free:
+                need = "the file needs" if len(files) == 1 else "the files need"
+                raise OSError(
+                    f"{', '.join(map(str, files))}: {need} {bytes_text(size)}, the disk has "
+                    f"{bytes_text(free)} free"
+                )
 
 
 def _unmade(shape: tuple[int, ...], dtype: Any) -> Any:

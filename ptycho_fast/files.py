@@ -31,6 +31,8 @@ if sys.platform != "win32":
 _PART = re.compile(r"\.ptycho_fast-([0-9a-f]{8})-[0-9a-f]{16}\.part")
 _FORGOTTEN = 7 * 24 * 3600  # seconds after which a part of another machine is given up
 
+_OF_THE_DISK = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
+
 _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -210,6 +212,29 @@ def _exists(path: str | os.PathLike[str]) -> FileExistsError:
 
 
 @contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Within it an error of the disk that names no file (it is full, say) is given this name.
+
+    HDF5 hides the number of such an error in a text, and zipfile knows no name.
+
+    Examples
+    --------
+    >>> with naming("scan.npz"):
+    ...     raise OSError(errno.ENOSPC, "No space left on device")
+    Traceback (most recent call last):
+    OSError: [Errno 28] No space left on device: 'scan.npz'
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        hidden = (number for number in _OF_THE_DISK if f"errno = {number}," in str(error))
+        number = getattr(error, "errno", None) or next(hidden, None)
+        if number in _OF_THE_DISK and getattr(error, "filename", None) is None:
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise
+
+
+@contextmanager
 def written_aside(path: str | os.PathLike[str], *, force: bool) -> Iterator[IO[bytes]]:
     """A file to write to, which takes the place of `path` if all goes well and vanishes if not.
 
@@ -256,7 +281,7 @@ def written_aside(path: str | os.PathLike[str], *, force: bool) -> Iterator[IO[b
             file = _locked_part(part)
             if file is None:
                 continue
-            with file:  # open, and thus locked, until the file is in its place
+            with file, naming(path):  # open, and thus locked, until the file is in its place
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -397,7 +422,7 @@ def folder_aside(path: str | os.PathLike[str], *, force: bool, marker: str) -> I
     part = target.with_name(_part_name())
     part.mkdir()
     try:
-        with locked_folder(part):
+        with locked_folder(part), naming(path):
             yield part
             put_folder_in_place(part, target, force=force, marker=marker)
     finally:

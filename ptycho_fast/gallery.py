@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from ptycho_fast.command import (
+    Parser,
     add_output_flags,
     examples,
     naming_written,
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The flags of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="ptycho-fast gallery",
         description="Draw every kind of object, probe and scan, every part of the detector and "
         "what else there is, each with the lines of code that made it.",

@@ -10,6 +10,7 @@ from typing import Any
 from ptycho_fast import checks
 from ptycho_fast.card import card, facts_of, lines_of, version_text
 from ptycho_fast.command import (
+    Parser,
     UsageError,
     add_output_flags,
     add_reading_flags,
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The flags of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="ptycho-fast info",
         description="Say what a file is; patterns are read only to verify them. The exit code is "
         "0, 1 if the file is damaged or different, or 2 for a wrong command line.",

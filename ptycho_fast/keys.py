@@ -56,6 +56,9 @@ class Key:
 
 
 def _is_integer(value: object) -> bool:
+    """Whether it is a whole number; 1e3 is one, as people write it in TOML."""
+    if isinstance(value, float):
+        return value.is_integer() and abs(value) <= 2**53  # beyond it floats leave numbers out
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ptycho_fast.command import (
+    Parser,
     add_output_flags,
     add_scenario_flags,
     changes_of,
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The flags of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="ptycho-fast new",
         description="Write a scenario to edit: every key with its meaning, unit and default. As it "
         "is, it means the same as the one that it is made from.",

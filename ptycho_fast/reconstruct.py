@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ptycho_fast.command import (
+    Parser,
     UsageError,
     add_output_flags,
     add_reading_flags,
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The flags of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="ptycho-fast reconstruct",
         description="Find the object of a data set, and its probe if asked for, by descent along "
         "the gradient over all its patterns.",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ptycho_fast.command import (
+    Parser,
     UsageError,
     add_output_flags,
     add_scenario_flags,
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_command(parser(), _run, argv)
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     """Describes all keys, for which it looks at all kinds, only to those who ask for help."""
 
     def format_help(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from ptycho_fast import checks
 from ptycho_fast.campaign import Campaign
 from ptycho_fast.command import (
+    Parser,
     UsageError,
     add_output_flags,
     add_scenario_flags,
@@ -32,6 +33,7 @@ _RECIPES = {
     "full": "as default, 60 epochs",
     "endless": "as full, but with new objects, scans and photons in every pass (--endless)",
 }
+_ALL_GROUPS = ("default", "full", "endless")  # each pattern has a group, whatever is asked for
 _EXAMPLES = (
     ("a network, its object, and that refined", "ptycho-fast train gs2_ideal --out gs2"),
     (
@@ -64,14 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The flags of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="ptycho-fast train",
         description="Train a physics-informed network, and compare its object with the truth.",
         epilog=f"{examples(*_EXAMPLES)}\n\nRecipes:\n"
         + "\n".join(f"  {name:10} {doc}" for name, doc in _RECIPES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("scenario", help=f"{', '.join(presets())}, a TOML file, or a data set .npz")
+    parser.add_argument("scenario", help=f"{', '.join(presets())}, a TOML file, or a data set")
     parser.add_argument("--out", metavar="FOLDER", required=True, help="folder of the run")
     train = parser.add_argument_group("how to train")
     train.add_argument("--recipe", choices=list(_RECIPES), help="see below")
@@ -295,12 +297,13 @@ def _check_length(options: argparse.Namespace) -> None:
 
 def _source(options: argparse.Namespace) -> Scenario | Dataset:
     """The scenario that the flags describe, or the data set of a file."""
-    if not options.scenario.endswith(".npz"):
+    if not _is_data(options.scenario):
         scenario = scenario_of(options, drawn=options.endless)
         if scenario.undrawn():
             Campaign(scenario).require_same_frames()
         else:
-            scenario.require_runnable(groups=not options.endless)
+            checked = _grouped(scenario) if options.recipe in _ALL_GROUPS else scenario
+            checked.require_runnable(groups=not options.endless)
         return scenario
     data = Dataset.load(options.scenario, domain=options.domain)
     if options.held_out and data.scenario is None:
@@ -310,6 +313,22 @@ def _source(options: argparse.Namespace) -> Scenario | Dataset:
     if wrong or options.set or options.config:
         raise UsageError(f"{', '.join(wrong) or '--set'}: {options.scenario} is simulated already")
     return data
+
+
+def _is_data(name: str) -> bool:
+    """Whether it is a file of patterns, of any format, and not the name of a scenario."""
+    from ptycho_fast.formats import FORMATS
+
+    suffix = Path(name).suffix.lower()
+    return suffix != ".toml" and any(suffix in one.suffixes for one in FORMATS.values())
+
+
+def _grouped(scenario: Scenario) -> Scenario:
+    """The scenario with a group for every pattern, to be checked."""
+    if scenario.scan.n_patterns is None:
+        return scenario
+    n_train, n_test = scenario.split.sizes(scenario.scan.n_patterns)
+    return scenario.replace({"groups.n_train": max(n_train, 1), "groups.n_test": max(n_test, 1)})
 
 
 @contextmanager

@@ -6,7 +6,6 @@ links of other kinds are refused, and so are filters that no package registers. 
 joined of others (a virtual one) may take them from the folder of the file alone.
 """
 
-import errno
 import hashlib
 import importlib.util
 import math
@@ -21,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_fast import checks
+from ptycho_fast.files import naming
 from ptycho_fast.formats.compression import encoder, filters, require_plugins
 from ptycho_fast.formats.numpy_files import Header
 from ptycho_fast.formats.patterns import LazyPatterns, Patterns
@@ -86,22 +86,10 @@ def create(path: str | os.PathLike[str], work: Work) -> "Iterator[h5py.File]":
     h5py = _h5py(path)
     with (
         work.aside(path) as part,
-        _naming(path),
+        naming(path),  # before the file is closed, which may be another error
         h5py.File(part.name, "w", libver=_LIBVER, locking=False) as file,
     ):
         yield file
-
-
-@contextmanager
-def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what HDF5 says about a write that failed into the error that it was."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO):
-            if f"errno = {number}," in str(error):
-                raise OSError(number, os.strerror(number), str(path)) from error
-        raise
 
 
 def write_array(

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
 from ptycho_fast import checks
-from ptycho_fast.files import check_target, lock, put_in_place, sync_folder
+from ptycho_fast.files import check_target, lock, naming, put_in_place, sync_folder
 from ptycho_fast.formats.work import Block, Kept
 
 _LONGEST_LINE = 2**26  # bytes; one is as long as what is kept of a block
@@ -160,7 +160,7 @@ class Journal:
         stored = self._stored
         self._current, self._of = (number, file), target.name
         try:
-            with file:
+            with file, naming(path):
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

@@ -30,6 +30,8 @@ from ptycho_fast.summary import estimate_lines, summary_lines
 from ptycho_fast.threads import thread_count
 from ptycho_fast.version import __version__
 
+_PICTURE, _PAGE, _CARD = 2**20, 6 * 2**20, 2**15  # bytes, at most
+
 Result = tuple[dict[str, Any], Iterator[tuple[str, str]]]
 """Facts for ``--json``, and lines for people."""
 
@@ -96,6 +98,12 @@ class Job:
         """The files that are made."""
         return [path for path in (self.out, self.preview, self.report, self.card) if path]
 
+    @property
+    def beside(self) -> dict[Path, int]:
+        """Bytes, at most, of the files that are made beside the data set's."""
+        sizes = {self.preview: _PICTURE, self.report: _PAGE, self.card: _CARD}
+        return {path: size for path, size in sizes.items() if path}
+
 
 def refuse_before_work(job: Job, files: int = 1) -> str:
     """Raise for what cannot be done; return what the user should know about the backend.
@@ -133,7 +141,7 @@ def refuse_before_work(job: Job, files: int = 1) -> str:
         require_libraries()
     with usage_errors():  # options that the format does not take
         needs = Needs.of_scenario(job.scenario, job.out, job.save, job.memory)
-    dataclasses.replace(needs, file=files * needs.file).require(job.out)
+    dataclasses.replace(needs, file=files * needs.file).require(job.out, job.beside)
     return backend.first_call()
 
 
@@ -142,7 +150,8 @@ def prepare(job: Job, clock: StageClock) -> Simulator:
     simulator = Simulator(job.scenario, **job.simulator_options, clock=clock)
     with usage_errors():
         dataset_of(simulator, lazy=True).check(job.out, **job.save)
-    Needs.of_experiment(simulator.experiment, job.out, job.save, job.memory).require(job.out)
+    needs = Needs.of_experiment(simulator.experiment, job.out, job.save, job.memory)
+    needs.require(job.out, job.beside)
     return simulator
 
 

@@ -88,7 +88,8 @@ def _group_checks(scenario: "Scenario") -> Iterator[_Check]:
         yield (
             getattr(scenario.groups, f"n_{part}") <= available,
             f"groups.n_{part}",
-            f"an integer <= {available}, the number of {part} patterns",
+            f"an integer <= {available}, the number of {part} patterns of "
+            f"scan.n_patterns = {scenario.scan.n_patterns}",
         )
         yield (
             scenario.gridsize == 1 or scenario.groups.neighbours < available,

@@ -132,6 +132,36 @@ def test_too_little_disk(run, capsys, monkeypatch):
         assert "the file needs 1.42 MB, the disk has 10 B free" in capsys.readouterr().err
 
 
+def test_the_page_and_the_picture_need_room_too(run, capsys, monkeypatch):
+    import shutil
+
+    pytest.importorskip("jinja2")
+    few = shutil._ntuple_diskusage(10**7, 0, 5 * 10**6)
+    monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: few)
+    assert run(*SMALL, "--out", "a.npz", "--preview", "a.png") == 1
+    assert "a pattern is made" in capsys.readouterr().err  # not refused
+    assert run(*SMALL, "--out", "b.npz", "--preview", "b.png", "--report", "b.html") == 1
+    message = capsys.readouterr().err
+    assert "b.npz, b.png, b.html: the files need 8.76 MB, the disk has 5 MB free" in message
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("--n-patterns", "1e3x", "--n-patterns: '1e3x' given, expected a whole number"),
+        ("--N", "63.5", "--N: '63.5' given, expected a whole number"),
+        ("--seed", "inf", "--seed: 'inf' given, expected a whole number"),
+        ("--modes", "three", "--modes: invalid choice"),
+        ("--frobnicate", "3", "unrecognized arguments: --frobnicate 3"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(flag, value, message, run, capsys):
+    assert run("gs2_ideal", flag, value) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ptycho-fast simulate: error: {message}")
+    assert line.endswith("; --help lists all flags")
+
+
 def test_too_little_memory(run, capsys, monkeypatch):
     monkeypatch.setattr(estimate, "memory_available", lambda: 10**7)
     for dry_run in ([], ["--dry-run"]):

@@ -170,3 +170,13 @@ def test_the_summary_says_what_is_out_of_the_ordinary(run, capsys):
             assert line in text
     assert run(*SMALL, "--out", "plain.npz") == 0
     assert "geometry" not in capsys.readouterr().out
+
+
+def test_a_whole_number_may_be_written_as_1e3(run):
+    written = ("--n-patterns 9e0", "--set scan.n_patterns=9.0", "--scan.n_patterns 0.9e1")
+    for name, flags in zip("abc", written, strict=True):
+        out = f"{name}.npz"
+        assert run("gs2_ideal", *flags.split(), "--object-size", "2e2", "--out", out) == 0
+        scenario = ptycho_fast.Dataset.load(out).scenario
+        assert (scenario.scan.n_patterns, scenario.object.size) == (9, 200)
+        assert type(scenario.scan.n_patterns) is int

@@ -194,7 +194,13 @@ def test_refinement_interrupted(monkeypatch, capsys):
         (["gs1_custom", "--probe-file", "no.npz", "--out", "r"], 1, "no.npz"),
         (["gs1_custom", "--out", "r"], 2, "give it with --probe-file PATH"),
         ([*SHORT, "--out", "r", "--set", "N=48"], 2, "N: 48 given, expected a power of two"),
-        ([*SHORT, "--out", "r", "--set", "groups.n_train=31"], 2, "groups.n_train: 31"),
+        (
+            [*SHORT, "--out", "r", "--recipe", "corrected", "--set", "groups.n_train=31"],
+            2,
+            "groups.n_train: 31 given, expected an integer <= 30, the number of train patterns of "
+            "scan.n_patterns = 60",
+        ),
+        (["no.h5", "--out", "r"], 1, "no.h5: no such file"),
         ([*SHORT, "--out", "r", "--gridsize", "5"], 2, "groups.neighbours: 4"),
         ([*SHORT, "--out", "r", "--recipe", "best"], 2, "--recipe"),
         ([*SHORT, "--out", "r", "--batch-size", "0"], 2, "batch_size: 0"),

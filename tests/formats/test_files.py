@@ -121,6 +121,34 @@ def test_whatever_is_raised_nothing_is_left(tmp_path, error):
     assert names(tmp_path) == ["set.npz"]
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_an_error_of_the_disk_names_the_file(tmp_path, number):
+    """A write has no name of its own, and HDF5 has only a text."""
+    plain = OSError(number, os.strerror(number))
+    of_hdf5 = RuntimeError(f"Can't write data (file write failed: errno = {number}, error message)")
+    for path, error in ((tmp_path / "a.npz", plain), (tmp_path / "a.h5", of_hdf5)):
+        with (
+            pytest.raises(OSError, match=os.strerror(number)) as caught,
+            written_aside(path, force=False),
+        ):
+            raise error
+        assert (caught.value.errno, caught.value.filename) == (number, str(path))
+    folder = tmp_path / "a.zarr"
+    with (
+        pytest.raises(OSError, match="a.zarr"),
+        files.folder_aside(folder, force=False, marker="zarr.json"),
+    ):
+        raise OSError(number, os.strerror(number))
+    assert names(tmp_path) == []
+
+
+def test_other_errors_are_left_as_they_are(tmp_path):
+    error = OSError(errno.EACCES, "Permission denied")
+    with pytest.raises(PermissionError) as caught, written_aside(tmp_path / "a", force=False):
+        raise error
+    assert caught.value is error
+
+
 def test_an_interrupt_while_the_file_is_synced(tmp_path, monkeypatch):
     def interrupted(descriptor):
         raise KeyboardInterrupt

@@ -72,7 +72,11 @@ def test_combinations_that_can_run(changes):
 @pytest.mark.parametrize(
     ("changes", "key", "limit"),
     [
-        ({"scan.n_patterns": 511}, "groups.n_train", "<= 255, the number of train patterns"),
+        (
+            {"scan.n_patterns": 511},
+            "groups.n_train",
+            "<= 255, the number of train patterns",
+        ),
         (
             {"split.train_fraction": 0.9, "groups.n_test": 104},
             "groups.n_test",
@@ -91,7 +95,7 @@ def test_groups_need_enough_patterns(changes, key, limit):
     with pytest.raises(ScenarioError) as caught:
         scenario.require_runnable(groups=True)
     assert caught.value.key == key
-    assert str(caught.value).endswith(f"given, expected an integer {limit}")
+    assert f"given, expected an integer {limit}" in str(caught.value)
 
 
 @pytest.mark.parametrize(

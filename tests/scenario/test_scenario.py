@@ -493,9 +493,18 @@ def refused(key, value):
     return message
 
 
+@pytest.mark.parametrize("value", [64, 64.0, np.float64(64), np.int16(64)])
+def test_a_whole_number_is_an_integer_however_it_is_written(value):
+    """1e3 is a float in TOML, and what people write for a number of patterns."""
+    scenario = Scenario(N=value)
+    assert scenario.N == 64
+    assert type(scenario.N) is int
+    assert Scenario.from_toml("[scan]\nn_patterns = 1e3").scan.n_patterns == 1000
+
+
 @pytest.mark.parametrize("key", INTEGER_KEYS)
 @pytest.mark.parametrize(
-    "value", [8.0, True, "8", 1e3, np.float64(8), np.True_, [8], {}, float("nan"), -1]
+    "value", [8.5, True, "8", 1e300, np.float64(8.5), np.True_, [8], {}, float("nan"), -1]
 )
 def test_integer_keys_refuse(key, value):
     refused(key, value)
