@@ -26,7 +26,7 @@ from bench.pipeline import Array
 from bench.targets import find, verdict
 
 NPHOTONS = 1e5
-RUNS = ((64, 1000), (64, 10_000), (256, 1000))  # side, patterns
+RUNS = ((64, 1000), (64, 10_000), (256, 300))  # side, patterns
 IMPORTS = "import numpy, scipy.ndimage"
 START = 2.5  # times the imports that the smallest command may take
 OURS, SCRIPT = "ptycho-fast simulate", "NumPy script"

@@ -28,6 +28,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench import machine
 from bench.contenders import make_case
 from bench.gpu_pipelines import CONTENDERS, GpuPipeline
 from ptycho_fast.backend.cuda_build import nvrtc_options
@@ -284,7 +285,8 @@ def main() -> int:
     )
     show(console, rows, verdicts)
     figures = {
-        "gpu": name, "compute_capability": capability, "cupy": cupy.__version__,
+        "machine": machine.describe(), "gpu": name,
+        "compute_capability": capability, "cupy": cupy.__version__,
         "driver": cupy.cuda.runtime.driverGetVersion(), "date": datetime.date.today().isoformat(),
         "checks": checks, "ceilings": best, "left_out": missing, "rows": rows, "targets": verdicts,
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """Figures of the benchmark page, drawn from the kept results when the site is built."""
 
 import json
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,7 @@ MACHINES = {
     "AMD EPYC": "amd-epyc_2026-11-23.json",
     "Intel Xeon": "intel-r-xeon-r-processor_2026-11-24.json",
 }
-ERRORS = "errors_amd-epyc_2026-11-27.json"
-FEEDS = "feeds_amd-epyc_2026-11-27.json"
+SHARES = "of_limit", "required_of_limit"
 LIBRARIES = "numba + "
 FLOOR = 2.0**-25  # about the error of a number that is rounded to single precision
 NAMES = {
@@ -64,6 +64,53 @@ def machines() -> Iterator[str]:
         processor = f"{machine['processor']}, {machine['processors']} CPUs"
         compiler = machine["build"]["compiler"]
         yield f"| {name} | {machine['date']} | {processor} | {versions} | {compiler} |"
+
+
+def targets() -> Iterator[str]:
+    """The verdicts of the newest run of `bench.simulate`, line by line."""
+    if not (file := newest("simulate")):
+        yield "No run is kept yet; `python -m bench.keep` makes one."
+        return
+    yield from _source(file)
+    yield "| target | at | required | measured | | of the limit | required of it |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for row in _kept(file)["targets"]:
+        shares = [f"{row[key]:.0%}" if key in row else "" for key in SHARES]
+        cells = row["target"], row["at"], f"{row['required']:g}", f"{row['measured']:.3g}"
+        yield "| " + " | ".join([*cells, "met" if row["met"] else "**not met**", *shares]) + " |"
+
+
+def end_to_end() -> Iterator[str]:
+    """Command to closed file, by the newest run of `bench.end_to_end`, line by line."""
+    if not (file := newest("end_to_end")):
+        yield "No run is kept yet; `python -m bench.keep` makes one."
+        return
+    yield from _source(file)
+    yield "| file | side | patterns | who | s | times ours | MB | writing alone, s |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    ours = {}
+    for row in _kept(file)["end_to_end"]:
+        key, s = (row["file"], row["N"], row["patterns"]), statistics.median(row["seconds"])
+        times = s / ours.setdefault(key, s)
+        cells = *key, row["contender"], f"{s:.2f}", f"{times:.1f}"
+        rest = f"{row['file_bytes'] / 1e6:.1f}", f"{row['limit_seconds']:.2f}"
+        yield "| " + " | ".join(map(str, (*cells, *rest))) + " |"
+
+
+def _source(file: str) -> Iterator[str]:
+    """Which file, which machine, and what disturbed the run."""
+    kept = _kept(file)
+    facts, before = kept["machine"], kept["load_average"]["before"][0]
+    versions = ", ".join(f"{what} {which}" for what, which in facts["versions"].items())
+    yield f"From `bench/results/{file}`: {facts['processor']}, {facts['cores']} cores, {versions};"
+    yield f"load before the run {before}. " + " ".join(f"Busy {sign}." for sign in kept["busy"])
+    yield ""
+
+
+def newest(what: str) -> str:
+    """The kept file of a benchmark with the latest day; empty if there is none."""
+    files = [path.name for path in RESULTS.glob(f"{what}_*.json")]
+    return max(files, key=lambda name: name[-len("2026-11-27.json") :], default="")
 
 
 def _kept(file: str) -> dict[str, Any]:
@@ -122,7 +169,7 @@ def _photons() -> Figure:
 
 
 def _feeds() -> Figure:
-    rows = list(reversed(_kept(FEEDS)["feeds"]))
+    rows = list(reversed(_kept(newest("feeds"))["feeds"]))
     figure, ax = plt.subplots(figsize=(7, 0.3 * len(rows)))
     ax.barh([row["way"] for row in rows], [row["of_frames"] for row in rows], color="#0b6e99")
     ax.axvline(1, color="black", lw=0.8)
@@ -132,7 +179,7 @@ def _feeds() -> Figure:
 
 def _errors() -> Figure:
     figure, ax = plt.subplots(figsize=(7, 4))
-    rows = _kept(ERRORS)["errors"]
+    rows = _kept(newest("errors"))["errors"]
     for N, marker in ((64, "o"), (256, "s")):
         for row in (row for row in rows if row["N"] == N):
             name = row["contender"]

@@ -88,10 +88,22 @@ def _machines() -> Iterator[str]:
     yield from figures.machines()
 
 
+def _targets() -> Iterator[str]:
+    yield "# Targets of the benchmarks\n"
+    yield from figures.targets()
+
+
+def _end_to_end() -> Iterator[str]:
+    yield "# From the command to the closed file\n"
+    yield from figures.end_to_end()
+
+
 PAGES = {
     "commands": _commands,
     "keys": _keys,
     "formats-table": _formats,
     "api": _api,
     "machines": _machines,
+    "targets": _targets,
+    "end-to-end": _end_to_end,
 }

@@ -18,7 +18,8 @@ import ptycho_fast
 from ptycho_fast.commands import commands, main
 
 MADE_WITH_THE_SITE = {
-    *(f"{name}.md" for name in ("api", "commands", "formats-table", "keys", "machines")),
+    *(f"{name}.md" for name in ("api", "commands", "end-to-end", "formats-table", "keys")),
+    *(f"{name}.md" for name in ("machines", "targets")),
     *(f"{name}.svg" for name in ("errors", "feeds", "patterns", "photons", "trainings")),
 }
 BLOCKS = [block for page in pages.PAGES for block in pages.blocks_of(page)]
@@ -114,7 +115,7 @@ def help_texts():
 
 def test_flags_exist(help_texts):
     other_programs = {"--no-build-isolation", "--check", "--dry-run", "--keep", "--measure"}
-    other_programs |= {"--add", "--parts"}  # of python -m bench.simulate
+    other_programs |= {"--add", "--parts", "--sizes", "--through"}  # of python -m bench
     other_programs |= {"--nthreads", "--lifetime", "--lifetime-stagger"}  # of workers of Dask
     other_programs.add("--epsilon")  # of tools/check_ptychopinn.py
     other_programs |= {"--input-file", "--output-file", "--n-images", "--n-photons"}  # PtychoPINN

@@ -283,6 +283,15 @@ def test_bench_measures(command, capsys):
     assert "64 x 64" in capsys.readouterr().out
 
 
+def test_bench_says_that_the_machine_is_busy(command, capsys, monkeypatch):
+    monkeypatch.setattr("ptycho_fast.bench.disturbances", lambda: ["it hums"])
+    how = ["--sizes", 64, "--seconds", "0.01"]
+    assert command("bench", *how, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["busy"] == ["it hums"]
+    assert command("bench", *how) == 0
+    assert "these numbers are too small: it hums" in capsys.readouterr().err
+
+
 def test_bench_refuses(command, capsys):
     assert command("bench", "--sizes", 4) == 2
     assert command("bench", "--seconds", 0) == 2

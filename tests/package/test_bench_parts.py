@@ -1,8 +1,9 @@
 """Parts of the benchmark: rivals give the right answer, limits and warnings are what they say."""
 
-import importlib
+import importlib.util
 import io
 import itertools
+import json
 import math
 import sys
 from pathlib import Path
@@ -208,3 +209,61 @@ def test_a_kept_run_is_found_again(tmp_path, monkeypatch):
     report.write({"machine": facts, "rows": []}, "simulate", None, keep=True)
     assert [file.name for file in tmp_path.iterdir()] == ["simulate_a-r-b_2026-01-02.json"]
     assert report.kept("simulate", facts)["rows"] == []
+
+
+def test_a_kept_run_in_pieces_is_made_of_commands_that_exist(capfd, monkeypatch):
+    keep, simulate = bench("keep"), bench("simulate")
+    monkeypatch.setattr(sys, "argv", ["keep", "--through", "echo"])
+    assert keep.main() == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) == len(keep.PIECES)
+    assert all(line.endswith(" --keep") for line in lines)
+    parts = set()
+    for words in (line.split(" -m bench.simulate ")[1].split() for line in lines[:4]):
+        monkeypatch.setattr(sys, "argv", ["simulate", *words])
+        options = simulate.parse()
+        assert options.add
+        parts |= set(options.parts)
+    assert parts == set(simulate.PARTS)
+
+
+def test_a_piece_that_fails_is_named(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["keep", "--through", "false", "--only", "5", "6"])
+    assert bench("keep").main() == 1
+    assert "failed pieces: 5 6" in capsys.readouterr().err
+
+
+@pytest.fixture
+def figures(monkeypatch, tmp_path):
+    """The module that makes figures and tables of the site, with a folder of kept runs."""
+    spec = importlib.util.spec_from_file_location("figures", ROOT / "docs" / "figures.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    return module
+
+
+def test_pages_show_the_newest_run_and_name_its_file(figures, tmp_path):
+    assert "No run is kept yet" in next(figures.targets())
+    verdict = bench("targets").verdict
+    for day, measured in (("2026-01-02", 1.0), ("2025-12-31", 2.0)):
+        facts = {"processor": "P", "cores": 2, "versions": {"numpy": "2.4"}}
+        kept = {
+            "machine": facts,
+            "load_average": {"before": [0.1]},
+            "busy": ["before the run: it hums"],
+            "targets": [verdict("times NumPy", "N = 64", (2, None), measured, 0.5)],
+            "end_to_end": [
+                {"N": 64, "patterns": 10, "file": ".h5", "contender": name, "seconds": seconds,
+                 "file_bytes": 2e6, "limit_seconds": 0.5}
+                for name, seconds in (("ours", [1.0, 2.0, 9.0]), ("script", [8.0]))
+            ],
+        }  # fmt: skip
+        for what in ("simulate", "end_to_end"):
+            (tmp_path / f"{what}_x_{day}.json").write_text(json.dumps(kept))
+    told = "\n".join(figures.targets())
+    assert "`bench/results/simulate_x_2026-01-02.json`: P, 2 cores, numpy 2.4" in told
+    assert "Busy before the run: it hums." in told
+    assert "| times NumPy | N = 64 | 2 | 1 | **not met** | 50% | 100% |" in told
+    told = "\n".join(figures.end_to_end())
+    assert "| .h5 | 64 | 10 | script | 8.00 | 4.0 | 2.0 | 0.50 |" in told
