@@ -258,6 +258,7 @@ def verdict(report: Mapping[str, Any]) -> Iterator[str]:
     """Sentences: how it ended, whether it is right, what limits it."""
     ended = {
         "passes": "The refinement made all its passes.",
+        "settled": "The refinement ended early, where no object explains the patterns better.",
         "diverged": "The refinement diverged: this is the object of the best pass before; "
         "a smaller learning rate helps.",
         "interrupted": "The refinement was interrupted: this is the object so far.",

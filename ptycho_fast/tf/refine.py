@@ -3,6 +3,10 @@
 A network guesses each patch from its own pattern. Patterns that overlap know more together: here
 all of them pull at one canvas, through the same physics, until it explains them. It uses the very
 patterns that it is judged by, which no network does at test time.
+
+The first passes go in batches (Adam), which is quick far from the aim and gets out of blind alleys.
+The others make one step from all patterns together (L-BFGS), which has no noise of batches and
+learns how slowly long waves of the phase move.
 """
 
 import math
@@ -26,6 +30,7 @@ from ptycho_fast.formats.work import MEMORY
 from .canvas import ScanCanvas, support
 from .layers import root
 from .losses import EPSILON, deviance
+from .quasi_newton import QuasiNewton
 from .train import Watcher
 
 Start = Literal["flat"] | npt.NDArray[np.complexfloating[Any, Any]]
@@ -38,6 +43,7 @@ POSITIONS = ("true", "nominal")
 _AHEAD = 2  # batches that are read while one is worked on
 _SAMPLE = 256  # patterns whose light the flat start is made of
 _DIM = 0.01  # of the brightest illumination: where there is less, pixels follow more slowly
+_APART = 0.25  # of the passes are made in batches, the others by all patterns together
 _LOST = 4.0  # misfit at which a descent is lost; an object that is black everywhere has 1
 _FLOOR = 0.1  # photons of background with which pixels are compared
 _OVERLAP = 0.25  # share of lit pixels that two patterns must light, or a warning is given
@@ -59,11 +65,13 @@ class Refinement:
         Probe modes, as they were given or as they were found.
     history : list of dict
         For every pass ``loss``; ``misfit``, the square of the difference of predicted and measured
-        amplitudes over the square of the measured; ``rate``; ``seconds``.
+        amplitudes over the square of the measured; ``rate``, of Adam, 0 in passes of all patterns
+        together; ``seconds``.
     seconds : float
         Time of all passes, with preparing them.
-    stopped : {"passes", "diverged", "interrupted"}
-        Why it ended. Except after all passes, this is the object of the best pass so far.
+    stopped : {"passes", "settled", "diverged", "interrupted"}
+        Why it ended; settled: no object explains the patterns better, to the last digits. This is
+        the object of the best pass.
     """
 
     object: npt.NDArray[np.complex64]
@@ -137,13 +145,14 @@ class Refiner:
         Object to start from: one amplitude everywhere, that explains the mean photons; or an array,
         such as a network's stitched prediction, flat where it is NaN.
     passes : int
-        How often each pattern is used.
+        How often each pattern is used; in the first quarter in batches, then all together.
     probe : {"fixed", "joint"}
         Whether the probe is known, or found together with the object.
     batch_size : int
-        Patterns in a step.
+        Patterns in a step of the first passes, and in memory at a time.
     learning_rate : float
-        Of Adam, at the start, in units of the flat start; it goes to zero on a cosine.
+        Of Adam, at the start, in units of the flat start; it goes to zero on a cosine over the
+        passes in batches.
     seed : int
         Of the order of the patterns.
     loss : {"amplitude", "poisson"}
@@ -239,7 +248,13 @@ class Refiner:
         begun = _begun(start, light.flat, shape)
         self._object = tf.Variable(self._canvas.laid(begun) if begun is not None else flat)
         self._probe = tf.Variable(self._canvas.cut(self._planes).astype(np.complex64))
-        self._step = self._compiled(light.energy)
+        self._variables = [self._object, self._probe] if self._joint else [self._object]
+        self._sums = [tf.Variable(tf.zeros_like(one)) for one in self._variables]
+        self._energy = light.energy
+        self._lit = self._light_of_all()
+        self._compile()
+        self._n_apart = math.ceil(_APART * self.n_passes)
+        self._descent: QuasiNewton | None = None
         self._history: list[dict[str, float]] = []
         self._best = self._now()
         self._best_loss = math.inf
@@ -265,17 +280,22 @@ class Refiner:
         first_misfit: float | None = None
         while len(self._history) < self.n_passes and self.stopped == "passes":
             begin, done = time.perf_counter(), len(self._history)
-            loss = misfit = 0.0
-            for n, (batch, target) in enumerate(self._batches(done)):
-                rate = self._rate((done * steps + n) / (self.n_passes * steps))
-                values = self._step(target, *batch.arrays, rate * self._unit)
+            together = done >= self._n_apart
+            loss = misfit = rate = 0.0
+            for n, (batch, target) in enumerate(self._batches(None if together else done)):
                 share = len(target) / len(self.numbers)
+                if together:
+                    values = self._add(target, *batch.arrays, share)
+                else:
+                    rate = self._rate((done * steps + n) / (self._n_apart * steps))
+                    values = self._step(target, *batch.arrays, rate * self._unit)
                 one, other = (float(value) for value in values)
                 loss, misfit = loss + share * one, misfit + share * other
                 first_misfit = other if first_misfit is None else first_misfit
                 watcher.step(done + 1, n + 1, steps, one)
             lost = max(_LOST, 2 * (first_misfit or 0))
-            if not (math.isfinite(loss) and misfit < lost):
+            # All together, a step that is too long is taken back.
+            if not (math.isfinite(loss) and (together or misfit < lost)):
                 self.stopped = "diverged"
                 warnings.warn(
                     f"refinement: diverged in pass {done + 1}, the object is that of the best "
@@ -295,6 +315,8 @@ class Refiner:
                 "seconds": time.perf_counter() - begin,
             }
             self._history.append(values)
+            if together:
+                self._go_on(loss)
             watcher.epoch(done + 1, values)
             yield values
 
@@ -317,9 +339,24 @@ class Refiner:
     def _rate(self, share: float) -> float:
         return self.learning_rate * (1 + math.cos(math.pi * share)) / 2
 
-    def _batches(self, number: int) -> Iterator[Any]:
-        """The batches of a pass, in an order of its own."""
-        order = np.random.default_rng([self.seed, number]).permutation(len(self.numbers))
+    def _go_on(self, loss: float) -> None:
+        """From the gradient of all patterns to the next object, and probe."""
+        if self._descent is None:
+            self._descent = QuasiNewton(_packed(self._variables), self._follows())
+        self._descent.tell(loss, _packed(self._sums))
+        if self._descent.settled:
+            self.stopped = "settled"
+        ends = np.cumsum([math.prod(one.shape) for one in self._variables])[:-1]
+        parts = np.split(self._descent.point, ends)
+        for variable, total, part in zip(self._variables, self._sums, parts, strict=True):
+            variable.assign(part.reshape(variable.shape))
+            total.assign(tf.zeros_like(total))
+
+    def _batches(self, number: int | None) -> Iterator[Any]:
+        """The batches of a pass, in an order of its own; or of none."""
+        order = np.arange(len(self.numbers))
+        if number is not None:
+            order = np.random.default_rng([self.seed, number]).permutation(order)
         size = self.batch_size
         parts = (order[first : first + size] for first in range(0, len(order), size))
         return made_ahead(
@@ -337,60 +374,93 @@ class Refiner:
 
     # --- a step ---
 
-    def _compiled(self, energy: float) -> Callable[..., Any]:
-        """One step of Adam; gives loss and misfit before it."""
+    def _compile(self) -> None:
+        """Make `_step`, one step of Adam, and `_add`, which adds to the gradient of all patterns.
+
+        Both give the loss and the misfit of a batch.
+        """
         canvas, good = self._canvas, tf.constant(np.fft.ifftshift(self._good))
+        variables, energy = self._variables, self._energy
         movers = [_Adam(self._object, self._pace())]
         if self._joint:
             brightest = float(np.abs(self._planes).max()) / self._unit
             movers.append(_Adam(self._probe, np.float32(0.1 * brightest)))
         loss_of, number = self._loss, tf.TensorSpec((), tf.float32)
         patterns = tf.TensorSpec((None, canvas.N, canvas.N), tf.float32)
-        signature = [patterns, *canvas.signature, number]
+        signature = [patterns, *canvas.signature]
 
-        @tf.function(input_signature=signature)
-        def step(
-            target: Any, corner: Any, fraction: Any, weights: Any, factor: Any, rate: Any
-        ) -> Any:
-            variables = [mover.variable for mover in movers]
+        def measured(target: Any, *batch: Any) -> Any:
             size = tf.cast(tf.shape(target)[0], tf.float32) * energy
             with tf.GradientTape() as tape:
-                predicted = canvas.intensity(
-                    self._object, self._probe, corner, fraction, weights, factor
-                )
+                predicted = canvas.intensity(self._object, self._probe, *batch)
                 predicted = tf.where(good, predicted, target)  # both tell nothing there
                 loss = tf.reduce_sum(loss_of(target, predicted)) / size
-            gradients = tape.gradient(loss, variables)
             misfit = tf.reduce_sum((root(predicted) - root(target)) ** 2) / size
+            gradients = map(tf.convert_to_tensor, tape.gradient(loss, variables))
+            return loss, misfit, list(gradients)
+
+        @tf.function(input_signature=[*signature, number])
+        def step(*given: Any) -> Any:
+            *batch, rate = given
+            loss, misfit, gradients = measured(*batch)
             for mover, gradient in zip(movers, gradients, strict=True):
-                mover.move(tf.convert_to_tensor(gradient), rate)
+                mover.move(gradient, rate)
             return loss, misfit
 
-        return step
+        @tf.function(input_signature=[*signature, number])
+        def add(*given: Any) -> Any:
+            *batch, share = given
+            loss, misfit, gradients = measured(*batch)
+            for total, gradient in zip(self._sums, gradients, strict=True):
+                total.assign_add(gradient * tf.cast(share, gradient.dtype))
+            return loss, misfit
 
-    def _pace(self) -> npt.NDArray[np.float32]:
-        """How fast each pixel of the canvas follows: 0 where there is no light, up to 1."""
+        self._step, self._add = step, add
+
+    def _follows(self) -> npt.NDArray[np.float32]:
+        """Inverse of the curvature of the loss by each number of object and probe, roughly.
+
+        With amplitudes as loss, twice the light that the other one sends there.
+        """
+        lit = self._lit + np.float32(_DIM) * self._lit.max()
+        light = [np.where(self._lit > 0, lit, np.inf)]
+        if self._joint:
+            through = self._unit**2 * len(self.numbers)
+            light.append(np.full(math.prod(self._probe.shape), through, np.float32))
+        energy = self._energy * len(self.numbers)
+        return (energy / (2 * np.concatenate(light))).astype(np.float32)
+
+    def _light_of_all(self) -> npt.NDArray[np.float32]:
+        """Intensity of the probe on each pixel of the canvas, of all patterns."""
         canvas = self._canvas
         planes = tf.constant(canvas.cut(self._planes))
         dark = tf.zeros(math.prod(canvas.side))
 
-        @tf.function(input_signature=canvas.signature[:3])
-        def light(corner: Any, fraction: Any, weights: Any) -> Any:
+        @tf.function(input_signature=canvas.signature)
+        def light(corner: Any, fraction: Any, weights: Any, factor: Any) -> Any:
             power = tf.square(tf.abs(planes * tf.cast(weights[:, :, None, None], planes.dtype)))
+            power = tf.reduce_sum(power, axis=1) * factor[:, None, None]
             with tf.GradientTape() as tape:
                 tape.watch(dark)
-                seen = canvas.patches(dark, corner, fraction)
-                total = tf.reduce_sum(seen * tf.reduce_sum(power, axis=1)[:, None])
+                seen = tf.reduce_mean(canvas.patches(dark, corner, fraction), axis=1)
+                total = tf.reduce_sum(seen * power)
             return tf.convert_to_tensor(tape.gradient(total, dark))
 
         total = np.zeros(dark.shape, np.float64)
         for first in range(0, len(self.numbers), self.batch_size):
             last = min(first + self.batch_size, len(self.numbers))
-            corner, fraction, weights, _ = canvas.batch(np.arange(first, last)).arrays
-            total += light(corner, fraction, weights).numpy()
-        total *= canvas.inside()
+            total += light(*canvas.batch(np.arange(first, last)).arrays).numpy()
+        return (total * canvas.inside()).astype(np.float32)
+
+    def _pace(self) -> npt.NDArray[np.float32]:
+        """How fast each pixel of the canvas follows: 0 where there is no light, up to 1."""
+        total = self._lit
         pace = total / (total + _DIM * total.max())
         return (pace * (1 + _DIM)).astype(np.float32)
+
+
+def _packed(parts: list[Any]) -> npt.NDArray[np.complex64]:
+    return np.concatenate([part.numpy().ravel() for part in parts])
 
 
 class _Adam:
