@@ -11,7 +11,7 @@ from ptycho_fast import objects
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.slow  # half a minute; a step of its own in the integration
+pytestmark = pytest.mark.slow  # minutes; a step of its own in the integration
 
 
 # One process, so that numba compiles once: first the command as a user gives it, then the check on
