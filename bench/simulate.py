@@ -51,7 +51,8 @@ def add(figures: Row, earlier: Row) -> None:
         before = [row for row in earlier.get(name, []) if row.get("N") not in sides]
         figures[name] = before + figures[name]
     figures["left_out"] = earlier.get("left_out", {}) | figures["left_out"]
-    figures["pieces"] = earlier.get("pieces", []) + figures["pieces"]
+    for name in ("busy", "pieces"):
+        figures[name] = earlier.get(name, []) + figures[name]
 
 
 def main() -> None:
@@ -106,10 +107,12 @@ def main() -> None:
         report.poisson(console, figures["poisson"])
     if figures["objects"]:
         report.objects(console, figures["objects"])
-    report.accounting(console, figures["rows"])
+    if figures["rows"]:
+        report.accounting(console, figures["rows"])
     report.targets(console, figures["targets"])
     kept = report.write(figures, "simulate", options.json, options.keep)
-    for path in filter(None, (options.plot, kept and kept.with_suffix(".png"))):
+    pictures = (options.plot, kept and kept.with_suffix(".png")) if figures["rows"] else ()
+    for path in filter(None, pictures):
         report.plot(path, figures["rows"], watch.machine)
 
 

@@ -192,12 +192,14 @@ def test_pieces_of_a_run_become_one():
     lists = {"scaling": [], "objects": []}
     earlier = lists | {
         "rows": [old, {"N": 128}], "poisson": [{"mean": 1}], "left_out": {"a": "b"}, "pieces": [1],
+        "busy": ["it hums"],
     }  # fmt: skip
-    figures = lists | {"rows": [new], "poisson": [], "left_out": {}, "pieces": [2]}
+    figures = lists | {"rows": [new], "poisson": [], "left_out": {}, "pieces": [2], "busy": []}
     add(figures, earlier)
     assert figures["rows"] == [{"N": 128}, new]
     assert figures["poisson"] == [{"mean": 1}]
     assert figures["pieces"] == [1, 2]
+    assert figures["busy"] == ["it hums"]
     assert figures["left_out"] == {"a": "b"}
 
 
