@@ -14,6 +14,7 @@ MADE = Path(__file__).parent / "reference_pages"
 
 project = "ptycho_fast"
 author = "ptycho_fast developers"
+project_copyright = author
 release = version = __version__
 
 extensions = [
@@ -27,6 +28,8 @@ exclude_patterns = ["results/**/*.md", "**.ipynb_checkpoints", "reference_pages/
 
 html_theme = "furo"
 html_title = f"ptycho_fast {version}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

@@ -45,10 +45,16 @@ def _commands() -> Iterator[str]:
 
 def _keys() -> Iterator[str]:
     yield "# Keys of a scenario\n"
-    yield "Every key of a TOML file, of `--set KEY=VALUE` and of `Scenario.replace`.\n"
-    yield "| key | type | default | meaning |\n| --- | --- | --- | --- |"
+    yield "Every key of a TOML file, of `--set KEY=VALUE` and of `Scenario.replace`."
+    table = None
     for key, info in known_keys().items():
-        cells = f"`{key}`", str(info.type), f"`{info.default}`", info.doc
+        name = key.rpartition(".")[0]
+        if name != table:
+            table = name
+            yield f"\n## `[{table}]`\n" if table else "\n## At the top\n"
+            yield "| key | meaning | what it takes | default |\n| --- | --- | --- | --- |"
+        default = "" if info.default is None else f"`{info.default}`"
+        cells = f"`{key.rpartition('.')[2]}`", info.doc, str(info.type), default
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -57,7 +63,8 @@ def _formats() -> Iterator[str]:
     yield "| name | suffix | what | written | read |\n| --- | --- | --- | --- | --- |"
     for one in FORMATS.values():
         told = ["yes" if can else "no" for can in (one.writes, one.reads)]
-        yield f"| `{one.name}` | `{one.suffix}` | {one.title} | {told[0]} | {told[1]} |"
+        suffix = f"`{one.suffix}`" if one.suffix else "a folder"
+        yield f"| `{one.name}` | {suffix} | {one.title} | {told[0]} | {told[1]} |"
 
 
 def _api() -> Iterator[str]:

@@ -25,6 +25,7 @@ NOT_RUN = {
     ("README.md", "pytest"): "is this test suite",
     ("docs/tutorial.md", "pip install"): ENVIRONMENT,
     ("docs/tutorial.md", "ptycho-fast reconstruct"): "takes a minute; tests/doors runs it",
+    ("docs/tutorial.md", "ptycho-fast train"): "takes minutes; tests/doors/test_train.py trains",
     ("docs/errors.md", ""): "are errors and what mends them: tests/docs/test_errors_page.py",
     ("docs/gpu.md", "import cupy"): "needs a GPU",
     ("docs/coming-from.md", "python scripts/simulation"): "needs PtychoPINN",
@@ -94,32 +95,6 @@ SMALL_IN_PYTHON = {
 
 # What a page calls "your" arrays and files.
 SETUP = {
-    "README.md": """
-        import numpy as np
-
-        rng = np.random.default_rng(0)
-        obj = rng.random((80, 90)).astype(np.complex64)
-        probe = np.ones((32, 32), np.complex64)
-        positions = rng.uniform(20, 60, (5, 2))
-    """,
-    "docs/pipeline.md": """
-        import numpy as np
-
-        obj = np.ones((80, 90), np.complex64)
-        probe = np.ones((32, 32), np.complex64)
-        positions = np.random.default_rng(0).uniform(20, 60, (5, 2))
-    """,
-    "docs/own-arrays.md": """
-        import numpy as np
-
-        rng = np.random.default_rng(0)
-        obj = rng.random((200, 220)).astype(np.complex64)
-        probe = np.ones((64, 64), np.complex64)
-        positions = rng.uniform(60, 140, (5, 2))
-        xy_metres = rng.normal(0, 1e-6, (5, 2))
-        np.savez("probe.npz", probeGuess=probe)
-        np.savetxt("positions.csv", rng.uniform(60, 300, (60, 2)), delimiter=",", header="x, y")
-    """,
     "docs/coming-from.md": """
         import numpy as np
         import ptycho_fast
@@ -157,15 +132,6 @@ SETUP = {
         for i in range(3):
             picture = np.random.default_rng(i).integers(0, 256, (300, 280, 3), dtype=np.uint8)
             Image.fromarray(picture).save(f"pictures/{i}.png")
-    """,
-    "docs/scans.md": """
-        import h5py
-        import numpy as np
-
-        xy = np.random.default_rng(0).uniform(60, 300, (60, 2))
-        np.savetxt("positions.csv", xy, delimiter=",", header="x, y")
-        with h5py.File("stage.h5", "w") as file:
-            file["entry/positions"] = np.column_stack([xy, xy[:, 0]]) * 0.1
     """,
     "docs/ptychopinn.md": """
         import numpy as np

@@ -47,11 +47,9 @@ def overview(
         Matplotlib is missing; the message names the extra.
     """
     require_matplotlib("plot")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from ptycho_fast.drawing.shown import Shown
 
-    figure = Figure(figsize=(16, 6.4))
-    FigureCanvasAgg(figure)
+    figure = Shown(figsize=(16, 6.4))
     # Fixed margins: an automatic layout takes seconds.
     upper = figure.add_gridspec(1, 5, left=0.03, right=0.96, top=0.92, bottom=0.57, wspace=0.3)
     axes = [figure.add_subplot(upper[i]) for i in range(5)]

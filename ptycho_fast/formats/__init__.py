@@ -338,6 +338,8 @@ def recognise(path: str | os.PathLike[str], name: str | None = None) -> Format:
         There is no such file.
     ValueError
         It is of none of the formats, or of none by that name; the message lists them.
+    RuntimeError
+        The same, and it may be of a format whose library is missing.
     """
     readers = {one.name: one for one in FORMATS.values() if one.reads}
     if name is not None:
@@ -361,9 +363,17 @@ def recognise(path: str | os.PathLike[str], name: str | None = None) -> Format:
     candidates = [one for one in readers.values() if one.container == container]
     # Formats of this suffix are asked first.
     candidates.sort(key=lambda one: suffix not in one.suffixes)
+    missing: RuntimeError | None = None
     for one in candidates:
-        if one.load().recognises(path):
+        try:
+            module = one.load()
+        except RuntimeError as error:  # its library is not installed; the file may be another one's
+            missing = missing or error
+            continue
+        if module.recognises(path):
             return one
+    if missing is not None:
+        raise missing
     raise _unknown(path, f"is {_KINDS[container]} of no kind that is known", readers)
 
 
