@@ -304,7 +304,15 @@ def indices(first: Any, last: int | None, count: int) -> npt.NDArray[np.int64]:
         if numbers.size:
             raise TypeError(wrong("indices", described(numbers), "an array (n,) of integers"))
         numbers = numbers.reshape(0).astype(np.int64)
-    beyond = (numbers < 0) | (numbers >= count)
-    if beyond.any():
+    if not _within(numbers, count):
+        beyond = (numbers < 0) | (numbers >= count)
         raise IndexError(wrong("indices", numbers[beyond][0], f"0 to {count - 1}"))
     return numbers.astype(np.int64)
+
+
+def _within(numbers: npt.NDArray[Any], count: int) -> bool:
+    """Whether all integers are from 0 to ``count - 1``."""
+    if numbers.size > 16:
+        return bool(numbers.min() >= 0 and numbers.max() < count)
+    few = numbers.tolist()  # a ufunc would take longer
+    return not few or (min(few) >= 0 and max(few) < count)

@@ -5,6 +5,7 @@ No comparison here lets NaN pass.
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,7 @@ import numpy.typing as npt
 
 from ptycho_fast import checks
 from ptycho_fast.backend import host_arrays
-from ptycho_fast.backend.protocol import Backend
-from ptycho_fast.backend.records import Boundary, Counting, Exposure, Sink
+from ptycho_fast.backend.records import Boundary, Exposure, Sink
 from ptycho_fast.errors import DataWarning
 
 LARGEST_RATE = 2.0**31  # photons in one pixel; the counts of a larger one might not fit 32 bits
@@ -203,23 +203,28 @@ def check_given_rates(rates: npt.NDArray[Any]) -> None:
 
 
 def check_rates(
-    backend: Backend,
-    exposure: Exposure,
-    counting: Counting,
-    threads: int,
+    make: Callable[[slice, Sink], None],
+    shape: tuple[int, int, int],
     numbers: npt.NDArray[np.int64] | None = None,
 ) -> None:
     """Raise ValueError if a pixel expects more than 2**31 photons, before anything is written.
 
-    This makes the expected photons, which costs as much as patterns without photons. `numbers`
-    are the patterns' numbers in messages, by default their places.
+    Parameters
+    ----------
+    make : callable
+        ``make(part, sink)`` writes the expected photons of a part of the patterns, which costs as
+        much as patterns without photons.
+    shape : (B, N, N)
+        Of the patterns.
+    numbers : (B,) int64, optional
+        The patterns' numbers in messages, by default their places.
     """
-    B, N, _ = exposure.shape
+    B, N, _ = shape
     chunk = max(1, 2**24 // N**2)
     for start in range(0, B, chunk):
         part = slice(start, min(start + chunk, B))
         rates = np.empty((part.stop - start, N, N), np.float32)
-        backend.frames(exposure.part(part), counting.part(part), Sink(rates, "expected"), threads)
+        make(part, Sink(rates, "expected"))
         if not rates.max() <= LARGEST_RATE:
             wrong = int(np.argmax(~(rates <= LARGEST_RATE)))
             places = np.arange(B) if numbers is None else numbers

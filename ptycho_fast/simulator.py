@@ -1,10 +1,10 @@
 """A data set as a function of an index: from an experiment to any of its frames."""
 
-import functools
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import copy
+from dataclasses import replace
 from typing import Any, Self, overload
 
 import numpy as np
@@ -13,8 +13,8 @@ import numpy.typing as npt
 from ptycho_fast import checks, detector
 from ptycho_fast.ahead import made_ahead
 from ptycho_fast.backend import choose, gpu_arrays, host_arrays, require_device
-from ptycho_fast.backend.protocol import Gate
-from ptycho_fast.backend.records import Counting, Exposure, Sink, SinkKind
+from ptycho_fast.backend.protocol import Gate, Series
+from ptycho_fast.backend.records import Counting, Response, Sink, SinkKind
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.dose.modes import given_dose
 from ptycho_fast.drawing import notebook
@@ -166,17 +166,18 @@ class Simulator:
         self._kind: SinkKind = counted if self.noise else "intensity"
         self._strong = self._strong_patterns() if self._kind == "signal" else None
         self.dtype = self._asked_dtype(dtype)
+        self._asks_usual = self.dtype == self._dtype(self._kind)
         self.domain = self._domain()
-        self._paths = every.positions
+        self._shape = every.shape
         self._inputs = self._arrays()
         self.work = every.n_pixels // experiment.n_patterns
-        self._still: Callable[..., Exposure] | None = None
+        self._made_series: Series | None = None
         if self._kind == "counts" and self.dtype != np.uint32:
             self._check_fit(np.array([np.argmax(self._rates())]))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the backend, which each process chooses anew, and what lies on its GPU."""
-        return self.__dict__ | {"_backend": None, "_still": None, "_inputs": ()}
+        return self.__dict__ | {"_backend": None, "_made_series": None, "_inputs": ()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -317,7 +318,7 @@ class Simulator:
             A pixel expects more photons than can be counted, or holds a number that `dtype` does
             not.
         """
-        if self.dtype == self._dtype(self._kind):
+        if self._asks_usual:
             return self._made(first, last, self._kind, epoch, out, on_gpu)
         indices = self._indices(first, last)
         gate: Gate = gpu_arrays if on_gpu else host_arrays
@@ -422,7 +423,8 @@ class Simulator:
 
     def _arrays(self) -> tuple[npt.NDArray[Any], ...]:
         """What an output must not share memory with."""
-        arrays = (*self.experiment.still.values(), self._paths, self.experiment.weights)
+        e = self.experiment
+        arrays = (*e.still.values(), e.paths, e.weights)
         return tuple(array for array in arrays if isinstance(array, np.ndarray))
 
     def _indices(self, first: Any, last: int | None) -> npt.NDArray[np.int64]:
@@ -560,33 +562,36 @@ class Simulator:
         suspects = indices[self._suspects[indices]]
         if not suspects.size:
             return
-        exposure = self._exposure(suspects)
-        counting = self._counting(suspects, 0)
+        shape, numbers = (suspects.size, *self._shape[1:]), suspects.view(np.uint64)
         with (
             default_rounding(),
             self._backend.place(self._device),
-            granted(self._threads, exposure.n_pixels) as n_threads,
+            granted(self._threads, self.work * suspects.size, checked=True) as n_threads,
         ):
+
+            def make(part: slice, sink: Sink) -> None:
+                self._series()(suspects[part], numbers[part], sink, n_threads)
+
             try:
-                check_rates(self._backend, exposure, counting, n_threads, suspects)
+                check_rates(make, shape, suspects)
             except ValueError as error:
                 key, given = given_dose(self.scenario.dose)
                 raise ScenarioError(f"{key}: {given} given: {error}", key=key) from None
 
-    def _exposure(self, indices: npt.NDArray[np.int64]) -> Exposure:
-        """The exposure at some positions; object and probe stay where the backend reads them."""
-        if self._still is None:
-            with self._backend.place(self._device):
-                still = {
-                    name: self._backend.resident(value) if isinstance(value, np.ndarray) else value
-                    for name, value in self.experiment.still.items()
-                }
-            self._still = functools.partial(Exposure, **still)
-        weights = self.experiment.weights
-        return self._still(
-            positions=self._paths.take(indices, axis=0),
-            weights=None if weights is None else weights[indices],
-        )
+    def _series(self) -> Series:
+        """The patterns, with object and probe where the backend reads them best."""
+        if self._made_series is None:
+            e, seed = self.experiment, self.scenario.seeds.photons
+            every, no_numbers = e.exposure(), np.empty(0, np.uint64)
+            exposure = replace(
+                every,
+                positions=checks.plain(every.positions, np.float64),
+                weights=None if e.weights is None else checks.plain(e.weights, np.float32),
+            )
+            factors = None if e.dose_factors is None else checks.plain(e.dose_factors, np.float64)
+            counting = Counting(e.intensity_scale, seed, no_numbers, factors, self.response)
+            self._made_series = self._backend.series(exposure, counting)
+        return self._made_series
 
     def _epochs(self, epoch: Any, count: int) -> int | npt.NDArray[np.uint64]:
         """The exposure of each of some patterns, or one for all; an error for an unknown one."""
@@ -602,17 +607,15 @@ class Simulator:
             raise ValueError(checks.wrong("epoch", given, f"0 to {last}"))
         return epochs.astype(np.uint64)
 
-    def _counting(
-        self, indices: npt.NDArray[np.int64], epochs: int | npt.NDArray[np.uint64]
-    ) -> Counting:
+    def _numbers(self, indices: npt.NDArray[np.int64], epoch: Any) -> npt.NDArray[np.uint64]:
+        """(n,) uint64: the pattern numbers that decide the photons."""
         numbers = indices.view(np.uint64)
-        if not isinstance(epochs, int):
-            numbers = numbers + epochs * np.uint64(self.n_patterns)
-        elif epochs:
-            numbers = numbers + np.uint64(epochs * self.n_patterns)
-        e, seed = self.experiment, self.scenario.seeds.photons
-        factors = None if e.dose_factors is None else e.dose_factors[indices]
-        return Counting(e.intensity_scale, seed, numbers, factors, self.response)
+        if type(epoch) is int and epoch == 0:
+            return numbers
+        epochs = self._epochs(epoch, len(indices))
+        if isinstance(epochs, int):
+            return numbers + np.uint64(epochs * self.n_patterns)
+        return numbers + epochs * np.uint64(self.n_patterns)
 
     def _made(
         self,
@@ -626,32 +629,37 @@ class Simulator:
         if on_gpu and not self._backend.capabilities.on_gpu:
             expected = f"False with the backend {self.backend!r}"
             raise ValueError(checks.wrong("on_gpu", on_gpu, expected))
-        indices = self._indices(first, last)
-        counting = self._counting(indices, self._epochs(epoch, len(indices)))
-        exposure = self._exposure(indices)
+        count, *pattern = self._shape
+        indices = checks.indices(first, last, count)
+        numbers = self._numbers(indices, epoch)
         gate: Gate = gpu_arrays if on_gpu else host_arrays
-        dtype = self._dtype(kind)
         with self._backend.place(self._device):
             inputs = () if on_gpu else self._inputs
-            out = gate.output(out, exposure.shape, dtype, inputs)
+            out = gate.output(out, (len(indices), *pattern), self._dtype(kind), inputs)
             if not len(indices):
                 return out
-        if kind in ("counts", "amplitude", "signal"):
-            self._check_dose(indices)
-        if kind == "signal":
-            self._check_signal(indices)
-        with (
-            default_rounding(),
-            self._backend.place(self._device),
-            granted(self._threads, exposure.n_pixels) as n_threads,
-        ):
-            self._backend.frames(exposure, counting, Sink(out, kind), n_threads)
+            if kind != "intensity" and kind != "expected":
+                self._check_dose(indices)
+            if kind == "signal":
+                self._check_signal(indices)
+            n_pixels = self.work * len(indices)
+            with granted(self._threads, n_pixels, checked=True) as n_threads:
+                self._series()(indices, numbers, Sink(out, kind), n_threads)
             if kind == "intensity" and self.response is not None:
-                photons = np.float64(counting.scale**2)
-                if counting.factors is not None:
-                    photons = photons * np.maximum(counting.factors, _DARK)[:, None, None]
-                out[...] = detector.without_noise(out * photons, self.response) / photons
+                with default_rounding():
+                    self._detect(out, indices, self.response)
         return out
+
+    def _detect(
+        self, out: npt.NDArray[np.float32], indices: npt.NDArray[np.int64], response: Response
+    ) -> None:
+        """Intensities, in place, as a detector without noise shows them."""
+        e = self.experiment
+        photons: Any = np.float64(e.intensity_scale**2)
+        if e.dose_factors is not None:
+            factors = e.dose_factors[indices]
+            photons = photons * np.maximum(factors, _DARK)[:, None, None]
+        out[...] = detector.without_noise(out * photons, response) / photons
 
     def _domain(self) -> str:
         if not self.noise:

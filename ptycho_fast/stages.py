@@ -397,11 +397,12 @@ def observe(
             raise ValueError(checks.wrong("detector", None, "a Response, since output is 'signal'"))
         out = _output(gate, out, exposure.shape, kind, dtype, inputs, detector)
         with granted(threads, exposure.n_pixels) as n_threads:
-            if not gate.on_gpu and not scale**2 * bound <= LARGEST_RATE:
-                check_rates(chosen, exposure, counting, n_threads)
 
             def make(part: slice, sink: Sink) -> None:
                 chosen.frames(exposure.part(part), counting.part(part), sink, n_threads)
+
+            if not gate.on_gpu and not scale**2 * bound <= LARGEST_RATE:
+                check_rates(make, exposure.shape)
 
             return filled(gate, chosen, Sink(out, kind), overflow, make)
 

@@ -1,6 +1,7 @@
 #include "stages.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -167,13 +168,14 @@ int64_t block_of(int64_t n_pixels) { return n_pixels >= 4096 ? 1 : 1 + 4096 / n_
 // what a pattern reads of the object is still in cache. Results do not depend on it.
 class Visits {
  public:
-  explicit Visits(const Array<double, 3>& positions) {
-    const int64_t n_patterns = positions.shape[0];
+  // position(k): [x, y] of pattern k.
+  template <class Position>
+  Visits(int64_t n_patterns, const Position& position) {
     if (n_patterns < few) return;
     std::vector<std::pair<uint64_t, int64_t>> keys(static_cast<size_t>(n_patterns));
-    for (int64_t b = 0; b < n_patterns; ++b) {
-      const double* at = positions.data + 2 * b * positions.shape[1];
-      keys[size_t(b)] = {pixel(at[1]) / visited_rows << 32 | pixel(at[0]), b};
+    for (int64_t k = 0; k < n_patterns; ++k) {
+      const double* at = position(k);
+      keys[size_t(k)] = {pixel(at[1]) / visited_rows << 32 | pixel(at[0]), k};
     }
     std::sort(keys.begin(), keys.end());
     numbers_.reserve(keys.size());
@@ -220,6 +222,36 @@ void count_into(const Kernels& kernels, const T* rate, const Counting& counting,
     std::memcpy(at<uint32_t>(sink, b), made, sizeof(uint32_t) * size_t(n_pixels));
 }
 
+// What a thread needs for a sink. Rates are first written to the result, if it has room for them, and from there counted
+// into the field, which is no longer needed by then.
+Needs needs_of(const SetupTables& tables, const Sink& sink) {
+  Needs needs = tables.needs;
+  needs.rate = sink.result == Result::narrow_counts;
+  return needs;
+}
+
+// Fills the sink: its pattern k is pattern row(k) of the exposure, and k of the counting's indices. Each
+// thread has a space.
+template <class Row>
+void make_frames(const Kernels& kernels, const Exposure& exposure, const Setup& setup, const Counting& counting,
+                 const Row& row, const Sink& sink, const std::vector<Workspace>& spaces, int threads) {
+  const auto path = [&](int64_t k) { return exposure.positions.data + 2 * row(k) * setup.sub_exposures; };
+  const Visits visits(sink.patterns, path);
+  const int64_t block = block_of(sink.rows * sink.columns);
+  for_each_block(sink.patterns, block, threads, [&](int thread, int64_t first, int64_t last) {
+    const Scratch& scratch = spaces[size_t(thread)].scratch;
+    for (int64_t turn = first; turn < last; ++turn) {
+      const int64_t k = visits[turn], b = row(k);
+      float* rate = scratch.rate ? scratch.rate : at<float>(sink, k);
+      const float* weights = exposure.weights ? exposure.weights.data + b * setup.probe.planes : nullptr;
+      const double factor = counting.factors ? counting.factors.data[b] : 1;
+      kernels.expose(setup, path(k), weights, scratch, sink.result, counting.scale, factor, rate);
+      if (is_counted(sink.result))
+        count_into(kernels, rate, counting, sink, k, reinterpret_cast<uint32_t*>(scratch.field));
+    }
+  });
+}
+
 }  // namespace
 
 void patches(const Kernels& kernels, const Slice& object, const Array<double, 2>& positions, Boundary boundary, int n,
@@ -237,29 +269,49 @@ void patches(const Kernels& kernels, const Slice& object, const Array<double, 2>
 
 void frames(const Kernels& kernels, const Exposure& exposure, const Counting& counting, const Sink& sink, int threads) {
   const SetupTables tables(exposure);
-  const Setup& setup = tables.setup;
-  // Rates are first written to the result, if it has room for them, and from there counted into the field, which is no
-  // longer needed by then.
-  const bool apart = sink.result == Result::narrow_counts;
   threads = useful_threads(threads, sink.patterns);
-  Needs needs = tables.needs;
-  needs.rate = apart;
-  const auto spaces = workspaces(threads, setup.shape, needs);
-  const int64_t block = block_of(sink.rows * sink.columns);
-  const Visits visits(exposure.positions);
-  for_each_block(sink.patterns, block, threads, [&](int thread, int64_t first, int64_t last) {
-    const Scratch& scratch = spaces[size_t(thread)].scratch;
-    for (int64_t turn = first; turn < last; ++turn) {
-      const int64_t b = visits[turn];
-      float* rate = apart ? scratch.rate : at<float>(sink, b);
-      const double* path = exposure.positions.data + 2 * b * setup.sub_exposures;
-      const float* weights = exposure.weights ? exposure.weights.data + b * setup.probe.planes : nullptr;
-      const double factor = counting.factors ? counting.factors.data[b] : 1;
-      kernels.expose(setup, path, weights, scratch, sink.result, counting.scale, factor, rate);
-      if (is_counted(sink.result))
-        count_into(kernels, rate, counting, sink, b, reinterpret_cast<uint32_t*>(scratch.field));
-    }
-  });
+  const auto spaces = workspaces(threads, tables.setup.shape, needs_of(tables, sink));
+  make_frames(kernels, exposure, tables.setup, counting, [](int64_t k) { return k; }, sink, spaces, threads);
+}
+
+class Series::Prepared {
+ public:
+  Prepared(const Exposure& exposure, const Counting& counting)
+      : exposure_(exposure), counting_(counting), tables_(exposure) {}
+  ~Prepared() { delete kept_.load(); }
+
+  void frames(const Kernels& kernels, const int64_t* chosen, const uint64_t* numbers, const Sink& sink,
+              int threads) const {
+    if (sink.patterns == 0) return;
+    Counting counting = counting_;
+    counting.indices = {numbers, {sink.patterns}};
+    threads = useful_threads(threads, sink.patterns);
+    const Needs needs = needs_of(tables_, sink);
+    auto spaces = needs.rate ? nullptr : std::unique_ptr<Spaces>(kept_.exchange(nullptr));
+    if (!spaces || spaces->size() < size_t(threads))
+      spaces = std::make_unique<Spaces>(workspaces(threads, tables_.setup.shape, needs));
+    make_frames(kernels, exposure_, tables_.setup, counting, [&](int64_t k) { return chosen[k]; }, sink, *spaces, threads);
+    if (!needs.rate && spaces->size() * spaces->front().size <= most_kept)
+      spaces.reset(kept_.exchange(spaces.release()));
+  }
+
+ private:
+  using Spaces = std::vector<Workspace>;
+  static constexpr size_t most_kept = size_t(1) << 22;  // bytes; more is small work beside the patterns that need it
+  const Exposure exposure_;
+  const Counting counting_;
+  const SetupTables tables_;
+  mutable std::atomic<Spaces*> kept_{nullptr};  // of the call that ended last; one call at a time takes it
+};
+
+Series::Series(const Exposure& exposure, const Counting& counting)
+    : prepared_(std::make_unique<Prepared>(exposure, counting)) {}
+
+Series::~Series() = default;
+
+void Series::frames(const Kernels& kernels, const int64_t* chosen, const uint64_t* numbers, const Sink& sink,
+                    int threads) const {
+  prepared_->frames(kernels, chosen, numbers, sink, threads);
 }
 
 template <class T>

@@ -1,4 +1,4 @@
-// Tables for the transforms. They are made once per call, in double precision, with correctly rounded operations only,
+// Tables for the transforms. They are made once per call, or for all calls of a series, in double precision, with correctly rounded operations only,
 // so that they are the same on every machine.
 #pragma once
 #include <cstdint>

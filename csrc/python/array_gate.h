@@ -8,6 +8,8 @@
 #include <initializer_list>
 #include <limits>
 #include <string>
+#include <type_traits>
+#include <vector>
 
 #include "../model.h"
 
@@ -179,18 +181,31 @@ inline void read(const py::handle& value, const char* name, uint64_t& field) {
   }
 }
 
+// The values of fields, for records that outlive the call: they hold the arrays.
+using Values = std::vector<py::object>;
+
 // A record from the attributes of a Python object.
 template <class Record>
-Record record(const py::handle& given) {
-  Record result{};
-  result.fields([&](const char* name, auto& field) { read(given.attr(name), name, field); });
-  return result;
-}
+Record record(const py::handle& given, Values* values = nullptr);
 
-inline void read(const py::handle& value, const char*, Response& response) {
-  response = value.is_none() ? Response{} : record<Response>(value);
+inline void read(const py::handle& value, Response& response, Values* values) {
+  response = value.is_none() ? Response{} : record<Response>(value, values);
   if (!value.is_none() && !(response.gain > 0))
     throw py::value_error("gain: " + text_of(py::repr(value.attr("gain"))) + " given, expected a number > 0");
+}
+
+template <class Record>
+Record record(const py::handle& given, Values* values) {
+  Record result{};
+  result.fields([&](const char* name, auto& field) {
+    py::object value = given.attr(name);
+    if constexpr (std::is_same_v<decltype(field), Response&>)
+      read(value, field, values);
+    else
+      read(value, name, field);
+    if (values) values->push_back(std::move(value));
+  });
+  return result;
 }
 
 inline void check_length(const char* name, int64_t length, int64_t expected) {
@@ -199,8 +214,8 @@ inline void check_length(const char* name, int64_t length, int64_t expected) {
                           std::to_string(expected) + ",)");
 }
 
-inline Exposure exposure_of(const py::handle& given) {
-  Exposure exposure = record<Exposure>(given);
+inline Exposure exposure_of(const py::handle& given, Values* values = nullptr) {
+  Exposure exposure = record<Exposure>(given, values);
   const int n = exposure.probe.n, planes = exposure.probe.planes;
   const auto& positions = exposure.positions;
   const auto& weights = exposure.weights;
@@ -227,12 +242,13 @@ inline Exposure exposure_of(const py::handle& given) {
   return exposure;
 }
 
-// `scale` must be positive where the result depends on it.
-inline Counting counting_of(const py::handle& given, int64_t patterns) {
-  const Counting counting = record<Counting>(given);
+// `scale` must be positive where the result depends on it. Factors are those of so many patterns; there must be as many
+// indices, or none where each call has its own.
+inline Counting counting_of(const py::handle& given, int64_t patterns, int64_t indices, Values* values = nullptr) {
+  const Counting counting = record<Counting>(given, values);
   if (!(counting.scale > 0))
     throw py::value_error("scale: " + text_of(py::repr(given.attr("scale"))) + " given, expected a number > 0");
-  check_length("indices", counting.indices.shape[0], patterns);
+  check_length("indices", counting.indices.shape[0], indices);
   if (counting.factors) check_length("factors", counting.factors.shape[0], patterns);
   return counting;
 }

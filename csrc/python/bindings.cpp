@@ -4,8 +4,10 @@
 #include <pybind11/stl.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <exception>
 #include <memory>
+#include <string_view>
 
 #include "../cpu/dispatch.h"
 #include "../cpu/stages.h"
@@ -68,9 +70,52 @@ void frames(const py::object& exposure, const py::object& counting, const py::ob
   const pf::Sink to = pf::sink_of(sink, patterns, side, side);
   if (counting.is_none() && to.result != pf::Result::intensity)
     throw py::value_error("counting: None given, expected a scale, a seed and indices, unless intensities are made");
-  const pf::Counting how = counting.is_none() ? pf::Counting{} : pf::counting_of(counting, patterns);
+  const pf::Counting how = counting.is_none() ? pf::Counting{} : pf::counting_of(counting, patterns, patterns);
   pf::check_detector(how.detector, to);
   without_python([&] { pf::frames(kernels, from, how, to, threads); });
+}
+
+// pf::Series, the arrays that it reads, and the checks of each call.
+class Series {
+ public:
+  Series(const py::object& exposure, const py::object& counting, const std::string& isa)
+      : kernels_(pf::choose_kernels(isa)),
+        exposure_(pf::exposure_of(exposure, &values_)),
+        counting_(pf::counting_of(counting, exposure_.positions.shape[0], 0, &values_)),
+        series_(exposure_, counting_) {}
+
+  void operator()(const py::array& chosen, const py::array& numbers, const py::object& sink, int threads) const {
+    check_threads(threads);
+    const int64_t* from = pf::input<int64_t>(chosen, "chosen", {pf::any});
+    const int64_t patterns = chosen.shape(0), last = exposure_.positions.shape[0] - 1;
+    // A copy: another thread may write to the array while patterns are made.
+    const std::vector<int64_t> rows(from, from + patterns);
+    for (const int64_t row : rows) pf::check_range("chosen", row, 0, last);
+    const uint64_t* number = pf::input<uint64_t>(numbers, "numbers", {patterns});
+    const int side = exposure_.probe.n / exposure_.bin;
+    const pf::Sink to = pf::sink_of(sink, patterns, side, side);
+    pf::check_detector(counting_.detector, to);
+    without_python([&] { series_.frames(kernels_, rows.data(), number, to, threads); });
+  }
+
+ private:
+  pf::Values values_;
+  const pf::Kernels& kernels_;
+  const pf::Exposure exposure_;
+  const pf::Counting counting_;
+  const pf::Series series_;
+};
+
+// Not a class of Python's: one that is made by __new__ alone would have nothing in it.
+py::cpp_function series(const py::object& exposure, const py::object& counting, const std::string& isa) {
+  return py::cpp_function(
+      [series = std::make_shared<const Series>(exposure, counting, isa)](
+          const py::array& chosen, const py::array& numbers, const py::object& sink, int threads) {
+        (*series)(chosen, numbers, sink, threads);
+      },
+      py::name("series"),
+      "Make the patterns `chosen` (n,) int64 of the scan, with the photons of the `numbers` (n,) uint64.",
+      py::arg("chosen"), py::arg("numbers"), py::arg("sink"), py::arg("threads"));
 }
 
 template <class T>
@@ -85,7 +130,7 @@ void photons_of(const pf::Kernels& kernels, const py::array& rates, const py::ob
   if (!pf::is_counted(to.result))
     throw py::value_error(std::string("kind: '") + pf::result_names[int(to.result)] +
                           "' given, expected counts, amplitude or signal");
-  const pf::Counting how = pf::counting_of(counting, patterns);
+  const pf::Counting how = pf::counting_of(counting, patterns, patterns);
   pf::check_detector(how.detector, to);
   without_python([&] { pf::photons<T>(kernels, rate, how, to, threads); });
 }
@@ -117,17 +162,23 @@ py::dict build_facts() {
   return facts;
 }
 
-// Bytes of a result, which come back to ResultMemory when the last array that shows them ends.
-py::array_t<uint8_t> memory(int64_t bytes) {
-  if (bytes < 0) throw py::value_error("bytes: " + std::to_string(bytes) + " given, expected at least 0");
+// An array for a result, whose memory comes back to ResultMemory when the last array that shows it ends.
+py::array memory(const std::vector<py::ssize_t>& shape, const py::dtype& dtype) {
+  if (std::string_view("biufc").find(dtype.kind()) == std::string_view::npos)
+    throw py::type_error("dtype: " + pf::text_of(dtype) + " given, expected one of numbers");
+  size_t bytes = size_t(dtype.itemsize());
+  for (const py::ssize_t length : shape)
+    if (length < 0 || __builtin_mul_overflow(bytes, size_t(length), &bytes) || bytes > PTRDIFF_MAX / 2)
+      throw py::value_error("shape: a length of " + std::to_string(length) +
+                            " given, expected at least 0, and no more than fit into memory");
   using Block = pf::ResultMemory::Block;
-  auto block = std::make_unique<Block>(pf::ResultMemory::instance().take(size_t(bytes)));
+  auto block = std::make_unique<Block>(pf::ResultMemory::instance().take(bytes));
   const py::capsule owner(block.get(), [](void* given) {
     const std::unique_ptr<Block> ended(static_cast<Block*>(given));
     pf::ResultMemory::instance().give_back(*ended);
   });
-  const auto* data = static_cast<const uint8_t*>(block.release()->data);
-  return py::array_t<uint8_t>(py::ssize_t(bytes), data, owner);
+  const void* data = block.release()->data;
+  return py::array(dtype, shape, data, owner);
 }
 
 template <class T>
@@ -186,9 +237,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
 
   m.def(
       "memory", &memory,
-      "Uninitialised bytes, 64-byte aligned. Those of 128 KiB and more are kept for the next call when the last array "
-      "that shows them ends: at most 128 MiB, and none that 16 calls passed over.",
-      py::arg("bytes"));
+      "Uninitialised array of numbers, 64-byte aligned. Memory of 128 KiB and more is kept for the next call when the "
+      "last array that shows it ends: at most 128 MiB, and none that 16 calls passed over.",
+      py::arg("shape"), py::arg("dtype"));
 
   m.def("memory_kept", [] { return pf::ResultMemory::instance().bytes_kept(); }, "Bytes that `memory` keeps.");
 
@@ -209,6 +260,11 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         "Make the result that sink.kind names: exposure, counting (or None for intensities) and sink have the fields "
         "that csrc/model.h lists; sink has array and kind. Rates must be 0 to 2^31.",
         py::arg("exposure"), py::arg("counting"), py::arg("sink"), py::arg("threads"), py::arg("isa") = "");
+
+  m.def("series", &series,
+        "A function that makes any patterns of one scan; what they share is read and prepared once. The exposure and the "
+        "counting are those of all patterns; the counting has no indices.",
+        py::arg("exposure"), py::arg("counting"), py::arg("isa") = "");
 
   m.def("photons", &photons,
         "Count photons of the (B, rows, columns) float32 or float64 rates, 0 to 2^31: counts, or amplitudes.",

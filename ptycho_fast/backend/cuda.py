@@ -30,6 +30,7 @@ from ptycho_fast.backend import native
 from ptycho_fast.backend.cuda_build import binary, fits_binary, nvrtc_options, source
 from ptycho_fast.backend.protocol import Capabilities
 from ptycho_fast.backend.records import BOUNDARIES, Boundary, Counting, Exposure, Sink
+from ptycho_fast.backend.series import PickedSeries
 
 Array = Any  # a CuPy or NumPy array
 
@@ -298,9 +299,18 @@ def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: i
     _fill(sink.array, make)
 
 
-def _moved(exposure: Exposure) -> Exposure:
-    """The exposure with all arrays on the GPU."""
-    names = ("object", "probe", "positions", "weights", "between", "near", "spread")
+_SHARED = ("object", "probe", "between", "near", "spread")  # arrays that all patterns read
+
+
+def series(exposure: Exposure, counting: Counting) -> PickedSeries:
+    """See `protocol.Backend`."""
+    return PickedSeries(frames, _moved(exposure, _SHARED), counting)
+
+
+def _moved(
+    exposure: Exposure, names: tuple[str, ...] = (*_SHARED, "positions", "weights")
+) -> Exposure:
+    """The exposure with its arrays on the GPU."""
     there = {name: array for name in names if (array := getattr(exposure, name)) is not None}
     return replace(exposure, **{name: to_gpu(array) for name, array in there.items()})
 

@@ -30,18 +30,16 @@ def empty_aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[A
     because the first touch of new memory takes long; csrc/python/result_memory.h says how much.
     """
     dtype = np.dtype(dtype)
-    size = math.prod(shape) * dtype.itemsize
     if (kept := _kept_memory()) is not None:
-        memory = kept(size)
-    else:
-        memory = np.empty(size + ALIGNMENT, np.uint8)
-        first = -memory.ctypes.data % ALIGNMENT
-        memory = memory[first : first + size]
-    return memory.view(dtype).reshape(shape)
+        return kept(shape, dtype)
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % ALIGNMENT
+    return memory[first : first + size].view(dtype).reshape(shape)
 
 
 @functools.cache
-def _kept_memory() -> Callable[[int], npt.NDArray[np.uint8]] | None:
+def _kept_memory() -> Callable[[tuple[int, ...], np.dtype[Any]], npt.NDArray[Any]] | None:
     """What gives memory that was used before; None without the extension."""
     from ptycho_fast.backend import native
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptycho_fast.backend.protocol import Capabilities
+from ptycho_fast.backend.protocol import Capabilities, Series
 from ptycho_fast.backend.records import Boundary, Counting, Exposure, Sink
 from ptycho_fast.version import __version__
 
@@ -93,6 +93,12 @@ def patches(object: Array, positions: Array, boundary: Boundary, out: Array, thr
 def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: int) -> None:
     """See `protocol.Backend`."""
     core().frames(exposure, counting, sink, threads, _isa())
+
+
+def series(exposure: Exposure, counting: Counting) -> Series:
+    """See `protocol.Backend`."""
+    made: Series = core().series(exposure, counting, _isa())
+    return made
 
 
 def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:

@@ -31,6 +31,28 @@ class Capabilities:
     lacks: tuple[str, ...] = ()
 
 
+class Series(Protocol):
+    """Makes patterns of one scan, any of them in any call, from any thread.
+
+    What they share is prepared once, and may be in other memory.
+    """
+
+    def __call__(self, chosen: Array, numbers: Array, sink: Sink, threads: int) -> None:
+        """Write patterns of the scan to the sink.
+
+        Parameters
+        ----------
+        chosen : (n,) int64
+            Which ones, from 0.
+        numbers : (n,) uint64
+            The pattern numbers that decide their photons.
+        sink : Sink
+            Of n patterns.
+        threads : int
+            Threads over patterns.
+        """
+
+
 class Backend(Protocol):
     """The stages on one kind of machine. Arguments are trusted: the gate has checked them."""
 
@@ -65,6 +87,17 @@ class Backend(Protocol):
         self, exposure: Exposure, counting: Counting | None, sink: Sink, threads: int
     ) -> None:
         """Write patterns to the sink; `counting` may be None for intensities before dose."""
+
+    def series(self, exposure: Exposure, counting: Counting) -> Series:
+        """What makes any patterns of a scan; the arrays must not change any more.
+
+        Parameters
+        ----------
+        exposure : Exposure
+            Of all patterns.
+        counting : Counting
+            Of all patterns, without indices: each call has its own.
+        """
 
     def photons(self, rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
         """Write photon counts of expected photons (B, N, N), float32 or float64."""

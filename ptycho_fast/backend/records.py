@@ -62,8 +62,8 @@ class Exposure:
     bin: int = 1
     spread: Array | None = None
 
-    def part(self, chosen: slice) -> "Exposure":
-        """The same exposure at some of its positions."""
+    def part(self, chosen: slice | Array) -> "Exposure":
+        """The same exposure at some of its positions: a slice, or their numbers."""
         weights = None if self.weights is None else self.weights[chosen]
         return replace(self, positions=self.positions[chosen], weights=weights)
 
@@ -121,6 +121,11 @@ class Counting:
         """The same for some of the patterns."""
         factors = None if self.factors is None else self.factors[chosen]
         return replace(self, indices=self.indices[chosen], factors=factors)
+
+    def picked(self, chosen: Array, numbers: Array) -> "Counting":
+        """The same for some of the patterns, whose numbers are given."""
+        factors = None if self.factors is None else self.factors[chosen]
+        return replace(self, indices=numbers, factors=factors)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

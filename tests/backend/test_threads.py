@@ -124,6 +124,16 @@ def test_a_small_call_takes_few_threads(monkeypatch):
             assert threads == expected
     with granted(3, 64**2) as threads:
         assert threads == 3
+    monkeypatch.setenv("PTYCHO_FAST_THREADS", "many")
+    with granted(None, 31 * 64**2, checked=True) as threads:
+        assert threads == 1  # whatever the environment says now
+    with pytest.raises(ValueError, match="PTYCHO_FAST_THREADS"), granted(None, 1):
+        pass
+    with (
+        pytest.raises(ValueError, match="PTYCHO_FAST_THREADS"),
+        granted(None, 32 * 64**2, checked=True),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("modes", [1, 4])

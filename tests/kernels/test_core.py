@@ -2,11 +2,13 @@
 
 import ctypes
 import ctypes.util
+import gc
 import math
 import platform
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -113,10 +115,150 @@ def test_no_patterns():
     _core.patches(np.ones((1, 9, 9), "c8"), nothing[:, 0], "zero", out, 1)
 
 
-# --- wrong arguments ---
+# --- patterns of a scan ---
 
 CASE = cases.Case(16)
 B = 19
+
+
+def scan(case, kind, **changes):
+    """A series of the case's positions, and the frames that `_core.frames` makes of them."""
+    what = exposure(case, **changes)
+    how = counting(0, factors=np.linspace(0.5, 2, len(what.positions)))
+    at_once = counting(len(what.positions), factors=how.factors)
+    return _core.series(what, how), frames(case, kind, how=at_once, **changes)
+
+
+def made(series, chosen, case, kind, threads=1, dtype=None):
+    chosen = np.array(chosen, np.int64)
+    to = sink((len(chosen), case.N, case.N), kind, dtype or KINDS[kind])
+    series(chosen, chosen.view(np.uint64), to, threads)
+    return to.array
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("case", [cases.Case(16), cases.Case(9, 2), cases.Case(34)], ids=str)
+def test_series_makes_the_same_bits(case, kind):
+    rng = np.random.default_rng(5)
+    n = len(case.inputs()[2])
+    weights = rng.random((n, len(case.inputs()[1])), np.float32)
+    series, whole = scan(case, kind, weights=weights)
+    for count, threads in ((1, 1), (40, 3), (2, 2), (0, 2), (17, 1), (1, 5)):
+        chosen = rng.integers(0, n, count)
+        np.testing.assert_array_equal(made(series, chosen, case, kind, threads), whole[chosen])
+    if kind == "counts":
+        narrow = made(series, [3, 3, 1], case, kind, 2, "u2")
+        np.testing.assert_array_equal(narrow, np.minimum(whole[[3, 3, 1]], 65535))
+        np.testing.assert_array_equal(made(series, [4], case, kind), whole[[4]])
+
+
+def test_series_numbers_decide_the_photons():
+    case = cases.Case(16)
+    series, _ = scan(case, "counts")
+    numbers = np.array([7, 2**64 - 1], np.uint64)
+    to = sink((2, 16, 16), "counts", "u4")
+    series(np.array([4, 4]), numbers, to, 1)
+    at = case.inputs()[2][[4, 4], None]
+    how = counting(2, indices=numbers, factors=np.linspace(0.5, 2, B)[[4, 4]])
+    np.testing.assert_array_equal(to.array, frames(case, "counts", how=how, positions=at))
+
+
+def test_series_serves_many_threads_at_once():
+    case = cases.Case(16)
+    series, whole = scan(case, "counts")
+
+    def some(k):
+        chosen = np.random.default_rng(k).integers(0, B, 1 + k % 7)
+        return np.array_equal(made(series, chosen, case, "counts", 1 + k % 3), whole[chosen])
+
+    with ThreadPoolExecutor(5) as pool:
+        assert all(pool.map(some, range(200)))
+
+
+def test_series_holds_its_arrays():
+    """Records may change or end; what the series reads stays."""
+    case = cases.Case(16)
+    pixels = np.zeros((16, 16), np.uint8)
+    pixels[3, 4] = 2
+    response = ptycho_fast.detector.Response(gain=2.0, pixels=pixels, hot=77.0)
+    what, how = exposure(case), counting(0, detector=response)
+    fields = {name: getattr(what, name) for name in what.__slots__}
+    fields |= {"object": what.object.copy(), "probe": what.probe.copy()}
+    given = SimpleNamespace(**fields)
+    names = [name for name in response.__slots__ if not name.startswith("_")]
+    behind = SimpleNamespace(**{name: getattr(response, name) for name in names})
+    counted = SimpleNamespace(**{name: getattr(how, name) for name in how.__slots__})
+    counted.detector = behind
+    series = _core.series(given, counted)
+    behind.pixels = np.full((16, 16), 1, np.uint8)
+    given.object = given.probe = given.positions = None
+    counted.detector = None
+    del fields, pixels, response, how
+    gc.collect()
+    frame = made(series, [3], case, "signal", dtype="u4")[0]
+    assert frame[3, 4] == 77
+    assert np.delete(frame.reshape(-1), 3 * 16 + 4).any()
+    assert not (frame % 2).reshape(-1)[np.arange(256) != 3 * 16 + 4].any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"chosen": np.array([B])}, ValueError, f"chosen: {B} given, expected 0 to {B - 1}"),
+        ({"chosen": np.array([-1])}, ValueError, "chosen: -1 given"),
+        ({"chosen": np.array([2**62])}, ValueError, "chosen: 4611686018427387904 given"),
+        ({"chosen": np.array([1], "i4")}, TypeError, "chosen: dtype int32 given, expected int64"),
+        ({"chosen": np.array([[1]])}, ValueError, r"chosen: shape \(1, 1\) given"),
+        ({"chosen": np.arange(8)[::8]}, None, ""),
+        ({"chosen": np.arange(2)}, ValueError, r"numbers: shape \(1,\) given, expected \(2,\)"),
+        ({"numbers": np.array([1])}, TypeError, "numbers: dtype int64 given, expected uint64"),
+        ({"sink": sink((2, 16, 16), "counts", "u4")}, ValueError, "array: shape"),
+        ({"sink": sink((1, 16, 16), "signal", "u4")}, ValueError, "detector: None given"),
+        ({"threads": 0}, ValueError, "threads: 0 given"),
+    ],
+)
+def test_wrong_series_frames(changes, error, message):
+    series = _core.series(exposure(CASE), counting(0))
+    usual = {"chosen": np.array([1]), "numbers": np.array([1], np.uint64), "threads": 1}
+    given = usual | {"sink": sink((1, 16, 16), "counts", "u4")} | changes
+    if error is None:
+        series(**given)
+        return
+    with pytest.raises(error, match=message):
+        series(**given)
+
+
+def test_wrong_series():
+    for what, how, message in (
+        ({"positions": np.ones((B, 1, 3))}, {}, "positions: 3 columns given"),
+        ({}, {"indices": np.arange(3, dtype="u8")}, r"indices: shape \(3,\) given, expected \(0,"),
+        ({}, {"factors": np.ones(3)}, r"factors: shape \(3,\) given"),
+        ({}, {"scale": 0.0}, "scale: 0.0 given"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _core.series(exposure(CASE, **what), counting(0, **how))
+    with pytest.raises(ValueError, match="PTYCHO_FAST_ISA: 'mmx' given"):
+        _core.series(exposure(CASE), counting(0), "mmx")
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "error"),
+    [
+        ((-1, 2), "f4", ValueError),
+        ((2**40, 2**40), "f4", ValueError),
+        ((2**62,), "f8", ValueError),
+        ((2, 2), "O", TypeError),
+        ((2, 2), "U3", TypeError),
+        ((2, 2), "f4,f8", TypeError),
+        ((2.5,), "f4", TypeError),
+    ],
+)
+def test_wrong_memory(shape, dtype, error):
+    with pytest.raises(error):
+        _core.memory(shape, np.dtype(dtype))
+
+
+# --- wrong arguments ---
 
 
 def unaligned(array):
@@ -307,6 +449,10 @@ class Float:
             assert self.libm.fesetenv(default) == 0
 
 
+def series_frames(what, numbers, to, threads):
+    _core.series(what, counting(0))(numbers, numbers.view(np.uint64), to, threads)
+
+
 def all_stages(threads):
     """Entry points with their arguments, and what they write: sizes with and without a chirp."""
     calls = []
@@ -318,6 +464,11 @@ def all_stages(threads):
             for kind, dtype in (*KINDS.items(), ("counts", "u2")):
                 to = sink((n, case.N, case.N), kind, dtype)
                 calls.append((_core.frames, (what, counting(n), to, threads), to.array))
+                if dtype != "u2":
+                    numbers = np.arange(n)
+                    to = sink((n, case.N, case.N), kind, dtype)
+                    arguments = (what, numbers, to, threads)
+                    calls.append((series_frames, arguments, to.array))
             out = np.zeros((n, case.N, case.N), "c8")
             calls.append((_core.patches, (what.object, positions, "zero", out, threads), out))
     rng = np.random.default_rng(1)

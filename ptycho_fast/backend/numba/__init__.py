@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ptycho_fast.backend import reference
 from ptycho_fast.backend.protocol import Capabilities
 from ptycho_fast.backend.records import BOUNDARIES, Boundary, Counting, Exposure, Sink
+from ptycho_fast.backend.series import PickedSeries
 
 Array = npt.NDArray[Any]
 
@@ -240,6 +241,11 @@ def frames(exposure: Exposure, counting: Counting | None, sink: Sink, threads: i
             _detect(rates, counting.part(chunk), sink.part(chunk))
 
     _for_each_chunk(sink.array, threads, work)
+
+
+def series(exposure: Exposure, counting: Counting) -> PickedSeries:
+    """See `protocol.Backend`."""
+    return PickedSeries(frames, exposure, counting)
 
 
 def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:

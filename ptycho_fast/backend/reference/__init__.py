@@ -11,6 +11,7 @@ from ptycho_fast.backend.records import Boundary, Counting, Exposure, Sink
 from ptycho_fast.backend.reference.detector import amplitude as amplitude_of_signal
 from ptycho_fast.backend.reference.detector import signal, stored
 from ptycho_fast.backend.reference.poisson import counts as photons_of
+from ptycho_fast.backend.series import PickedSeries
 
 Array = npt.NDArray[Any]
 
@@ -179,6 +180,11 @@ def counted(counts: Array, counting: Counting, sink: Sink, b: int) -> Array:
     if sink.kind == "amplitude":
         return amplitude_of_signal(seen, counting.detector, counting.scale)
     return stored(seen, sink.array.dtype)
+
+
+def series(exposure: Exposure, counting: Counting) -> PickedSeries:
+    """See `protocol.Backend`."""
+    return PickedSeries(frames, exposure, counting)
 
 
 def photons(rates: Array, counting: Counting, sink: Sink, threads: int) -> None:
