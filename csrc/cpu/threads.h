@@ -1,11 +1,13 @@
 // Patterns over threads. The caller is one of them; the others are helpers that wait for the next call, because
-// starting a thread takes as long as several patterns. They end when nothing was asked of them for a second. A child
-// that was forked starts helpers of its own, and at the end of the process they may still be waiting.
+// starting a thread takes as long as several patterns. Waking one takes as long, too, so they stay awake for a moment
+// in which the next call may come. They end when nothing was asked of them for a second. A child that was forked starts
+// helpers of its own, and at the end of the process they may still be waiting.
 #pragma once
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -66,21 +68,21 @@ class Helpers {
   };
 
   static constexpr std::chrono::seconds patience{1};
-  static constexpr int spins = 1000;  // about 20 us, the time of one or two small patterns
+  static constexpr std::chrono::microseconds awake{100};  // the time of a dozen small patterns
 
   explicit Helpers(pid_t process) : process_(process) {}
 
   void post(Job& job) {
-    int missing = 0, waiting = 0;
+    int missing = 0, needed = 0;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       jobs_.push_back(&job);
       wanted_ += job.threads - 1;
-      waiting = idle_ < job.threads - 1 ? idle_ : job.threads - 1;
+      needed = std::min({wanted_ - (idle_ - asleep_), asleep_, job.threads - 1});
       missing = wanted_ - idle_ - starting_;
       if (missing > 0) starting_ += missing;
     }
-    for (int k = 0; k < waiting; ++k) asked_.notify_one();
+    for (int k = 0; k < needed; ++k) asked_.notify_one();
     if (missing > 0) start(missing);
   }
 
@@ -105,7 +107,14 @@ class Helpers {
     --starting_;
     for (;;) {
       ++idle_;
+      if (jobs_.empty() && idle_ - asleep_ <= other_cpus_) {
+        lock.unlock();
+        stay_awake([this] { return wanted_ > 0; });
+        lock.lock();
+      }
+      ++asleep_;
       const bool is_asked = asked_.wait_for(lock, patience, [this] { return !jobs_.empty(); });
+      --asleep_;
       --idle_;
       if (!is_asked) return;
       Job& job = *jobs_.front();
@@ -130,10 +139,21 @@ class Helpers {
           break;
         }
     }
-    for (int k = 0; k < spins && job.running.load(std::memory_order_relaxed); ++k) pause();
+    if (other_cpus_ > 0) stay_awake([&job] { return job.running == 0; });
     std::unique_lock<std::mutex> lock(mutex_);
     job.ended.wait(lock, [&] { return job.running == 0; });
     if (job.error) std::rethrow_exception(job.error);
+  }
+
+  // Until is_over(), but not for long. There are never more awake than CPUs.
+  template <class IsOver>
+  static void stay_awake(const IsOver& is_over) {
+    constexpr int pauses = 16;  // between two looks at the clock
+    const auto end = std::chrono::steady_clock::now() + awake;
+    for (int k = 0; !is_over(); ++k) {
+      if (k % pauses == pauses - 1 && std::chrono::steady_clock::now() > end) return;
+      pause();
+    }
   }
 
   static void pause() {
@@ -145,22 +165,25 @@ class Helpers {
   }
 
   const pid_t process_;
+  const int other_cpus_ = int(std::thread::hardware_concurrency()) - 1;  // -1: unknown
   std::mutex mutex_;
   std::condition_variable asked_;
-  std::deque<Job*> jobs_;  // with helpers that are still wanted
-  int wanted_ = 0;         // helpers of all jobs
-  int idle_ = 0, starting_ = 0;
+  std::deque<Job*> jobs_;                     // with helpers that are still wanted
+  std::atomic<int> wanted_{0};                // helpers of all jobs; written under the lock
+  int idle_ = 0, asleep_ = 0, starting_ = 0;  // those asleep are idle, too
 };
 
 // Calls work(thread, first, last) until all of [0, n) is done, on up to `threads` threads, one of them the caller. Each
 // thread has the default floating-point control register meanwhile.
 template <class Work>
 void for_each_block(int64_t n, int64_t block, int threads, const Work& work) {
-  std::atomic<int64_t> next{0};
+  struct alignas(64) {  // a cache line that nothing else is in
+    std::atomic<int64_t> next{0};
+  } turn;
   const auto run = [&](int thread) {
     with_default_float_control([&] {
       for (;;) {
-        const int64_t first = next.fetch_add(block, std::memory_order_relaxed);
+        const int64_t first = turn.next.fetch_add(block, std::memory_order_relaxed);
         if (first >= n) return;
         work(thread, first, first + block < n ? first + block : n);
       }
