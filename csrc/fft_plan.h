@@ -1,6 +1,6 @@
-// Tables of the Fourier transforms, as plain data. The driver makes them (cpu/tables.h) and the kernels
-// of every instruction set read them. There are no functions here: a function in this header would be compiled for
-// several instruction sets under one name.
+// Tables of the Fourier transforms, as plain data. The driver makes them (cpu/tables.h) and the kernels of every
+// instruction set read them. There are no functions here: a function in this header would be compiled for several
+// instruction sets under one name.
 #pragma once
 #include "portable.h"
 

@@ -1,5 +1,5 @@
-// Tables for the transforms. They are made once per call, or for all calls of a series, in double precision, with correctly rounded operations only,
-// so that they are the same on every machine.
+// Tables for the transforms. They are made once per call, or for all calls of a series, in double precision, with
+// correctly rounded operations only, so that they are the same on every machine.
 #pragma once
 #include <cstdint>
 #include <memory>
