@@ -1,6 +1,7 @@
 """Figures that a notebook shows by themselves. Matplotlib is needed to import this module."""
 
 import io
+from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ class Shown(Figure):
     b'PNG'
     """
 
-    def __init__(self, **options: float | tuple[float, float]) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         FigureCanvasAgg(self)
 
