@@ -119,7 +119,14 @@ def _add(file: Path, digest: Any) -> None:
             digest.update(block)
 
 
-def card(dataset: Dataset, file: Path, file_format: Format, command: str | None = None) -> str:
+def card(
+    dataset: Dataset,
+    file: Path,
+    file_format: Format,
+    command: str | None = None,
+    *,
+    inside: bool = False,
+) -> str:
     """The data card of a file.
 
     Parameters
@@ -132,6 +139,9 @@ def card(dataset: Dataset, file: Path, file_format: Format, command: str | None 
         Its format.
     command : str, optional
         The command that made it, if that is known.
+    inside : bool
+        Whether the file will hold the card: then it has neither its hash nor its size, and not its
+        name, so that the bytes of the file do not depend on the name.
 
     Returns
     -------
@@ -139,10 +149,16 @@ def card(dataset: Dataset, file: Path, file_format: Format, command: str | None 
         Markdown. With the version that it names, what it says under "Make it again" gives the same
         patterns, bit for bit.
     """
-    lines = [
-        ("format", f"{file_format.title} ({file_format.name})"),
-        ("size", f"{bytes_text(bytes_in(file))} ({bytes_in(file)} bytes)"),
-        ("SHA-256", f"`{sha256_of(file)}`"),
+    if inside:
+        name = dataset.scenario.name if dataset.scenario else "data"
+        file = Path(f"{name}{file_format.suffix}")
+    lines = [("format", f"{file_format.title} ({file_format.name})")]
+    if not inside:
+        lines += [
+            ("size", f"{bytes_text(bytes_in(file))} ({bytes_in(file)} bytes)"),
+            ("SHA-256", f"`{sha256_of(file)}`"),
+        ]
+    lines += [
         *lines_of(facts_of(dataset), dataset),
     ]
     rows = "".join(f"| {label} | {_cell(text)} |\n" for label, text in lines)
@@ -150,7 +166,7 @@ def card(dataset: Dataset, file: Path, file_format: Format, command: str | None 
         f"# {file.name}\n\n"
         "Simulated ptychography data: object, probe, scan and diffraction patterns.\n\n"
         f"| | |\n| --- | --- |\n{rows}\n"
-        f"## Make it again\n\n{_again(dataset, file, file_format, command)}\n"
+        f"## Make it again\n\n{_again(dataset, file, file_format, command, inside)}\n"
         "## Licence\n\nNot stated. Whoever publishes these data names it here.\n"
     )
 
@@ -159,7 +175,21 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _again(dataset: Dataset, file: Path, file_format: Format, command: str | None) -> str:
+def kept_card(file: Path, file_format: Format) -> str | None:
+    """The card that a file holds; None where it holds none.
+
+    Raises
+    ------
+    OSError, ValueError, RuntimeError
+        The file cannot be read.
+    """
+    read = getattr(file_format.load(), "card", None)
+    return None if read is None else read(file)
+
+
+def _again(
+    dataset: Dataset, file: Path, file_format: Format, command: str | None, inside: bool
+) -> str:
     scenario, version = dataset.scenario, dataset.provenance.get("version")
     if scenario is None:
         return "The file has no scenario: these data cannot be made again.\n"
@@ -177,6 +207,8 @@ def _again(dataset: Dataset, file: Path, file_format: Format, command: str | Non
         texts.append("Save")
     words = ["ptycho-fast", "simulate", "again.toml", "--out", file.name]
     words += ["--format", file_format.name]
+    if inside or kept_card(file, file_format) is not None:
+        words.append("--card")  # a part of the file's bytes
     texts.append(
         f" this as `again.toml`\n\n```toml\n{scenario.to_toml()}```\n\nand run\n\n"
         f"```sh\n{shlex.join(words)}\nptycho-fast info {shlex.quote(file.name)} --verify\n```\n"

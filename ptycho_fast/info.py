@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ptycho_fast import checks
-from ptycho_fast.card import card, facts_of, lines_of, version_text
+from ptycho_fast.card import card, facts_of, kept_card, lines_of, version_text
 from ptycho_fast.command import (
     Parser,
     UsageError,
@@ -146,11 +146,16 @@ def _look_at_file(
         return _look_at_truth(options, output, facts, file_format)
     with dataset:
         facts |= facts_of(dataset)
+        path = Path(options.file)
+        kept = facts["card_inside"] = kept_card(path, file_format)
+        agrees = kept is not None and kept == card(dataset, path, file_format, inside=True)
 
         def lines() -> Iterator[tuple[str, str]]:
             size = bytes_text(facts["file_bytes"])
             yield "file", f"{facts['file']}: {facts['title']}, {size}"
             yield from lines_of(facts, dataset)
+            if kept is not None:
+                yield "card", "in the file; " + ("it agrees" if agrees else "it says other things")
 
         def verified() -> Verified:
             with watched(output.for_people) as clock, clock.stage("verify", total=len(dataset)):

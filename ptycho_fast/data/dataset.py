@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -444,6 +444,7 @@ class Dataset:
         memory: int = MEMORY,
         patches: bool = False,
         work: Work | None = None,
+        card: Callable[["Dataset"], str] | None = None,
         **options: Any,
     ) -> list[Path]:
         """Write the data set to a file; its suffix or `format` decides what kind of file.
@@ -466,6 +467,8 @@ class Dataset:
             Whether to write the true object patches too.
         work : Work, optional
             How to work, in place of `force` and `memory`.
+        card : callable, optional
+            Gives the data card, when all patterns have passed; HDF5 files keep it.
         **options
             As the format takes them: for ``.npz`` those of `formats.pinn_npz.write`, ``alias`` and
             ``modes``. None and False are not given.
@@ -498,6 +501,8 @@ class Dataset:
         work = work or Work(force=force, memory=memory)
         file_format, contents, taken = self._prepared(path, format, patches, options)
         file_format.check_target(path, work.force)
+        if card is not None:
+            contents = replace(contents, finish=partial(_with_card, contents, card, self))
         made: list[Path] = file_format.load().write(path, contents, work, **taken)
         return made
 
@@ -666,6 +671,14 @@ class Dataset:
                 "amplitudes; dataclasses.replace(data, intensity_scale=...) sets it"
             )
         return self.intensity_scale
+
+
+def _with_card(
+    contents: Contents, card: Callable[[Dataset], str], dataset: Dataset
+) -> dict[str, Any]:
+    """What is known of a data set when its patterns have passed, and its card."""
+    known = dict(contents.finish()) if contents.finish else {}
+    return known | {"card": card(dataset)}
 
 
 class _Patches(LazyPatterns):

@@ -60,9 +60,11 @@ class Contents:
         Of amplitudes that do not give all counts back: numbers of pixels in the flat array of all
         patterns, rising, and what has to be added to ``rint((amplitude * s)**2)`` there. Empty
         arrays say that nothing has to be added; None says nothing.
+    card : str or None
+        The data card, for formats that have a place for it.
     finish : callable or None
         For the writer: gives, by name, the fields that are known only when all patterns have
-        passed (``provenance`` with the measured dose, ``corrections``).
+        passed (``provenance`` with the measured dose, ``corrections``, ``card``).
     """
 
     object: npt.NDArray[np.complex64]
@@ -84,6 +86,7 @@ class Contents:
     nphotons: float | None = None
     gridsize: int | None = None
     corrections: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]] | None = None
+    card: str | None = None
     finish: Callable[[], Mapping[str, Any]] | None = None
 
     def completed(self) -> Self:

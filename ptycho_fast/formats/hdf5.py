@@ -9,6 +9,7 @@
 ``probe``                                    (M, N, N) complex64, all modes
 ``metadata``                                 text, JSON: domain, intensity scale, scenario,
                                              provenance with the dose, geometry
+``card``                                     text, Markdown: the data card, where it was asked for
 ===========================================  ======================================================
 
 and where the data set has them ``mask`` (N, N) bool, True is good, ``eigenprobes`` (K, N, N),
@@ -54,6 +55,7 @@ READ_OPTIONS: frozenset[str] = frozenset()
 _PROGRAM, _VERSION = "ptycho_fast", 1
 _KEYS = dict(zip(DOMAINS, ("counts", "signals", "intensities", "amplitudes"), strict=True))
 _METADATA = "metadata"
+_CARD = "card"
 _FIXED = 50_000  # bytes of headers, index and metadata, about
 _SHRINKS = 3  # to what part patterns are compressed at least, about
 _OPTIONAL = {  # shape, with B patterns of N x N; None is anything
@@ -369,6 +371,8 @@ def _rest(file: Any, contents: Contents) -> None:
         "geometry": one.geometry,
     }
     write_array(file, _METADATA, json.dumps(metadata))
+    if one.card is not None:
+        write_array(file, _CARD, one.card)
 
 
 # --- reading ---
@@ -445,6 +449,23 @@ def read(path: str | os.PathLike[str]) -> Contents:
             corrections=corrections,
             **optional,
         )
+
+
+def card(path: str | os.PathLike[str]) -> str | None:
+    """The data card in a native file; None where there is none.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, or one that joins shards.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, RuntimeError
+        As `read`.
+    """
+    with open_file(path) as file:
+        return file.text(_CARD) if _CARD in file.keys else None
 
 
 def damaged(path: str | os.PathLike[str]) -> Iterator[tuple[int, int, bool]]:

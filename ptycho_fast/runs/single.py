@@ -3,9 +3,10 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,8 @@ def make(job: Job, simulator: Simulator, clock: StageClock) -> Result:
     dataset.provenance.update(job.provenance)
     simulator.check_dose()
     fingerprint = fingerprint_of(dataset, simulator, job.save)
+    if job.card:
+        fingerprint["card"] = True
     work = Work(force=job.force, memory=job.memory, threads=job.run["threads"], clock=clock)
     with ExitStack() as stack:
         with usage_errors():  # what an earlier run left
@@ -169,7 +172,7 @@ def make(job: Job, simulator: Simulator, clock: StageClock) -> Result:
             )
         work.journal, work.force = journal, job.force or journal.replaces(job.out)
         with clock.stage("patterns", total=simulator.n_patterns):
-            files = dataset.save(job.out, work=work, **job.save)
+            files = dataset.save(job.out, work=work, card=_card_inside(job), **job.save)
     if job.preview:
         from ptycho_fast.report.preview import preview
 
@@ -196,6 +199,16 @@ def make(job: Job, simulator: Simulator, clock: StageClock) -> Result:
         **({"card": str(job.card)} if job.card else {}),
     }
     return facts, summary_lines(facts)
+
+
+def _card_inside(job: Job) -> Callable[[Dataset], str] | None:
+    """What writes the card that the file itself keeps, without the command: its bytes say where."""
+    if not job.card:
+        return None
+    from ptycho_fast.card import card
+
+    file_format = format_of(job.out, job.save["format"])
+    return partial(card, file=job.out, file_format=file_format, inside=True)
 
 
 def _write_card(job: Job, made: Dataset) -> None:

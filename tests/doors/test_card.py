@@ -74,6 +74,34 @@ def test_both_ways_make_the_same_bytes(flags, name, run, command):
         assert Path(name).read_bytes() == wanted
 
 
+def test_an_hdf5_file_keeps_its_card(run, command, capsys):
+    assert run(*SMALL, "--out", "a.h5", "--card", "--quiet") == 0
+    assert command("info", "a.h5", "--json") == 0
+    kept = json.loads(capsys.readouterr().out)["card_inside"]
+    beside = rows_of(Path("a.md").read_text())
+    assert kept.startswith("# gs2_ideal.h5\n")  # the bytes of a file do not depend on its name
+    assert rows_of(kept) == {k: v for k, v in beside.items() if k not in ("size", "SHA-256")}
+    assert "dose measured" in rows_of(kept)
+    Path("a.h5").rename("renamed.h5")
+    assert command("info", "renamed.h5", "--verify") == 0
+    assert re.search("^card +in the file; it agrees$", capsys.readouterr().out, re.MULTILINE)
+    import h5py
+
+    with h5py.File("renamed.h5", "r+") as file:
+        assert file["card"][()].decode() == kept
+        del file["card"]
+        file["card"] = np.bytes_(kept.replace("1e+06", "1e+07").encode())
+    assert command("info", "renamed.h5") == 0
+    assert re.search("^card +in the file; it says other", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_file_without_a_card(run, command, capsys):
+    for name in ("a.h5", "a.npz"):
+        assert run(*SMALL, "--out", name, "--quiet") == 0
+        assert command("info", name, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["card_inside"] is None
+
+
 def test_for_a_program(run, command, capsys):
     assert run(*SMALL, "--out", "a.npz", "--quiet") == 0
     assert command("info", "a.npz", "--card", "--json") == 0
