@@ -40,7 +40,7 @@ def summary_lines(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "intensity scale s", f"{facts['intensity_scale']!r}"
     yield "normalise gain g", "none, there is no light" if gain is None else f"{gain!r}"
     yield "time", time_text(facts["seconds"], facts["seconds_by_stage"], 3)
-    yield "speed", f"{facts['patterns_per_second']:,.0f} patterns/s"
+    yield "speed", f"{facts['patterns_per_second']:,.0f} patterns/s, made and written"
     yield "file", f"{facts['file']}, {bytes_text(facts['file_bytes'])}"
     for picture in ("preview", "report", "card"):
         if picture in facts:
