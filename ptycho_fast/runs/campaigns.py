@@ -184,7 +184,8 @@ def _result(folder: CampaignFolder, made: list[dict[str, Any]]) -> Result:
         if made:
             yield "backend", made[0]["backend"]
             yield "time", time_text(facts["seconds"], by_stage, 3)
-            yield "speed", f"{new_patterns / by_stage['patterns']:,.0f} patterns/s, made and written"
+            rate = new_patterns / by_stage["patterns"]
+            yield "speed", f"{rate:,.0f} patterns/s, made and written"
         yield "folder", f"{folder.folder}, {bytes_text(facts['file_bytes'])}, {folder.index.name}"
 
     return facts, lines()
