@@ -34,10 +34,10 @@ def medians(works: dict[str, Callable[[], object]], rounds: int, calls: int) -> 
 
 def single(noise: bool, rounds: int) -> str:
     """A pattern alone, and its share of a batch."""
-    sim = Simulator("gs2_ideal", nphotons=PHOTONS, noise=noise, threads=1)
-    out = np.empty((SHARED, sim.N, sim.N), sim.dtype)
+    sim = Simulator("gs2_ideal", nphotons=PHOTONS, noise=noise)
+    one, out = sim.with_threads(1), np.empty((SHARED, sim.N, sim.N), sim.dtype)
     chosen = [len(sim) // 2]
-    works = {"alone": lambda: sim.frames(chosen), "batch": lambda: sim.frames(0, SHARED, out=out)}
+    works = {"alone": lambda: sim.frames(chosen), "batch": lambda: one.frames(0, SHARED, out=out)}
     found = medians(works, rounds, 20)
     alone, share = found["alone"] * 1e6, found["batch"] / SHARED * 1e6
     name = f"{PHOTONS:.0e} photons" if noise else "noise-free"

@@ -34,7 +34,7 @@ from ptycho_fast.progress import StageClock
 from ptycho_fast.rounding import default_rounding
 from ptycho_fast.scenario import Scenario
 from ptycho_fast.start import begun
-from ptycho_fast.threads import granted, thread_count
+from ptycho_fast.threads import WORTH_TWO_THREADS, granted, thread_count
 
 _MOST_FITTED = 1024  # patterns whose pixels are made before the work, to see whether they fit
 _DARK = 1e-30  # dose factor of a pattern without light, whose intensity is 0 all the same
@@ -165,8 +165,9 @@ class Simulator:
         counted: SinkKind = "counts" if self.response is None else "signal"
         self._kind: SinkKind = counted if self.noise else "intensity"
         self._strong = self._strong_patterns() if self._kind == "signal" else None
+        self._dtypes = self._result_dtypes()
         self.dtype = self._asked_dtype(dtype)
-        self._asks_usual = self.dtype == self._dtype(self._kind)
+        self._asks_usual = self.dtype == self._dtypes[self._kind]
         self.domain = self._domain()
         self._shape = every.shape
         self._inputs = self._arrays()
@@ -458,7 +459,7 @@ class Simulator:
 
     def _asked_dtype(self, dtype: npt.DTypeLike | None) -> np.dtype[Any]:
         """The type of the frames; an error for one that they can never have."""
-        usual = self._dtype(self._kind)
+        usual = self._dtypes[self._kind]
         if dtype is None:
             return usual
         try:
@@ -566,7 +567,7 @@ class Simulator:
         with (
             default_rounding(),
             self._backend.place(self._device),
-            granted(self._threads, self.work * suspects.size, checked=True) as n_threads,
+            granted(self._threads, self.work * suspects.size) as n_threads,
         ):
 
             def make(part: slice, sink: Sink) -> None:
@@ -629,25 +630,41 @@ class Simulator:
         if on_gpu and not self._backend.capabilities.on_gpu:
             expected = f"False with the backend {self.backend!r}"
             raise ValueError(checks.wrong("on_gpu", on_gpu, expected))
-        count, *pattern = self._shape
-        indices = checks.indices(first, last, count)
+        indices = checks.indices(first, last, self._shape[0])
         numbers = self._numbers(indices, epoch)
-        gate: Gate = gpu_arrays if on_gpu else host_arrays
+        if self._device is None:
+            return self._written(indices, numbers, kind, out, on_gpu)
         with self._backend.place(self._device):
-            inputs = () if on_gpu else self._inputs
-            out = gate.output(out, (len(indices), *pattern), self._dtype(kind), inputs)
-            if not len(indices):
-                return out
-            if kind != "intensity" and kind != "expected":
-                self._check_dose(indices)
-            if kind == "signal":
-                self._check_signal(indices)
-            n_pixels = self.work * len(indices)
-            with granted(self._threads, n_pixels, checked=True) as n_threads:
-                self._series()(indices, numbers, Sink(out, kind), n_threads)
-            if kind == "intensity" and self.response is not None:
-                with default_rounding():
-                    self._detect(out, indices, self.response)
+            return self._written(indices, numbers, kind, out, on_gpu)
+
+    def _written(
+        self,
+        indices: npt.NDArray[np.int64],
+        numbers: npt.NDArray[np.uint64],
+        kind: SinkKind,
+        out: Any,
+        on_gpu: bool,
+    ) -> Any:
+        """The patterns, on the current GPU if the backend works on one."""
+        gate: Gate = gpu_arrays if on_gpu else host_arrays
+        _, rows, columns = self._shape
+        inputs = () if on_gpu else self._inputs
+        out = gate.output(out, (indices.size, rows, columns), self._dtypes[kind], inputs)
+        if not indices.size:
+            return out
+        if kind != "intensity" and kind != "expected":
+            self._check_dose(indices)
+        if kind == "signal":
+            self._check_signal(indices)
+        sink, n_pixels = Sink(out, kind), self.work * indices.size
+        if self._threads is None and n_pixels < WORTH_TWO_THREADS:
+            self._series()(indices, numbers, sink, 1)
+        else:
+            with granted(self._threads, n_pixels) as n_threads:
+                self._series()(indices, numbers, sink, n_threads)
+        if kind == "intensity" and self.response is not None:
+            with default_rounding():
+                self._detect(out, indices, self.response)
         return out
 
     def _detect(
@@ -668,7 +685,12 @@ class Simulator:
         counts = one is None or (one.gain == 1 and one.offset == 0 and one.dtype == np.uint32)
         return "count_intensity" if counts else "detector_signal"
 
-    def _dtype(self, kind: SinkKind) -> np.dtype[Any]:
-        if kind == "signal" and self.response is not None:
-            return self.response.dtype
-        return np.dtype(np.uint32 if kind == "counts" else np.float32)
+    def _result_dtypes(self) -> dict[SinkKind, np.dtype[Any]]:
+        """Types of what is made, before `dtype`."""
+        real, whole = np.dtype(np.float32), np.dtype(np.uint32)
+        types: dict[SinkKind, np.dtype[Any]] = {
+            "intensity": real, "expected": real, "amplitude": real, "counts": whole,
+        }  # fmt: skip
+        if self.response is not None:
+            types["signal"] = self.response.dtype
+        return types

@@ -20,6 +20,10 @@ MOST_THREADS = 1024
 # measured in docs/speed.md.
 _WORTH_A_THREAD = 2**16
 
+# Pixels of waves from which on a call may take a second thread. A smaller one takes one, and is
+# over so soon that it need not reserve it: `granted` takes as long as half of a small pattern.
+WORTH_TWO_THREADS = 2 * _WORTH_A_THREAD
+
 
 def _asked_for() -> int | None:
     """The environment's number; OMP_NUM_THREADS may be a list, one number per nesting level."""
@@ -148,10 +152,6 @@ class granted:
         uses, and at most one thread for every 2**16 of `n_pixels`, but at least one.
     n_pixels : int
         The work: pixels of all patterns, times the probe's modes.
-    checked : bool
-        Whether `thread_count` has checked `threads` before. The environment is then only read for
-        work that is worth a second thread, because reading it takes as long as a third of a small
-        pattern.
 
     Raises
     ------
@@ -167,17 +167,13 @@ class granted:
     1
     """
 
-    __slots__ = ("_checked", "_count", "_n_pixels", "_threads")
+    __slots__ = ("_count", "_n_pixels", "_threads")
 
-    def __init__(self, threads: int | None, n_pixels: int, *, checked: bool = False) -> None:
-        self._threads, self._n_pixels, self._checked = threads, n_pixels, checked
+    def __init__(self, threads: int | None, n_pixels: int) -> None:
+        self._threads, self._n_pixels = threads, n_pixels
 
     def __enter__(self) -> int:
-        threads = self._threads
-        if self._checked and (threads is not None or self._n_pixels < 2 * _WORTH_A_THREAD):
-            count = threads or 1
-        else:
-            count = thread_count(threads)
+        threads, count = self._threads, thread_count(self._threads)
         if getattr(_here, "one", False):
             count = threads = 1
         with _busy.lock:
