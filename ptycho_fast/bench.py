@@ -7,7 +7,7 @@ from typing import Any
 
 from ptycho_fast import checks
 from ptycho_fast.backend import choose, require_device
-from ptycho_fast.command import Parser, add_output_flags, examples, run_command, usage_errors
+from ptycho_fast.command import Parser, add_output_flags, examples, run_command, usage_errors, whole
 from ptycho_fast.machine import disturbances
 from ptycho_fast.selftest import rate
 from ptycho_fast.terminal import Output
@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--sizes",
-        type=int,
+        type=whole,
         nargs="+",
         metavar="N",
         default=list(_SIZES),
@@ -59,8 +59,8 @@ def parser() -> argparse.ArgumentParser:
         "--seconds", type=float, default=0.5, help="for each number (default: 0.5), about"
     )
     parser.add_argument("--backend", default="auto", help="auto, native, numba, reference or cuda")
-    parser.add_argument("--device", type=int, metavar="NUMBER", help="GPU, with the backend cuda")
-    parser.add_argument("--threads", type=int, help="threads (default: all)")
+    parser.add_argument("--device", type=whole, metavar="NUMBER", help="GPU, with the backend cuda")
+    parser.add_argument("--threads", type=whole, help="threads (default: all)")
     add_output_flags(parser, "the numbers")
     return parser
 

@@ -24,6 +24,7 @@ from ptycho_fast.command import (
     reading_of,
     run_command,
     usage_errors,
+    whole,
 )
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.errors import DataWarning
@@ -80,8 +81,8 @@ def parser() -> argparse.ArgumentParser:
     add_reading_flags(parser.add_argument_group("how to read"))
     out = parser.add_argument_group("what to write")
     out.add_argument("--format", metavar="NAME", help="format of OUT, where the suffix is not it")
-    out.add_argument("--first", type=int, metavar="K", help="the first pattern (default: 0)")
-    out.add_argument("--last", type=int, metavar="K", help="the pattern to end before")
+    out.add_argument("--first", type=whole, metavar="K", help="the first pattern (default: 0)")
+    out.add_argument("--last", type=whole, metavar="K", help="the pattern to end before")
     out.add_argument("--dtype", choices=_DTYPES, help="type of the counts in the file")
     out.add_argument(
         "--compression",

@@ -18,6 +18,7 @@ from ptycho_fast.command import (
     reading_of,
     run_command,
     usage_errors,
+    whole,
 )
 from ptycho_fast.data.recipe import Recipe
 from ptycho_fast.data.verification import Verified, verify, verify_recipe
@@ -69,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         "scenario: every bit has to be the same",
     )
     look.add_argument(
-        "--patterns", type=int, metavar="K", help="patterns that are made again (default: 8)"
+        "--patterns", type=whole, metavar="K", help="patterns that are made again (default: 8)"
     )
     parser.add_argument(
         "--card",

@@ -16,6 +16,7 @@ from ptycho_fast.command import (
     reading_of,
     run_command,
     usage_errors,
+    whole,
 )
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.scenario import presets
@@ -78,10 +79,10 @@ def parser() -> argparse.ArgumentParser:
         default="flat",
         help="flat (default), or a file with an object, such as prediction.npz of a training",
     )
-    how.add_argument("--passes", type=int, help="how often each pattern is used")
-    how.add_argument("--batch-size", type=int, help="patterns in a step")
+    how.add_argument("--passes", type=whole, help="how often each pattern is used")
+    how.add_argument("--batch-size", type=whole, help="patterns in a step")
     how.add_argument("--learning-rate", type=float, help="of Adam, at the start")
-    how.add_argument("--seed", type=int, metavar="VALUE", help="seed of the order of patterns")
+    how.add_argument("--seed", type=whole, metavar="VALUE", help="seed of the order of patterns")
     how.add_argument("--loss", choices=["amplitude", "poisson"], help="what is made small")
     how.add_argument("--force", action="store_true", help="replace an earlier result")
     how.add_argument("--no-pictures", action="store_true", help="numbers only")

@@ -21,6 +21,7 @@ from ptycho_fast.command import (
     run_command,
     scenario_of,
     usage_errors,
+    whole,
 )
 from ptycho_fast.scenario import GRAMMAR, Scenario, campaigns, known_keys, presets
 from ptycho_fast.terminal import Output, bytes_of, watched
@@ -92,8 +93,10 @@ def parser() -> argparse.ArgumentParser:
     add_start_flags(parser.add_argument_group("to start from a data set or a reconstruction"))
     run = parser.add_argument_group("how to run")
     run.add_argument("--backend", default="auto", help="auto, native, numba, reference or cuda")
-    run.add_argument("--device", type=int, metavar="NUMBER", help="GPU, with the backend cuda")
-    run.add_argument("--threads", type=int, help="threads (default: all); no effect on the result")
+    run.add_argument("--device", type=whole, metavar="NUMBER", help="GPU, with the backend cuda")
+    run.add_argument(
+        "--threads", type=whole, help="threads (default: all); no effect on the result"
+    )
     run.add_argument(
         "--cluster",
         metavar="WHERE",
@@ -122,10 +125,10 @@ def parser() -> argparse.ArgumentParser:
     )
     campaign = parser.add_argument_group("a campaign: many experiments, each with its own draws")
     campaign.add_argument(
-        "--count", type=int, help="number of experiments, one file each; see --out and below"
+        "--count", type=whole, help="number of experiments, one file each; see --out and below"
     )
     campaign.add_argument(
-        "--first", type=int, metavar="K", help="number of the first experiment (default: 0)"
+        "--first", type=whole, metavar="K", help="number of the first experiment (default: 0)"
     )
     campaign.add_argument(
         "--skip", metavar="K,K", help="numbers of experiments to leave out, such as 17,203"
@@ -157,7 +160,7 @@ def parser() -> argparse.ArgumentParser:
         help="of HDF5 and Zarr: lz4 (default), smaller and slower, for every reader, or none",
     )
     out.add_argument(
-        "--shard-patterns", type=int, metavar="COUNT", help="about how many to a file, joined"
+        "--shard-patterns", type=whole, metavar="COUNT", help="about how many to a file, joined"
     )
     out.add_argument(
         "--memory",

@@ -21,6 +21,7 @@ from ptycho_fast.command import (
     run_command,
     scenario_of,
     usage_errors,
+    whole,
 )
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.scenario import Scenario, presets
@@ -77,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="FOLDER", required=True, help="folder of the run")
     train = parser.add_argument_group("how to train")
     train.add_argument("--recipe", choices=list(_RECIPES), help="see below")
-    train.add_argument("--epochs", type=int, help="passes over the data")
+    train.add_argument("--epochs", type=whole, help="passes over the data")
     train.add_argument("--minutes", type=float, help="time of the training, instead of --epochs")
     train.add_argument(
         "--endless",
@@ -85,12 +86,12 @@ def parser() -> argparse.ArgumentParser:
         help="new object, scan and photons in every pass, of a campaign the next experiment; the "
         "score is that of held-out objects",
     )
-    train.add_argument("--batch-size", type=int, help="groups in a step")
+    train.add_argument("--batch-size", type=whole, help="groups in a step")
     train.add_argument("--learning-rate", type=float, help="of Adam, at the start")
-    train.add_argument("--filters", type=int, help="size of the network: factor of its filters")
+    train.add_argument("--filters", type=whole, help="size of the network: factor of its filters")
     train.add_argument(
         "--projections",
-        type=int,
+        type=whole,
         metavar="PASSES",
         help="give the network a first object, made of each group's patterns by so many passes of "
         "projections; 0: the amplitudes",
@@ -112,14 +113,14 @@ def parser() -> argparse.ArgumentParser:
     )
     train.add_argument(
         "--refine",
-        type=int,
+        type=whole,
         metavar="PASSES",
         help="afterwards refine the object, and one from a flat start, with the test patterns, so "
         "many passes over them; 0 for not at all",
     )
-    train.add_argument("--train-seed", type=int, default=42, help="seed of weights and order")
+    train.add_argument("--train-seed", type=whole, default=42, help="seed of weights and order")
     train.add_argument("--backend", default="auto", help="auto, native, numba, reference or cuda")
-    train.add_argument("--device", type=int, metavar="NUMBER", help="GPU, with the backend cuda")
+    train.add_argument("--device", type=whole, metavar="NUMBER", help="GPU, with the backend cuda")
     train.add_argument(
         "--domain",
         choices=["count_intensity", "normalized_amplitude"],
@@ -129,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--force", action="store_true", help="remove an earlier run from the folder")
     train.add_argument(
         "--score-every",
-        type=int,
+        type=whole,
         default=0,
         metavar="EPOCHS",
         help="compare with the truth after every so many epochs",
@@ -143,7 +144,7 @@ def parser() -> argparse.ArgumentParser:
     )
     train.add_argument(
         "--held-out",
-        type=int,
+        type=whole,
         metavar="OBJECTS",
         help="number of objects, never trained with, that scores are made of; 2 with --endless",
     )

@@ -12,7 +12,7 @@ import pytest
 
 import ptycho_fast
 from ptycho_fast import Dataset
-from ptycho_fast.formats import FORMATS, container_of, format_of, recognise
+from ptycho_fast.formats import FORMATS, Format, container_of, format_of, recognise
 from ptycho_fast.formats.patterns import Converted, LazyPatterns, Part, ranges
 
 
@@ -277,3 +277,27 @@ def test_a_pair_of_files_is_told_by_the_name_that_it_was_given(tmp_path):
     (tmp_path / "cells_dp.hdf5").touch()
     with pytest.raises(FileNotFoundError, match=r"cells\.hdf5: no such file.*cells_dp\.hdf5"):
         ptycho_fast.open(tmp_path / "cells.hdf5")
+
+
+def test_a_library_that_is_missing_is_asked_for_only_where_it_may_help(tmp_path, monkeypatch):
+    """A folder of ptycho-fm needs nothing of Zarr, which is asked before it."""
+    folder = tmp_path / "pack"
+    folder.mkdir()
+    asked = []
+
+    class Knows:
+        @staticmethod
+        def recognises(path):
+            asked.append(path)
+            return True
+
+    def load(self):
+        if self.name == "zarr":
+            raise RuntimeError("zarr: google_crc32c is not installed")
+        return Knows
+
+    monkeypatch.setattr(Format, "load", load)
+    assert recognise(folder).name == "ptycho-fm"
+    monkeypatch.setattr(Knows, "recognises", lambda path: False)
+    with pytest.raises(RuntimeError, match="google_crc32c is not installed"):
+        recognise(folder)
