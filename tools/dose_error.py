@@ -3,6 +3,7 @@
 One scenario at several doses, refined from a flat start with the probe known, once with each loss;
 the normalised error where two patterns or more light a pixel, after the last pass and after the
 best one, beside `quality.photon_limit`, whose slope is -1/2. Writes ``dose.json`` and ``dose.png``.
+Of gs2_ideal a smaller piece, with smaller patterns, unless ``--full`` is given.
 """
 
 import argparse
@@ -17,12 +18,15 @@ import ptycho_fast
 from ptycho_fast import quality
 from ptycho_fast.tf import Refiner
 
+SMALL = {"N": 32, "object.size": 120, "scan.n_patterns": 512}
 LABELS = {"amplitude": "refined", "poisson": "refined, --loss poisson"}
 
 
-def measured(name: str, nphotons: float, loss: str, passes: int) -> dict[str, Any]:
+def measured(
+    scenario: ptycho_fast.Scenario, nphotons: float, loss: str, passes: int
+) -> dict[str, Any]:
     """Errors and limit at one dose."""
-    data = ptycho_fast.simulate(name, nphotons=nphotons)
+    data = ptycho_fast.simulate(scenario, nphotons=nphotons)
     refiner = Refiner(data, part="test", passes=passes, loss=loss)
     seen = refiner.coverage > 1
 
@@ -51,16 +55,18 @@ def measured(name: str, nphotons: float, loss: str, passes: int) -> dict[str, An
 def main() -> None:
     """Measure and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenario", default="gs2_ideal")
+    parser.add_argument("--full", action="store_true")
     parser.add_argument("--amplitude", default="1e3,1e4,1e5,1e6,1e7,1e8,1e9", metavar="DOSES")
     parser.add_argument("--poisson", default="1e3,1e4,1e5,1e6", metavar="DOSES")
-    parser.add_argument("--passes", type=int, default=60)
+    parser.add_argument("--passes", type=int, default=40)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    scenario = ptycho_fast.Scenario.preset("gs2_ideal")
+    scenario = scenario if options.full else scenario.replace(SMALL)
     rows = []
     for loss in LABELS:
         for dose in getattr(options, loss).split(","):
-            rows.append(measured(options.scenario, float(dose), loss, options.passes))
+            rows.append(measured(scenario, float(dose), loss, options.passes))
             print(json.dumps(rows[-1]), flush=True)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "dose.json").write_text(json.dumps(rows, indent=2) + "\n")

@@ -33,7 +33,7 @@ from ptycho_fast.formats.truth import read_plane
 from ptycho_fast.version import __version__
 
 from . import pictures
-from .refine import Refinement, counted
+from .refine import UNFINISHED, Refinement, counted, still_falling
 
 _FILES = (
     "object.npz", "report.json", "summary.md",
@@ -257,13 +257,16 @@ def summary(report: Mapping[str, Any]) -> str:
 def verdict(report: Mapping[str, Any]) -> Iterator[str]:
     """Sentences: how it ended, whether it is right, what limits it."""
     ended = {
-        "passes": "The refinement made all its passes.",
+        "passes": f"The refinement made all its {report['passes']} passes.",
         "settled": "The refinement ended early, where no object explains the patterns better.",
         "diverged": "The refinement diverged: this is the object of the best pass before; "
         "a smaller learning rate helps.",
         "interrupted": "The refinement was interrupted: this is the object so far.",
     }
     yield ended[report["stopped"]]
+    fall = still_falling(report["history"])
+    if report["stopped"] == "passes" and fall > UNFINISHED:
+        yield f"The misfit was still falling by {fall:.0%} in a pass: more passes help."
     score = report["score"]
     if score is None:
         yield "The data have no object to compare it with."

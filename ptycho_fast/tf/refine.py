@@ -12,7 +12,7 @@ learns how slowly long waves of the phase move.
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -44,6 +44,7 @@ _AHEAD = 2  # batches that are read while one is worked on
 _SAMPLE = 256  # patterns whose light the flat start is made of
 _DIM = 0.01  # of the brightest illumination: where there is less, pixels follow more slowly
 _APART = 0.25  # of the passes are made in batches, the others by all patterns together
+UNFINISHED = 0.05  # share by which the misfit falls in a pass, and more passes help
 _LOST = 4.0  # misfit at which a descent is lost; an object that is black everywhere has 1
 _FLOOR = 0.1  # photons of background with which pixels are compared
 _OVERLAP = 0.25  # share of lit pixels that two patterns must light, or a warning is given
@@ -130,6 +131,31 @@ def refine(
     for _ in refiner.passes(watcher):
         pass
     return refiner.result()
+
+
+def still_falling(history: Sequence[Mapping[str, float]]) -> float:
+    """Share by which the misfit fell in a pass at the end, on average over the last quarter.
+
+    Parameters
+    ----------
+    history : sequence of mapping
+        Of a `Refinement`.
+
+    Returns
+    -------
+    float
+        0 where it did not fall; 1 after a single pass, of which nothing is known.
+
+    Examples
+    --------
+    >>> still_falling([{"misfit": 0.08}, {"misfit": 0.04}, {"misfit": 0.01}])
+    0.75
+    """
+    if len(history) < 2:
+        return 1.0
+    last = max(1, len(history) // 4)
+    before, after = history[-1 - last]["misfit"], history[-1]["misfit"]
+    return max(0.0, 1 - (after / before) ** (1 / last)) if before > 0 else 0.0
 
 
 class Refiner:

@@ -7,6 +7,7 @@ from ptycho_fast.report.published import published_numbers
 from ptycho_fast.scenario import Scenario
 
 from .comparison import TITLES
+from .refine import UNFINISHED, still_falling
 
 _TITLES = {
     "forward_pass_diagnostics": "Forward-pass diagnostics",
@@ -124,18 +125,20 @@ def _picture(metadata: Mapping[str, Any]) -> str:
     error = _percent(best["normalised_error"])
     return (
         f"**{how}**: its amplitude has r = {number(r)} with the truth{known}; the normalised error "
-        f"is {error}{_details(best['frc'])}."
+        f"is {error}{_details(best['frc'], near=r >= _CLEAR)}."
     )
 
 
-def _details(rings: Mapping[str, Any] | None) -> str:
+def _details(rings: Mapping[str, Any] | None, *, near: bool) -> str:
+    """How fine the details are that the picture has; whether they are right, r has said."""
     if rings is None:
         return ""
-    if rings["crossing"] is None:
-        return ", and details are right down to a pixel"
     if rings["crossing"] == 0:
         return ", and its coarsest features are wrong"
-    return f", and details are right down to {0.5 / rings['crossing']:.2g} pixels"
+    size = "a pixel" if rings["crossing"] is None else f"{0.5 / rings['crossing']:.2g} pixels"
+    if near:
+        return f", and details are right down to {size}"
+    return f", though details down to {size} are like those of the truth"
 
 
 def _limit(metadata: Mapping[str, Any]) -> str:
@@ -176,6 +179,14 @@ def _reason_of_refinement(refinement: Mapping[str, Any]) -> str:
     if limit is not None and error < _NEAR_LIMIT * limit:
         return f"the photons, which allow an error of {_percent(limit)}; it is {_percent(error)}"
     allowed = "" if limit is None else f", where the photons allow {_percent(limit)}"
+    noise, history = refinement["noise_misfit"], best["history"]
+    explained = noise is not None and history[-1]["misfit"] < _FLOOR * noise
+    fall = still_falling(history)
+    if fall > UNFINISHED and not explained:
+        return (
+            f"the number of passes: after {len(history)} the error is {_percent(error)}{allowed}, "
+            f"and the misfit of the patterns was still falling by {_percent(fall)} in a pass"
+        )
     seldom, often = _by_overlap(best["by_coverage"])
     if seldom["error"] > often["error"]:  # most of it
         return (
@@ -183,16 +194,13 @@ def _reason_of_refinement(refinement: Mapping[str, Any]) -> str:
             f"light have {_percent(seldom['error'])} of the squared error, which is "
             f"{_percent(error)}{allowed}"
         )
-    noise, misfit = refinement["noise_misfit"], best["history"][-1]["misfit"]
-    if noise is not None and misfit < _FLOOR * noise:
+    if explained:
         return (
             "the photons: the object explains the patterns as well as their noise allows (misfit "
-            f"{number(misfit)}, noise {number(noise)}), and yet the error is {_percent(error)}"
+            f"{number(history[-1]['misfit'])}, noise {number(noise)}), and yet the error is "
+            f"{_percent(error)}"
         )
-    return (
-        f"the {refinement['passes']} passes of the refinement, whose error is {_percent(error)}"
-        f"{allowed}"
-    )
+    return f"the {len(history)} passes of the refinement, whose error is {_percent(error)}{allowed}"
 
 
 def _by_overlap(classes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, float], ...]:

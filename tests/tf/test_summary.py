@@ -85,26 +85,57 @@ def lit(seldom, often):
     }
 
 
+FLAT = [{"misfit": 2e-3}] * 3  # nothing changes any more
+
+
 @pytest.mark.parametrize(
     ("result", "words"),
     [
         ({"limit": 0.01, "normalised_error": 0.02}, "the photons, which allow an error of 1 %"),
         (
-            {"limit": 0.001, "normalised_error": 0.08, "by_coverage": lit(0.1, 0.05)},
+            {
+                "limit": 0.001,
+                "normalised_error": 0.08,
+                "by_coverage": lit(0.1, 0.05),
+                "history": [{"misfit": m} for m in (0.1, 0.03, 0.02)],
+            },
+            "the number of passes: after 3 the error is 8 %, where the photons allow 0.1 %, and "
+            "the misfit of the patterns was still falling by 33 % in a pass",
+        ),
+        (
+            {
+                "limit": 0.001,
+                "normalised_error": 0.08,
+                "by_coverage": lit(0.1, 0.05),
+                "history": FLAT,
+            },
             "the overlap: the 50 % of the pixels that one or two patterns light have 80 % of",
         ),
         (
-            {"limit": 0.001, "normalised_error": 0.02, "by_coverage": lit(0.02, 0.02)},
+            {
+                "limit": 0.001,
+                "normalised_error": 0.02,
+                "by_coverage": lit(0.02, 0.02),
+                "history": FLAT,
+            },
             "the 3 passes of the refinement, whose error is 2 %, where the photons allow 0.1 %",
         ),
-        ({"limit": None, "normalised_error": 0.02, "by_coverage": lit(0.1, 0.2)}, "is 2 %."),
+        (
+            {
+                "limit": None,
+                "normalised_error": 0.02,
+                "by_coverage": lit(0.1, 0.2),
+                "history": FLAT,
+            },
+            "is 2 %.",
+        ),
         (
             {
                 "limit": 0.001,
                 "normalised_error": 0.02,
                 "by_coverage": lit(0.02, 0.02),
                 "noise": 1e-3,
-                "history": [{"misfit": 1.2e-3}],
+                "history": [{"misfit": 5e-3}, {"misfit": 1.2e-3}],
             },
             "(misfit 0.001200, noise 0.001000), and yet the error is 2 %",
         ),
@@ -119,11 +150,25 @@ def test_what_limits_a_refinement(metadata, result, words):
     assert words in verdict(with_refined(metadata, **result))[2]
 
 
+def test_a_short_refinement_is_short_and_not_right(metadata):
+    """As it is after three passes: the reason is their number, and no word of right details."""
+    changed = with_refined(metadata, limit=1e-4, pearson_r=0.83, frc={"crossing": None})
+    score = metadata["score"] | {"totals_pearson_r": 0.87}
+    _, picture, limit = verdict(changed | {"score": score})
+    assert "picture is wrong" in picture
+    assert " right" not in picture
+    assert "details down to a pixel are like" in picture
+    assert limit.startswith("**What limits it**: the number of passes: after 3 the error")
+
+
 def test_details(metadata):
     told = {None: "down to a pixel", 0.25: "down to 2 pixels", 0.0: "coarsest features are wrong"}
     for crossing, words in told.items():
-        changed = with_refined(metadata, limit=None, frc={"crossing": crossing})
-        assert words in verdict(changed)[1]
+        for r in (0.5, 0.97):
+            frc = {"crossing": crossing}
+            picture = verdict(with_refined(metadata, limit=None, frc=frc, pearson_r=r))[1]
+            assert words in picture
+            assert ("details are right" in picture) == (r > 0.95 and crossing != 0)
 
 
 def test_a_wrong_scale(metadata):
