@@ -1,6 +1,7 @@
 // Numbers that change places within lanes: real and imaginary parts apart, tiles transposed, chosen numbers packed.
 #pragma once
 #include "complex.h"
+#include "lane_math.h"
 
 namespace pf {
 inline namespace PF_ISA {
@@ -75,34 +76,85 @@ PF_HD void transpose(lane<float, W> (&rows)[W]) {
   if constexpr (W > 1) transpose_step<W, W / 2>(rows);
 }
 
-// store_packed writes the numbers whose bits are set in `chosen` next to each other. What follows them, up to a whole
-// lane, is undefined. packs_lanes(W) tells whether there is one for this width.
 #if defined(__AVX2__) && !defined(__CUDACC__)
-constexpr bool packs_lanes(int w) { return w >= 8; }
-
-// For every byte, the positions of its set bits.
-struct SetBits {
-  uint8_t of[256][8] = {};
-  constexpr SetBits() {
+// For every byte, the order that store_split gives to eight numbers, and the way back.
+struct Orders {
+  uint8_t split[256][8] = {}, joined[256][8] = {};
+  constexpr Orders() {
     for (int byte = 0; byte < 256; ++byte)
-      for (int i = 0, n = 0; i < 8; ++i)
-        if (byte >> i & 1) of[byte][n++] = uint8_t(i);
+      for (int i = 0, front = 0, back = 8; i < 8; ++i) {
+        const int to = byte >> i & 1 ? front++ : --back;
+        split[byte][to] = uint8_t(i);
+        joined[byte][i] = uint8_t(to);
+      }
   }
 };
-constexpr SetBits kSetBits;
+constexpr Orders kOrders;
 
-PF_HD void store_packed(void* to, lane<uint32_t, 8> x, uint32_t chosen) {
-  const __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)kSetBits.of[chosen]));
-  _mm256_storeu_si256((__m256i*)to, _mm256_permutevar8x32_epi32((__m256i)x, order));
+PF_HD __m256i in_order(__m256i x, const uint8_t* order) {
+  return _mm256_permutevar8x32_epi32(x, _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)order)));
 }
-#else
-constexpr bool packs_lanes(int) { return false; }
 #endif
+
+// Sorts the numbers of a lane in two: those whose bits are set in `chosen` go to what begins at `front`, the others to
+// what ends at `back`. Both move on, towards each other. There must be W free places between them: all may be written.
+template <class T, int W>
+PF_HD void store_split(T*& front, T*& back, lane<T, W> x, uint32_t chosen) {
 #if defined(__AVX512F__) && !defined(__CUDACC__)
-PF_HD void store_packed(void* to, lane<uint32_t, 16> x, uint32_t chosen) {
-  _mm512_mask_compressstoreu_epi32(to, __mmask16(chosen), (__m512i)x);
-}
+  if constexpr (W == 16) {
+    const __mmask16 first = __mmask16(chosen), last = __mmask16(~chosen);
+    const int n = count_bits(chosen);
+    _mm512_storeu_si512(front, _mm512_maskz_compress_epi32(first, same_bits<__m512i>(x)));
+    front += n;
+    back -= 16 - n;
+    _mm512_mask_storeu_epi32(back, __mmask16(0xffff >> n), _mm512_maskz_compress_epi32(last, same_bits<__m512i>(x)));
+    return;
+  }
 #endif
+#if defined(__AVX2__) && !defined(__CUDACC__)
+  if constexpr (W == 8) {
+    const __m256i sorted = in_order(same_bits<__m256i>(x), kOrders.split[chosen]);
+    const int n = count_bits(chosen);
+    _mm256_storeu_si256((__m256i*)front, sorted);
+    _mm256_storeu_si256((__m256i*)(back - 8), sorted);
+    front += n;
+    back -= 8 - n;
+    return;
+  }
+#endif
+  for (int i = 0; i < W; ++i) *(chosen >> i & 1 ? front++ : --back) = x[i];
+}
+
+// The way back, lane by lane in the same order.
+template <class T, int W>
+PF_HD lane<T, W> load_joined(const T*& front, const T*& back, uint32_t chosen) {
+#if defined(__AVX512F__) && !defined(__CUDACC__)
+  if constexpr (W == 16) {
+    const __mmask16 first = __mmask16(chosen), last = __mmask16(~chosen);
+    const int n = count_bits(chosen);
+    const __m512i x = _mm512_maskz_expand_epi32(first, _mm512_loadu_si512(front));
+    front += n;
+    back -= 16 - n;
+    return same_bits<lane<T, W>>(
+        _mm512_mask_expand_epi32(x, last, _mm512_maskz_loadu_epi32(__mmask16(0xffff >> n), back)));
+  }
+#endif
+#if defined(__AVX2__) && !defined(__CUDACC__)
+  if constexpr (W == 8) {
+    alignas(32) static constexpr int32_t in_front[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    const int n = count_bits(chosen);
+    const __m256i sorted =
+        _mm256_blendv_epi8(_mm256_loadu_si256((const __m256i*)(back - 8)), _mm256_loadu_si256((const __m256i*)front),
+                           _mm256_loadu_si256((const __m256i*)(in_front + 8 - n)));
+    front += n;
+    back -= 8 - n;
+    return same_bits<lane<T, W>>(in_order(sorted, kOrders.joined[chosen]));
+  }
+#endif
+  lane<T, W> x;
+  for (int i = 0; i < W; ++i) x[i] = *(chosen >> i & 1 ? front++ : --back);
+  return x;
+}
 
 }  // namespace PF_ISA
 }  // namespace pf

@@ -97,32 +97,5 @@ PF_HD void photon_bits(const Philox<W>& philox, const lane<uint64_t, W> (&block)
 PF_HD uint64_t photon_block(uint32_t pixel) { return pixel / 32 * 16 + pixel % 16; }
 PF_HD bool is_second(uint32_t pixel) { return pixel / 16 % 2; }
 
-// The upper halves of the random bits of 32 pixels in a row, from the 16 blocks from `first_block` on; W = 4, 8 or 16.
-template <int W>
-inline void upper_photon_bits(const Philox<W / 2>& philox, uint64_t first_block, uint64_t pattern, uint32_t* high) {
-  constexpr int D = W / 2, K = D < 4 ? 4 : 16 / D;
-  using V = lane<uint64_t, D>;
-  V even;
-  for (int i = 0; i < D; ++i) even[i] = uint64_t(2 * i);
-  for (int i = 0; i < 16; i += K * D) {
-    V word[4][K];
-    PF_UNROLL
-    for (int v = 0; v < K; ++v) {  // even and odd blocks in separate lanes: two then join without a shuffle
-      word[0][v] = even + (first_block + uint64_t(i + v / 2 * W + v % 2));
-      word[1][v] = V{};
-      word[2][v] = splat<uint64_t, D>(uint32_t(pattern));
-      word[3][v] = splat<uint64_t, D>(pattern >> 32);
-    }
-    philox(word);
-    PF_UNROLL
-    for (int v = 0; v < K; v += 2) {
-      const V first = (word[1][v] & 0xffffffffu) | (word[1][v + 1] << 32);
-      const V second = (word[3][v] & 0xffffffffu) | (word[3][v + 1] << 32);
-      memcpy(high + i + v / 2 * W, &first, sizeof first);
-      memcpy(high + i + v / 2 * W + 16, &second, sizeof second);
-    }
-  }
-}
-
 }  // namespace PF_ISA
 }  // namespace pf

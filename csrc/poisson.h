@@ -8,8 +8,8 @@
 // are summed too. tools/fit_poisson.py makes the fitted coefficients (poisson_coefficients.h).
 //
 // Rates in single precision are first counted in single precision ("quick" below), twice as many numbers at once, with
-// an error bound. Where the count is in doubt, double precision decides. So the quick way changes no count, and single
-// and double precision rates of the same value give the same count.
+// an error bound; here the expansion is used from 4 on. Where the count is in doubt, double precision decides. So the
+// quick way changes no count, and single and double precision rates of the same value give the same count.
 //
 // A pixel goes through the same correctly rounded operations in whatever lane it is. So its count does not depend on
 // the lane width, on the other pixels or on the machine. All loops end for every input, also for rates that are not
@@ -26,8 +26,9 @@ constexpr int kMostSummed = 1024;                // no count of a rate below 640
 constexpr double kTail = 0.5 - 0x1p-9;           // u is in a tail where |u - 1/2| is larger
 constexpr float kQuickTail = 0x1p-9f;            // smaller u or 1 - u are left to double precision
 constexpr float kQuickLargest = 0x1.fffffep30f;  // larger rates do not fit an int32
-constexpr int kQuickMostSummed = 64;             // no count of a rate below 8 is larger than 40
-constexpr float kQuickSumError = 0x1p-17f;       // more than ten times the error of u - F in single precision
+constexpr float kQuickSumBelow = 4;
+constexpr int kQuickMostSummed = 64;        // no count of a rate below 4 is larger than 32
+constexpr float kQuickSumError = 0x1p-17f;  // more than ten times the error of u - F in single precision
 
 // For K lanes: w = Phi^-1(u), the normal quantile; `deviation`, the square root of the rate; `inverse`, 1 / deviation.
 // One division serves all three. The quantile is a fitted ratio of polynomials. In the middle it is u - 1/2 times a
@@ -176,7 +177,25 @@ PF_HD lane<float, W> quick_uniform(lane<uint32_t, W> high) {
   return quick_centred<W>(high) + 0.5f;
 }
 
-// sum_quantile in single precision, of W * K numbers with rate < 8. `left` is u - F; it is no longer changed once it is
+// 1 / k. On a CPU a division takes longer than all else in a step of the sum below.
+#if !defined(__CUDACC__)
+struct Inverses {
+  float of[kQuickMostSummed + 4] = {};
+  constexpr Inverses() {
+    for (int k = 1; k < kQuickMostSummed + 4; ++k) of[k] = 1 / float(k);
+  }
+};
+constexpr Inverses kInverses;
+#endif
+template <int W>
+PF_HD float quick_inverse(int k) {
+#if !defined(__CUDACC__)
+  if constexpr (W > 1) return kInverses.of[k];
+#endif
+  return 1 / float(k);
+}
+
+// sum_quantile in single precision, of W * K numbers with rate < 4. `left` is u - F; it is no longer changed once it is
 // below the error bound. Where it is then above minus the error bound, the count is in doubt: a set bit of the result.
 template <int W, int K>
 PF_HD uint32_t quick_sum_quantile(const float* rate, const uint32_t* high, uint32_t* count) {
@@ -191,13 +210,13 @@ PF_HD uint32_t quick_sum_quantile(const float* rate, const uint32_t* high, uint3
     left[v] = quick_uniform<W>(load<uint32_t, W>(high + v * W)) - p[v];
     counts[v] = lane<uint32_t, W>{};
   }
-  for (float k = 1;;) {
+  for (int k = 1;;) {
     auto more = left[0] > kQuickSumError;
     PF_UNROLL
     for (int v = 1; v < K; ++v) more |= left[v] > kQuickSumError;
     if (!mask_bits(more) || k > kQuickMostSummed) break;
-    for (int step = 0; step < 4; ++step, k += 1) {  // steps beyond the count change nothing
-      const float inverse = 1 / k;
+    for (int step = 0; step < 4; ++step, ++k) {  // steps beyond the count change nothing
+      const float inverse = quick_inverse<W>(k);
       PF_UNROLL
       for (int v = 0; v < K; ++v) {
         const auto below = left[v] > kQuickSumError;
@@ -219,8 +238,8 @@ PF_HD uint32_t quick_sum_quantile(const float* rate, const uint32_t* high, uint3
 // expand_quantile in single precision, of W * K numbers: x - rate - 1/2 = rate s H(s) + c0(s) - 1/2 + c1(s) / rate with
 // H = 1 + s h. A set bit of the result marks a count in doubt: u in a tail, or x closer to an integer than its error
 // bound. The error of x has three parts: rounding, in proportion to rate s = sqrt(rate) w; the shorter polynomials, in
-// proportion to s^2 and 1 / rate; the bits of u that are not used, below 3e-5. The bound is about twice the largest
-// error that was found in 2e9 pixels.
+// proportion to s^2 and 1 / rate; the bits of u that are not used, below 3e-5. The bound is 1.7 times the largest error
+// that was found in 2e9 pixels, which is at rate 4; from 8 on it is twice that.
 template <int W, int K>
 PF_HD uint32_t quick_expand_quantile(const float* rate, const uint32_t* high, uint32_t* count) {
   using V = lane<float, W>;
@@ -259,7 +278,7 @@ PF_HD uint32_t quick_expand_quantile(const float* rate, const uint32_t* high, ui
     const V small = bottom[v] + over_rate[v] * (c1[1] * s[v] + c1[0]);
     const I whole = convert<int32_t, float, W>(smaller(r, splat<float, W>(kQuickLargest)));
     const V y = (r - convert<float, int32_t, W>(whole)) + (first * top[v] + small), nearest = y + kQuickRound;
-    const V error = magnitude<W>(first) * 1.8e-6f + (square[v] * 8e-3f + over_rate[v] * 5e-3f + 4e-5f);
+    const V error = magnitude<W>(first) * 1.8e-6f + (square[v] * 1e-2f + over_rate[v] * 5e-3f + 4e-5f);
     doubtful |= mask_bits(magnitude<W>(y - (nearest - kQuickRound)) + error > 0.5f) << (v * W);
     store<uint32_t, W>(count + v * W, (B)whole + same_bits<B>(nearest) - kQuickRoundBits);
   }
@@ -277,8 +296,8 @@ PF_HD_RARE uint32_t poisson_quantile(uint64_t bits, double rate) {
 PF_HD uint32_t poisson_quantile(uint64_t bits, float rate) {
   const uint32_t high = uint32_t(bits >> 32);
   uint32_t count;
-  const uint32_t doubtful = rate < float(kSumBelow) ? quick_sum_quantile<1, 1>(&rate, &high, &count)
-                                                    : quick_expand_quantile<1, 1>(&rate, &high, &count);
+  const uint32_t doubtful = rate < kQuickSumBelow ? quick_sum_quantile<1, 1>(&rate, &high, &count)
+                                                  : quick_expand_quantile<1, 1>(&rate, &high, &count);
   return doubtful ? poisson_quantile(bits, double(rate)) : count;
 }
 

@@ -1,6 +1,6 @@
 // Photon counts of a pattern on the lanes of a CPU. poisson.h counts pixels in two ways, depending on the rate; here
-// the pixels are sorted by the way they are counted, so that whole lanes go the same way. cuda/photons.h needs none of
-// this: a GPU thread counts its pixel alone.
+// the pixels are sorted by the way they are counted, so that whole lanes go the same way. No count depends on the order
+// of the pixels. cuda/photons.h needs none of this: a GPU thread counts its pixel alone.
 #pragma once
 #include "../lane_shuffle.h"
 #include "../poisson.h"
@@ -8,7 +8,9 @@
 namespace pf {
 inline namespace PF_ISA {
 
-constexpr int kManyToSum = 24;  // of 32 pixels; fewer than that are collected first, which is faster than idle lanes
+constexpr uint32_t kChunk = 1024;   // pixels that are sorted together; all that belongs to them fits the L1 cache
+constexpr uint32_t kFew = 20;       // of so many pixels a single one is counted in double precision, rather than sorted
+constexpr uint32_t kInDoubt = ~0u;  // in place of a count; no count of a rate up to 2^31 is as large
 
 template <int D, class T>
 PF_HD lane<double, D> load_rates(const T* from) {
@@ -66,7 +68,7 @@ inline void count_sixteen(bool sum, const T* rate, const uint64_t* bits, uint32_
   }
 }
 
-// Counts of 32 pixels in single precision, with rates that are all below 8 (`sum`) or all not. A set bit of the result
+// Counts of 32 pixels in single precision, with rates that are all below 4 (`sum`) or all not. A set bit of the result
 // marks a count in doubt.
 template <int W>
 PF_HD uint32_t count_quickly(bool sum, const float* rate, const uint32_t* high, uint32_t* count) {
@@ -77,6 +79,42 @@ PF_HD uint32_t count_quickly(bool sum, const float* rate, const uint32_t* high, 
                      : quick_expand_quantile<W, K>(rate + i, high + i, count + i))
                 << i;
   return doubtful;
+}
+
+// The lower halves of the numbers of two lanes, two of a in turn with two of b.
+template <int W, int... I>
+PF_HD lane<uint32_t, W> lower_halves(lane<uint64_t, W / 2> a, lane<uint64_t, W / 2> b, Sequence<I...>) {
+  const auto x = same_bits<lane<float, W>>(a), y = same_bits<lane<float, W>>(b);
+  return same_bits<lane<uint32_t, W>>(PF_SHUFFLE(x, y, float, W, (I / 4 * 4 + I % 2 * 2 + I % 4 / 2 * W)...));
+}
+template <int W>
+PF_HD lane<uint32_t, W> lower_halves(lane<uint64_t, W / 2> a, lane<uint64_t, W / 2> b) {
+  return lower_halves<W>(a, b, typename make_sequence<W>::type());
+}
+
+// The upper halves of the random bits of 32 pixels in a row, from the 16 blocks from `first_block` on; W = 4, 8 or 16.
+template <int W>
+inline void upper_photon_bits(const Philox<W / 2>& philox, uint64_t first_block, uint64_t pattern, uint32_t* high) {
+  constexpr int D = W / 2, K = D < 4 ? 4 : 16 / D;
+  using V = lane<uint64_t, D>;
+  V block;
+  for (int i = 0; i < D; ++i) block[i] = uint64_t(i / 2 * 4 + i % 2);
+  for (int i = 0; i < 16; i += K * D) {
+    V word[4][K];
+    PF_UNROLL
+    for (int v = 0; v < K; ++v) {  // pairs of blocks in turn in two lanes: these then join in one shuffle
+      word[0][v] = block + (first_block + uint64_t(i + v / 2 * W + v % 2 * 2));
+      word[1][v] = V{};
+      word[2][v] = splat<uint64_t, D>(uint32_t(pattern));
+      word[3][v] = splat<uint64_t, D>(pattern >> 32);
+    }
+    philox(word);
+    PF_UNROLL
+    for (int v = 0; v < K; v += 2) {
+      store<uint32_t, W>(high + i + v / 2 * W, lower_halves<W>(word[1][v], word[1][v + 1]));
+      store<uint32_t, W>(high + i + v / 2 * W + 16, lower_halves<W>(word[3][v], word[3][v + 1]));
+    }
+  }
 }
 
 // Pixels of one kind, collected until there are 16: up to 15 are left over, and 32 are added at a time.
@@ -103,46 +141,6 @@ struct WaitingPixels {
       bits[i] = bits[0];
     }
     return length = length < 16 ? 0 : length - 16;
-  }
-};
-
-// The same for 32 pixels, with what `count_quickly` needs. Whole lanes are stored, so they may go beyond element 63.
-struct QuickWaitingPixels {
-  uint32_t pixel[80], high[80];
-  float rate[80];
-  int length;
-
-  template <int W>
-  void add(uint32_t chosen, uint32_t first, const uint32_t* highs, const float* rates) {
-    int n = length;
-    if constexpr (packs_lanes(W)) {
-      auto pixels = iota<uint32_t, W>() + first;
-      PF_UNROLL
-      for (int i = 0; i < 32; i += W, pixels += W) {
-        const uint32_t here = chosen >> i & (~0u >> (32 - W));
-        store_packed(pixel + n, pixels, here);
-        store_packed(high + n, load<uint32_t, W>(highs + i), here);
-        store_packed(rate + n, same_bits<lane<uint32_t, W>>(load<float, W>(rates + i)), here);
-        n += count_bits(here);
-      }
-    } else {
-      for (; chosen; chosen &= chosen - 1, ++n) {
-        const int i = lowest_bit(chosen);
-        pixel[n] = first + uint32_t(i);
-        high[n] = highs[i];
-        rate[n] = rates[i];
-      }
-    }
-    length = n;
-  }
-
-  int take() {
-    for (int i = length; i < 32; ++i) {
-      pixel[i] = pixel[0];
-      high[i] = high[0];
-      rate[i] = rate[0];
-    }
-    return length = length < 32 ? 0 : length - 32;
   }
 };
 
@@ -242,63 +240,130 @@ struct PatternCounts {
   }
 };
 
-// The same in single precision, 32 pixels at a time. Counts in doubt are made again in double precision.
+// The same in single precision, chunk by chunk. If all pixels of a chunk are of one kind, they are counted where they
+// are. Otherwise they are sorted in two, counted, and put back: in front those to expand, behind those to sum; or,
+// where there are none to expand, in front those to sum, behind those with count 0. So no jump depends on a single
+// pixel, but for counts in doubt: these are made again in double precision.
 template <int W>
 struct QuickPatternCounts : PatternCounts<float, W> {
   using Exact = PatternCounts<float, W>;
   using Exact::count, Exact::pattern, Exact::philox, Exact::rate, Exact::settle_waiting, Exact::to_expand,
       Exact::to_sum;
-  QuickWaitingPixels quick_to_expand, quick_to_sum;
+  uint32_t high[kChunk], large[kChunk / 32], small[kChunk / 32];  // bits of 32 pixels: those to expand, those to sum
+  uint32_t sorted_high[kChunk], sorted_count[kChunk];
+  float sorted_rate[kChunk];
 
-  QuickPatternCounts(const float* rates, uint32_t* counts, uint64_t seed, uint64_t the_pattern)
-      : Exact(rates, counts, seed, the_pattern) {
-    quick_to_expand.length = quick_to_sum.length = 0;
-  }
+  using Exact::Exact;
 
-  void settle_quickly(bool sum, QuickWaitingPixels& waiting) {
-    const int from = waiting.take();
-    const uint32_t* pixel = waiting.pixel + from;
-    uint32_t counts[32];
-    uint32_t doubtful = count_quickly<W>(sum, waiting.rate + from, waiting.high + from, counts);
-    for (int i = 0; i < 32; ++i) count[pixel[i]] = counts[i];
-    for (; doubtful; doubtful &= doubtful - 1) (sum ? to_sum : to_expand).add(1, pixel[lowest_bit(doubtful)]);
-  }
-
-  PF_HD void run_32(const uint32_t* high, uint32_t first) {
-    const float* rates = rate + first;
-    uint32_t large = 0, zero = 0;
-    PF_UNROLL
-    for (int i = 0; i < 32; i += W) large |= mask_bits(load<float, W>(rates + i) >= float(kSumBelow)) << i;
-    if (large == ~0u) return to_expand.add(count_quickly<W>(false, rates, high, count + first), first);
-    PF_UNROLL
-    for (int i = 0; i < 32; i += W) {  // as in double precision
-      zero |= mask_bits(quick_uniform<W>(load<uint32_t, W>(high + i)) + load<float, W>(rates + i) < 1 - 0x1p-20f) << i;
-      store<uint32_t, W>(count + first + i, lane<uint32_t, W>{});
+  // Counts the chosen ones of 32 pixels in double precision, when there are enough of them.
+  void count_exactly(uint32_t chosen, uint32_t first) {
+    if (!chosen) return;
+    for (; chosen; chosen &= chosen - 1) {
+      const uint32_t pixel = first + uint32_t(lowest_bit(chosen));
+      (rate[pixel] < float(kSumBelow) ? to_sum : to_expand).add(1, pixel);
     }
-    const uint32_t sum = ~(large | zero);
-    if (!large && count_bits(sum) >= kManyToSum)
-      return to_sum.add(count_quickly<W>(true, rates, high, count + first), first);
-    if (large) quick_to_expand.template add<W>(large, first, high, rates);
-    if (sum) quick_to_sum.template add<W>(sum, first, high, rates);
-    if (quick_to_expand.length >= 32) settle_quickly(false, quick_to_expand);
-    if (quick_to_sum.length >= 32) settle_quickly(true, quick_to_sum);
+    settle_waiting(16);
+  }
+
+  // A chunk of one kind, but for a few pixels to sum among many to expand.
+  void run_alike(bool sum, uint32_t first, uint32_t n) {
+    uint32_t again[kChunk / 32];
+    for (uint32_t i = 0; i < n; i += 32) {
+      const uint32_t doubtful = count_quickly<W>(sum, rate + first + i, high + i, count + first + i);
+      again[i / 32] = sum ? doubtful : doubtful | ~large[i / 32];
+    }
+    for (uint32_t i = 0; i < n; i += 32) count_exactly(again[i / 32], first + i);
+  }
+
+  // Sorts n pixels and returns how many there are in front: those whose bits are set in `chosen`.
+  uint32_t sort(const uint32_t* chosen, uint32_t first, uint32_t n) {
+    uint32_t *front_high = sorted_high, *back_high = sorted_high + n;
+    float *front_rate = sorted_rate, *back_rate = sorted_rate + n;
+    for (uint32_t i = 0; i < n; i += 32) {
+      PF_UNROLL
+      for (uint32_t j = 0; j < 32; j += W) {
+        const uint32_t here = chosen[i / 32] >> j & (~0u >> (32 - W));
+        store_split<uint32_t, W>(front_high, back_high, load<uint32_t, W>(high + i + j), here);
+        store_split<float, W>(front_rate, back_rate, load<float, W>(rate + first + i + j), here);
+      }
+    }
+    return uint32_t(front_high - sorted_high);
+  }
+
+  void count_sorted_32(bool sum, uint32_t first, uint32_t* counts) {
+    uint32_t doubtful = count_quickly<W>(sum, sorted_rate + first, sorted_high + first, counts);
+    for (; doubtful; doubtful &= doubtful - 1) counts[lowest_bit(doubtful)] = kInDoubt;
+  }
+
+  // Counts sorted pixels: n_front in front, and behind them up to n. 32 pixels with both kinds among them are counted
+  // twice, the second time without those in front.
+  void count_sorted(bool sum_front, uint32_t n_front, uint32_t n) {
+    for (uint32_t i = 0; i < n_front; i += 32) count_sorted_32(sum_front, i, sorted_count + i);
+    if (sum_front) {
+      memset(sorted_count + n_front, 0, (n - n_front) * sizeof *sorted_count);
+      return;
+    }
+    const uint32_t shared = n_front % 32, begin = n_front - shared;
+    if (shared) {
+      uint32_t counts[32];
+      memset(sorted_rate + begin, 0, shared * sizeof *sorted_rate);
+      count_sorted_32(true, begin, counts);
+      memcpy(sorted_count + n_front, counts + shared, (32 - shared) * sizeof *counts);
+    }
+    for (uint32_t i = shared ? begin + 32 : begin; i < n; i += 32) count_sorted_32(true, i, sorted_count + i);
+  }
+
+  // A chunk of both kinds; with `sum_front` there are a few to expand at most, which are counted exactly.
+  void run_mixed(bool sum_front, uint32_t first, uint32_t n) {
+    const uint32_t* chosen = sum_front ? small : large;
+    count_sorted(sum_front, sort(chosen, first, n), n);
+    const uint32_t *front = sorted_count, *back = sorted_count + n;
+    for (uint32_t i = 0; i < n; i += 32) {
+      uint32_t again = sum_front ? large[i / 32] : 0;
+      PF_UNROLL
+      for (uint32_t j = 0; j < 32; j += W) {
+        const auto counts = load_joined<uint32_t, W>(front, back, chosen[i / 32] >> j & (~0u >> (32 - W)));
+        store<uint32_t, W>(count + first + i + j, counts);
+        again |= mask_bits(counts == kInDoubt) << j;
+      }
+      count_exactly(again, first + i);
+    }
+  }
+
+  void run_chunk(uint32_t first, uint32_t n) {
+    uint32_t n_large = 0, n_small = 0;
+    for (uint32_t i = 0; i < n; i += 32) {
+      upper_photon_bits<W>(philox, (first + i) / 2, pattern, high + i);
+      uint32_t bits = 0;
+      PF_UNROLL
+      for (uint32_t j = 0; j < 32; j += W)
+        bits |= mask_bits(load<float, W>(rate + first + i + j) >= kQuickSumBelow) << j;
+      large[i / 32] = bits;
+      n_large += uint32_t(count_bits(bits));
+    }
+    if (n - n_large <= n / kFew) return run_alike(false, first, n);
+    if (n_large > n / kFew) return run_mixed(false, first, n);
+    for (uint32_t i = 0; i < n; i += 32) {
+      uint32_t zero = 0;
+      PF_UNROLL
+      for (uint32_t j = 0; j < 32; j += W) {  // as in double precision
+        const auto u = quick_uniform<W>(load<uint32_t, W>(high + i + j));
+        zero |= mask_bits(u + load<float, W>(rate + first + i + j) < 1 - 0x1p-20f) << j;
+      }
+      small[i / 32] = ~(zero | large[i / 32]);
+      n_small += uint32_t(count_bits(small[i / 32]));
+    }
+    if (!n_large && n_small >= n / 4 * 3) return run_alike(true, first, n);
+    if (n_small > n / kFew) return run_mixed(true, first, n);
+    memset(count + first, 0, n * sizeof *count);
+    for (uint32_t i = 0; i < n; i += 32) count_exactly(small[i / 32] | large[i / 32], first + i);
   }
 
   void run(uint32_t n_pixels) {
-    uint32_t first = 0, high[128];  // several times 32, so that the CPU can overlap the loops over them
-    while (first + 32 <= n_pixels) {
-      uint32_t n = 0;
-      for (; n < 128 && first + n + 32 <= n_pixels; n += 32)
-        upper_photon_bits<W>(philox, (first + n) / 2, pattern, high + n);
-      for (uint32_t i = 0; i < n; i += 32, first += 32) {
-        run_32(high + i, first);
-        settle_waiting(16);
-      }
-    }
-    if (quick_to_expand.length) settle_quickly(false, quick_to_expand);
-    if (quick_to_sum.length) settle_quickly(true, quick_to_sum);
-    settle_waiting(16);
-    Exact::run_rest(first, n_pixels, nullptr);
+    const uint32_t whole = n_pixels / 32 * 32;
+    for (uint32_t first = 0; first < whole; first += kChunk)
+      run_chunk(first, whole - first < kChunk ? whole - first : kChunk);
+    Exact::run_rest(whole, n_pixels, nullptr);
     settle_waiting(1);
   }
 };

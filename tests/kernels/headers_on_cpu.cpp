@@ -73,6 +73,16 @@ void separate(float* x) {
   store<float, W>(x + W, parts.im);
 }
 
+// n numbers, a multiple of W, sorted by the bits of `chosen` (one word for each lane), and put back. The number in
+// front.
+int sort_by_bits(int n, const uint32_t* x, const uint32_t* chosen, uint32_t* sorted, uint32_t* back) {
+  uint32_t *to_front = sorted, *to_back = sorted + n;
+  for (int i = 0; i < n; i += W) store_split<uint32_t, W>(to_front, to_back, load<uint32_t, W>(x + i), chosen[i / W]);
+  const uint32_t *front = sorted, *behind = sorted + n;
+  for (int i = 0; i < n; i += W) store<uint32_t, W>(back + i, load_joined<uint32_t, W>(front, behind, chosen[i / W]));
+  return to_front == to_back && front == behind && front == to_front ? int(front - sorted) : -1;
+}
+
 // --- philox.h ---
 
 void philox_words(const uint32_t* counter, uint64_t seed, bool wide, uint32_t* words) {

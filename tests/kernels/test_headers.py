@@ -89,6 +89,21 @@ def test_lane_shuffle(headers):
     np.testing.assert_array_equal(pairs, [*range(0, 2 * W, 2), *range(1, 2 * W, 2)])
 
 
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9, 1])
+def test_numbers_are_sorted_and_put_back(headers, share):
+    W, lanes = headers.width, 40
+    rng = np.random.default_rng(int(10 * share))
+    picked = rng.uniform(size=(lanes, W)) < share
+    chosen = (picked << np.arange(W)).sum(1).astype(np.uint32)
+    x = rng.permutation(lanes * W).astype(np.uint32)
+    moved, back = np.empty_like(x), np.empty_like(x)
+    in_front = headers.sort_by_bits(len(x), x, chosen, moved, back)
+    assert in_front == picked.sum()
+    assert set(moved[:in_front]) == set(x[picked.ravel()])
+    np.testing.assert_array_equal(np.sort(moved), np.arange(len(x)))
+    np.testing.assert_array_equal(back, x)
+
+
 # --- random numbers ---
 
 # Philox4x32-10: counter, key, result, from the generator's published known answers.
@@ -144,8 +159,11 @@ def distribution(rate, largest):
     return np.concatenate([[0], np.cumsum(p)])
 
 
+RATES = [1e-3, 0.3, 1, 3.999, 4, 5, 7, 7.999, 8, 12.25, 60, 639.5, 641, 3000.75]
+
+
 @pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="needs extended precision")
-@pytest.mark.parametrize("rate", [1e-3, 0.3, 1, 5, 7, 7.999, 8, 12.25, 60, 639.5, 641, 3000.75])
+@pytest.mark.parametrize("rate", RATES)
 def test_poisson_quantiles(headers, rate):
     """The smallest k with F(k) >= u, up to the rounding that csrc/poisson.h states."""
     rng = np.random.default_rng(int(rate * 1000))

@@ -28,6 +28,8 @@ def mixed_rates(dtype, patterns=4, n=64):
     flat[::101] = LARGEST
     flat[::103] = 8
     flat[1::103] = np.nextafter(8, 0)
+    flat[::109] = 4
+    flat[1::109] = np.nextafter(4, 0, dtype=np.float32)
     flat[::107] = 640
     flat[1::107] = np.nextafter(640, 0)
     return np.minimum(rate, LARGEST).astype(dtype)
@@ -53,7 +55,7 @@ def test_native_and_numba_are_bit_identical(dtype, n):
 
 @pytest.mark.native
 def test_the_short_cut_in_floats_changes_no_count(instruction_sets, monkeypatch):
-    borders = np.float32([1e-6, 1, 2, 8, 16, 640, 2**23, 2**24, 2**30, LARGEST])
+    borders = np.float32([1e-6, 1, 2, 4, 8, 16, 640, 2**23, 2**24, 2**30, LARGEST])
     below, above = (np.nextafter(borders, np.float32(to)) for to in (0, LARGEST))
     single = [*borders, *below, *above]
     single += [*np.geomspace(1e-4, LARGEST, 60, dtype=np.float32), 0, *np.float32(RATES)]
@@ -64,6 +66,24 @@ def test_the_short_cut_in_floats_changes_no_count(instruction_sets, monkeypatch)
     for name in instruction_sets:
         monkeypatch.setenv("PTYCHO_FAST_ISA", name)
         np.testing.assert_array_equal(sample("native", rate, 8), exact)
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("small", [0.002, 0.2, 3.999])
+@pytest.mark.parametrize("large", [4.0, 1e9])
+def test_sorting_pixels_changes_no_count(small, large, instruction_sets, monkeypatch):
+    """No, few, many or only pixels of a kind among their neighbours; whole chunks and less."""
+    rng = np.random.default_rng(6)
+    for n in (5, 31, 45, 70):
+        shares = np.array([0, 0.001, 0.03, 0.06, 0.5, 0.94, 0.97, 0.999, 1])
+        is_large = rng.uniform(size=(len(shares), n, n)) < shares[:, None, None]
+        rate = np.where(is_large, large, small) * rng.uniform(1, 1.5, is_large.shape)
+        rate[:, 0, 0], rate[:, -1, -1] = 0, LARGEST
+        rate = rate.astype(np.float32)
+        exact = sample("native", rate.astype(np.float64), 4)
+        for name in instruction_sets:
+            monkeypatch.setenv("PTYCHO_FAST_ISA", name)
+            np.testing.assert_array_equal(sample("native", rate, 4), exact)
 
 
 def test_every_instruction_set_gives_the_same_counts(instruction_sets, monkeypatch):
