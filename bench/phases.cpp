@@ -1,5 +1,5 @@
 // How long the parts of one pattern take, with the data in cache: the phases of csrc/cpu/pattern.h, and photons by
-// their mean.
+// their mean, with equal rates and with exponential ones.
 //
 //   g++ -O3 -std=c++17 -ffp-contract=off -fno-math-errno -fno-trapping-math -Wno-psabi -mavx2 -DPF_ISA=avx2 -Icsrc
 //       bench/phases.cpp csrc/cpu/tables.cpp -o phases && ./phases
@@ -80,10 +80,15 @@ void phases(int n) {
 void photons(float mean) {
   constexpr int n = 1 << 14;
   static uint32_t counts[n];
-  const std::vector<float> rates(n, mean);
+  std::mt19937 random(1);
+  std::exponential_distribution<float> exponential(1 / mean);
+  std::vector<float> equal(n, mean), mixed(n);
+  for (float& rate : mixed) rate = exponential(random);
   uint64_t pattern = 0;
-  const double time = microseconds([&] { pf::count_photons<float, W>(rates.data(), counts, n, 1, pattern++); });
-  std::printf("%8g %8.2f\n", double(mean), time * 1e3 / n);
+  const auto time = [&](const std::vector<float>& rates) {
+    return microseconds([&] { pf::count_photons<float, W>(rates.data(), counts, n, 1, pattern++); }) * 1e3 / n;
+  };
+  std::printf("%8g %8.2f %8.2f\n", double(mean), time(equal), time(mixed));
 }
 
 }  // namespace
@@ -91,6 +96,6 @@ void photons(float mean) {
 int main() {
   std::printf("us: N  pattern    columns  patch, probe    transform     rows    transpose    write\n");
   for (const int n : {64, 128, 256, 512}) phases(n);
-  std::printf("ns a pixel: mean  photons\n");
-  for (const float mean : {0.01f, 1.0f, 10.0f, 100.0f, 1e4f, 1e6f}) photons(mean);
+  std::printf("ns a pixel: mean, equal rates, exponential rates\n");
+  for (const float mean : {0.01f, 0.1f, 1.0f, 3.0f, 10.0f, 30.0f, 100.0f, 1e3f, 1e4f, 1e6f}) photons(mean);
 }
