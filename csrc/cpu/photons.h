@@ -70,8 +70,8 @@ inline void count_sixteen(bool sum, const T* rate, const uint64_t* bits, uint32_
 
 // Counts of 32 pixels in single precision, with rates that are all below 4 (`sum`) or all not. A set bit of the result
 // marks a count in doubt.
-template <int W>
-PF_HD uint32_t count_quickly(bool sum, const float* rate, const uint32_t* high, uint32_t* count) {
+template <bool sum, int W>
+PF_HD uint32_t count_quickly(const float* rate, const uint32_t* high, uint32_t* count) {
   constexpr int K = quick_lanes_together(W);
   uint32_t doubtful = 0;
   for (int i = 0; i < 32; i += W * K)
@@ -266,10 +266,11 @@ struct QuickPatternCounts : PatternCounts<float, W> {
   }
 
   // A chunk of one kind, but for a few pixels to sum among many to expand.
-  void run_alike(bool sum, uint32_t first, uint32_t n) {
+  template <bool sum>
+  void run_alike(uint32_t first, uint32_t n) {
     uint32_t again[kChunk / 32];
     for (uint32_t i = 0; i < n; i += 32) {
-      const uint32_t doubtful = count_quickly<W>(sum, rate + first + i, high + i, count + first + i);
+      const uint32_t doubtful = count_quickly<sum, W>(rate + first + i, high + i, count + first + i);
       again[i / 32] = sum ? doubtful : doubtful | ~large[i / 32];
     }
     for (uint32_t i = 0; i < n; i += 32) count_exactly(again[i / 32], first + i);
@@ -290,27 +291,29 @@ struct QuickPatternCounts : PatternCounts<float, W> {
     return uint32_t(front_high - sorted_high);
   }
 
-  void count_sorted_32(bool sum, uint32_t first, uint32_t* counts) {
-    uint32_t doubtful = count_quickly<W>(sum, sorted_rate + first, sorted_high + first, counts);
+  template <bool sum>
+  void count_sorted_32(uint32_t first, uint32_t* counts) {
+    uint32_t doubtful = count_quickly<sum, W>(sorted_rate + first, sorted_high + first, counts);
     for (; doubtful; doubtful &= doubtful - 1) counts[lowest_bit(doubtful)] = kInDoubt;
   }
 
   // Counts sorted pixels: n_front in front, and behind them up to n. 32 pixels with both kinds among them are counted
   // twice, the second time without those in front.
   void count_sorted(bool sum_front, uint32_t n_front, uint32_t n) {
-    for (uint32_t i = 0; i < n_front; i += 32) count_sorted_32(sum_front, i, sorted_count + i);
     if (sum_front) {
+      for (uint32_t i = 0; i < n_front; i += 32) count_sorted_32<true>(i, sorted_count + i);
       memset(sorted_count + n_front, 0, (n - n_front) * sizeof *sorted_count);
       return;
     }
+    for (uint32_t i = 0; i < n_front; i += 32) count_sorted_32<false>(i, sorted_count + i);
     const uint32_t shared = n_front % 32, begin = n_front - shared;
     if (shared) {
       uint32_t counts[32];
       memset(sorted_rate + begin, 0, shared * sizeof *sorted_rate);
-      count_sorted_32(true, begin, counts);
+      count_sorted_32<true>(begin, counts);
       memcpy(sorted_count + n_front, counts + shared, (32 - shared) * sizeof *counts);
     }
-    for (uint32_t i = shared ? begin + 32 : begin; i < n; i += 32) count_sorted_32(true, i, sorted_count + i);
+    for (uint32_t i = shared ? begin + 32 : begin; i < n; i += 32) count_sorted_32<true>(i, sorted_count + i);
   }
 
   // A chunk of both kinds; with `sum_front` there are a few to expand at most, which are counted exactly.
@@ -341,7 +344,7 @@ struct QuickPatternCounts : PatternCounts<float, W> {
       large[i / 32] = bits;
       n_large += uint32_t(count_bits(bits));
     }
-    if (n - n_large <= n / kFew) return run_alike(false, first, n);
+    if (n - n_large <= n / kFew) return run_alike<false>(first, n);
     if (n_large > n / kFew) return run_mixed(false, first, n);
     for (uint32_t i = 0; i < n; i += 32) {
       uint32_t zero = 0;
@@ -353,7 +356,7 @@ struct QuickPatternCounts : PatternCounts<float, W> {
       small[i / 32] = ~(zero | large[i / 32]);
       n_small += uint32_t(count_bits(small[i / 32]));
     }
-    if (!n_large && n_small >= n / 4 * 3) return run_alike(true, first, n);
+    if (!n_large && n_small >= n / 4 * 3) return run_alike<true>(first, n);
     if (n_small > n / kFew) return run_mixed(true, first, n);
     memset(count + first, 0, n * sizeof *count);
     for (uint32_t i = 0; i < n; i += 32) count_exactly(small[i / 32] | large[i / 32], first + i);
