@@ -97,7 +97,7 @@ def main() -> None:
         "objects": kinds,
         "pieces": [
             {key: value for key, value in facts.items() if key != "machine"}
-            | {"peaks": peaks, "parts": options.parts, "sizes": options.sizes}
+            | {"peaks": peaks, "rounds": rounds, "parts": options.parts, "sizes": options.sizes}
         ],
     }
     if options.add:
