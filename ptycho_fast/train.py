@@ -32,7 +32,8 @@ _RECIPES = {
     "published": "sigmoid head, gain not undone, 5 epochs, no refinement",
     "corrected": "softplus head, gain undone, cosine rate, 5 epochs",
     "full": "as default, 60 epochs",
-    "endless": "as full, but with new objects, scans and photons in every pass (--endless)",
+    "endless": "new objects, scans and photons in every pass (--endless); corrects 4 projections, "
+    "the loss knows the object",
 }
 _ALL_GROUPS = ("default", "full", "endless")  # each pattern has a group, whatever is asked for
 _EXAMPLES = (
