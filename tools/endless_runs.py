@@ -34,7 +34,12 @@ DATA = {
     "endless": ("--endless", "--held-out", "2", "--refine", "0"),
 }
 KEPT = ("history.json", "run_metadata.json", "scores.json", "summary.md")
-COLUMNS = {"r": "pearson_r", "normalised error": "normalised_error", "FRC": "frc_crossing"}
+COLUMNS = {
+    "r": "pearson_r",
+    "normalised error": "normalised_error",
+    "FRC above half a bit to": "frc_crossing",
+    "FRC, mean": "frc_mean",
+}
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ _TRAINING = (  # of the many numbers of a training those that say something
 )  # fmt: skip
 _RIGHT, _NEARLY = 0.01, 0.05  # how far the ratio of amplitudes is from 1
 _SHARP, _CLEAR, _GAIN = 0.99, 0.95, 0.02  # Pearson r, and how much of it is an achievement
+_EXPLAINED = 0.02  # percent above the saturated likelihood; training longer gains nothing
 _NO_PHASE = 1e-3  # radians
 _WORSE = 1.5  # so many times the error from a flat start, and the network was a bad start
 _FLOOR = 1.5  # so many times the noise are explained as well as possible
@@ -160,10 +161,13 @@ def _reason(metadata: Mapping[str, Any]) -> str:
             "with this probe a pattern does not tell a patch from its twin, the patch turned by "
             "180 degrees, and a network sees one group at a time"
         )
-    return (
-        "the training, whose likelihood ends "
-        f"{metadata['likelihood']['above_saturated_pct']:.2g} % above the best possible one"
-    )
+    above = metadata["likelihood"]["above_saturated_pct"]
+    if above < _EXPLAINED:
+        return (
+            "what the patterns of one group leave open; the network explains them to "
+            f"{above:.2g} % of the likelihood"
+        )
+    return f"the training, whose likelihood ends {above:.2g} % above the best possible one"
 
 
 def _reason_of_refinement(refinement: Mapping[str, Any]) -> str:

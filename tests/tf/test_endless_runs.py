@@ -53,7 +53,7 @@ def test_all_runs(tool, capsys):
     assert trained == [(name, False) for name in names]
     assert Path("kept/endless.png").stat().st_size
     table = Path("kept/endless.md").read_text()
-    assert "| fixed_symmetric | 5.0 | 0.9000 | - | 0.2000 | 1.0000 |" in table
+    assert "| fixed_symmetric | 5.0 | 0.9000 | - | 0.2000 | - | 1.0000 |" in table
     assert "| endless_defocused | 3 | 0.4 % | 1.2 % |" in table
     run()  # nothing is left to do
     assert len(trained) == 4

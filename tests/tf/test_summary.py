@@ -66,7 +66,11 @@ def with_refined(metadata, *, limit, flat=None, noise=None, **changes):
         ({"ratio": 1.0, "r": 0.87}, ("picture is wrong", "alone gives 0.8700", "the training")),
         ({"ratio": 1.0, "r": None}, ("picture is empty",)),
         ({"ratio": 1.0, "r": 0.9, "totals": None}, ("blurred",)),
-        ({"ratio": 1.0, "r": 0.92, "twins": False}, ("likelihood",)),
+        ({"ratio": 1.0, "r": 0.92, "twins": False}, ("the training, whose likelihood",)),
+        (
+            {"ratio": 1, "r": 0.98, "twins": False, "likelihood": {"above_saturated_pct": 0.005}},
+            ("what the patterns of one group leave open", "to 0.005 % of the likelihood"),
+        ),
     ],
 )
 def test_verdict(metadata, result, words):
