@@ -39,7 +39,7 @@ def scores(
     Parameters
     ----------
     runs : mapping
-        Scores by the name of the run, of ``scores.json``. If all have ``frc_crossing``, there is a
+        Scores by the name of the run, of ``scores.json``. If all have ``frc_mean``, there is a
         second panel.
     path : Path
         Where the picture goes.
@@ -47,8 +47,8 @@ def scores(
         Values of r by their meaning.
     """
     shown = {"pearson_r": "Pearson r of the amplitude"}
-    if all("frc_crossing" in v for values in runs.values() for v in values):
-        shown["frc_crossing"] = "FRC above half a bit up to, cycles per pixel"
+    if all("frc_mean" in v for values in runs.values() for v in values):
+        shown["frc_mean"] = "Fourier ring correlation, mean"
     figure = _figure(6 * len(shown), 3.6)
     axes = np.atleast_1d(figure.subplots(1, len(shown)))
     for axis, (key, label) in zip(axes, shown.items(), strict=True):
