@@ -13,7 +13,7 @@
 #include "threads.h"
 
 namespace pf {
-namespace {
+namespace stages {  // named, since Series::Prepared has members of these types
 
 Shape shape_of(int n) {
   const int padded = (n + lane_padding - 1) / lane_padding * lane_padding;
@@ -222,8 +222,8 @@ void count_into(const Kernels& kernels, const T* rate, const Counting& counting,
     std::memcpy(at<uint32_t>(sink, b), made, sizeof(uint32_t) * size_t(n_pixels));
 }
 
-// What a thread needs for a sink. Rates are first written to the result, if it has room for them, and from there counted
-// into the field, which is no longer needed by then.
+// What a thread needs for a sink. Rates are first written to the result, if it has room for them, and from there
+// counted into the field, which is no longer needed by then.
 Needs needs_of(const SetupTables& tables, const Sink& sink) {
   Needs needs = tables.needs;
   needs.rate = sink.result == Result::narrow_counts;
@@ -252,7 +252,8 @@ void make_frames(const Kernels& kernels, const Exposure& exposure, const Setup& 
   });
 }
 
-}  // namespace
+}  // namespace stages
+using namespace stages;
 
 void patches(const Kernels& kernels, const Slice& object, const Array<double, 2>& positions, Boundary boundary, int n,
              int threads, float* out) {
@@ -290,7 +291,8 @@ class Series::Prepared {
     auto spaces = needs.rate ? nullptr : std::unique_ptr<Spaces>(kept_.exchange(nullptr));
     if (!spaces || spaces->size() < size_t(threads))
       spaces = std::make_unique<Spaces>(workspaces(threads, tables_.setup.shape, needs));
-    make_frames(kernels, exposure_, tables_.setup, counting, [&](int64_t k) { return chosen[k]; }, sink, *spaces, threads);
+    make_frames(
+        kernels, exposure_, tables_.setup, counting, [&](int64_t k) { return chosen[k]; }, sink, *spaces, threads);
     if (!needs.rate && spaces->size() * spaces->front().size <= most_kept)
       spaces.reset(kept_.exchange(spaces.release()));
   }

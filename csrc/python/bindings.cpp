@@ -261,10 +261,11 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         "that csrc/model.h lists; sink has array and kind. Rates must be 0 to 2^31.",
         py::arg("exposure"), py::arg("counting"), py::arg("sink"), py::arg("threads"), py::arg("isa") = "");
 
-  m.def("series", &series,
-        "A function that makes any patterns of one scan; what they share is read and prepared once. The exposure and the "
-        "counting are those of all patterns; the counting has no indices.",
-        py::arg("exposure"), py::arg("counting"), py::arg("isa") = "");
+  m.def(
+      "series", &series,
+      "A function that makes any patterns of one scan; what they share is read and prepared once. The exposure and the "
+      "counting are those of all patterns; the counting has no indices.",
+      py::arg("exposure"), py::arg("counting"), py::arg("isa") = "");
 
   m.def("photons", &photons,
         "Count photons of the (B, rows, columns) float32 or float64 rates, 0 to 2^31: counts, or amplitudes.",
