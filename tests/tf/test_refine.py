@@ -5,14 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
+from networks import network, trained
 
 import ptycho_fast
 from ptycho_fast import quality
 from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.errors import DataWarning
 from ptycho_fast.experiment import make_experiment
-from ptycho_fast.tf import Refiner, refine
+from ptycho_fast.tf import Refiner, predict, prepare, refine
 from ptycho_fast.tf.canvas import ScanCanvas, support
+from ptycho_fast.tf.inference import stitch_patches
 from ptycho_fast.tf.train import Watcher
 
 RNG = np.random.default_rng(14)
@@ -70,11 +72,11 @@ def test_what_was_put_in_comes_out_again(scan):
     assert found.stopped == "passes"
     assert len(found.history) == HOW["passes"]
     result = quality.compare(found.object, scan.object, inner(found, scan), found.coverage)
-    assert result["pearson_r"] > 0.998
-    assert result["ratio"] == pytest.approx(1, abs=2e-3)
-    assert result["phase"]["rmse"] < 0.02
+    assert result["pearson_r"] > 0.999
+    assert result["ratio"] == pytest.approx(1, abs=2e-4)
+    assert result["phase"]["rmse"] < 0.01
     assert result["frc"]["crossing"] is None
-    assert found.history[-1]["loss"] < 1e-2 * found.history[0]["loss"]
+    assert found.history[-1]["loss"] < 1e-3 * found.history[0]["loss"]
 
 
 def test_the_predicted_patterns_are_those_of_the_simulator():
@@ -193,6 +195,21 @@ def test_a_good_start_saves_passes(scan):
     seen = inner(far, scan)
     error = [quality.normalised_error(f.object[seen], scan.object[seen]) for f in (near, far)]
     assert error[0] < error[1]
+
+
+def test_from_a_network(scan):
+    """A small network, trained for two epochs on the half that is not refined, saves passes."""
+    whole = replace(scan, gridsize=2)
+    train, test = (prepare(whole, part=part, include_seed=True) for part in ("train", "test"))
+    net = trained(train, net=network(test, projections=2), batch_size=4).model
+    start, covered = stitch_patches(test, predict(net, test))
+    start[~covered] = np.nan
+    how = {"part": "test", "passes": 8, "batch_size": 8}
+    near, far = refine(scan, start=start, **how), refine(scan, **how)
+    seen = inner(far, scan) & (far.coverage > 1)
+    error = [quality.normalised_error(f.object[seen], scan.object[seen]) for f in (near, far)]
+    print(error, quality.normalised_error(start[seen & covered], scan.object[seen & covered]))
+    assert error[0] < 0.5 * error[1]
 
 
 def test_modes_and_eigenprobes():
