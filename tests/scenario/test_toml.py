@@ -140,9 +140,13 @@ def test_parse_assignment_wants_key_and_value(assignment):
     )
 
 
-def test_an_integer_key_refuses_a_float_spelling():
-    with pytest.raises(ScenarioError, match=r"^N: 1000\.0 given, expected an integer"):
-        Scenario().replace(dict([parse_assignment("N=1e3")]))
+def test_an_integer_key_takes_a_whole_number_in_any_spelling():
+    whole = Scenario().replace(dict([parse_assignment("scan.n_patterns=1e3")])).scan.n_patterns
+    assert (whole, type(whole)) == (1000, int)
+    with pytest.raises(
+        ScenarioError, match=r"^scan\.n_patterns: 1000\.5 given, expected an integer"
+    ):
+        Scenario().replace(dict([parse_assignment("scan.n_patterns=1000.5")]))
 
 
 def test_flags_win_over_file_over_preset(toml):
