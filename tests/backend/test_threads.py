@@ -149,9 +149,8 @@ def test_more_threads_than_patterns(fast_backend):
     np.testing.assert_array_equal(one, many)
 
 
-def test_the_process_ends_while_a_daemon_thread_makes_patterns(fast_backend):
-    if fast_backend != "native":
-        pytest.skip("numba's threads say that the interpreter ends")
+@pytest.mark.native  # numba's threads say that the interpreter ends
+def test_the_process_ends_while_a_daemon_thread_makes_patterns():
     code = (
         "import sys, threading, ptycho_fast\n"
         "make = ptycho_fast.Simulator('gs2_ideal', backend='native', threads=2).frames\n"
