@@ -29,11 +29,9 @@ class ResultMemory {
     size_t size;
   };
 
-  // The one of this process; it has no destructor, as arrays may end after all else.
-  static ResultMemory& instance() {
-    static ResultMemory& memory = *new ResultMemory;
-    return memory;
-  }
+  // The one of this process. It has no destructor, as arrays may end after all else. It is made when the module is
+  // loaded, not at the first call: a child that is forked meanwhile would wait for the end of that call without end.
+  static ResultMemory& instance() { return instance_; }
 
   // A block of at least so many bytes, at most a quarter larger; the one that came back last is the first to be taken,
   // as parts of it may be in cache.
@@ -119,9 +117,12 @@ class ResultMemory {
     kept_.erase(kept_.begin() + std::ptrdiff_t(i));
   }
 
+  static ResultMemory& instance_;
   std::mutex mutex_;
   std::vector<Kept> kept_;  // the oldest first
   size_t bytes_kept_ = 0;
 };
+
+inline ResultMemory& ResultMemory::instance_ = *new ResultMemory;
 
 }  // namespace pf

@@ -102,36 +102,47 @@ void too_little_memory() {
   }
 }
 
+// Runs work() in a child and waits for its end.
+template <class Work>
+void in_child(const Work& work) {
+  const pid_t child = fork();
+  if (child == 0) {
+    work();
+    std::_Exit(0);
+  }
+  int status = -1;
+  require(child > 0 && waitpid(child, &status, 0) == child, "no child could be made");
+  require(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a child failed");
+}
+
+void call_and_take() {
+  call(30, 1, 3);
+  auto& memory = pf::ResultMemory::instance();
+  memory.give_back(memory.take(memory.least));
+}
+
 // A child has helpers and memory of its own, whatever threads of its parent do when it is made.
-void forks(bool others_work) {
+void forks(bool others_work, int children) {
   std::atomic<bool> goes_on{others_work};
-  const auto work = [&] {
-    while (goes_on) {
-      call(30, 1, 3);
-      auto& memory = pf::ResultMemory::instance();
-      memory.give_back(memory.take(memory.least));
-    }
-  };
   std::vector<std::thread> others;
   if (others_work)
-    for (int k = 0; k < 3; ++k) others.emplace_back(work);
-  for (int round = 0; round < 10; ++round) {
+    for (int k = 0; k < 3; ++k)
+      others.emplace_back([&goes_on] {
+        while (goes_on) call_and_take();
+      });
+  for (int k = 0; k < children; ++k) {
     call(30, 1, 3);
-    const pid_t child = fork();
-    if (child == 0) {
-      auto& memory = pf::ResultMemory::instance();
-      for (int k = 0; k < 5; ++k) {
-        call(30, 1, 3);
-        memory.give_back(memory.take(memory.least));
-      }
-      std::_Exit(0);
-    }
-    int status = -1;
-    require(child > 0 && waitpid(child, &status, 0) == child, "no child could be made");
-    require(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a child failed");
+    in_child([] {
+      for (int round = 0; round < 5; ++round) call_and_take();
+    });
   }
   goes_on = false;
   for (std::thread& other : others) other.join();
+}
+
+// The same while other threads use both for the first time.
+void forks_at_first_use() {
+  for (int round = 0; round < 100; ++round) in_child([] { forks(true, 1); });
 }
 
 // --- result_memory.h ---
@@ -235,10 +246,15 @@ int main(int count, char** names) {
     const char* name;
     void (*check)();
   } checks[] = {
-      {"many_callers", many_callers},     {"exceptions", exceptions},
-      {"calls_in_calls", calls_in_calls}, {"too_little_memory", too_little_memory},
-      {"forks", [] { forks(false); }},    {"forks_at_work", [] { forks(true); }},
-      {"handed_over", handed_over},       {"limits", limits},
+      {"many_callers", many_callers},
+      {"exceptions", exceptions},
+      {"calls_in_calls", calls_in_calls},
+      {"too_little_memory", too_little_memory},
+      {"forks", [] { forks(false, 10); }},
+      {"forks_at_work", [] { forks(true, 10); }},
+      {"forks_at_first_use", forks_at_first_use},
+      {"handed_over", handed_over},
+      {"limits", limits},
   };
   for (const auto& one : checks)
     if (count == 2 && std::strcmp(names[1], one.name) == 0) {
