@@ -44,7 +44,8 @@ class Simulator:
     """Makes any patterns of one experiment: a pure function of the scenario and the pattern number.
 
     Pattern ``b`` has the same bits in every batch, order, thread and process. Object, probe,
-    positions and intensity scale are made and checked once, when the simulator is made.
+    positions and intensity scale are made and checked once, when the simulator is made: arrays
+    that are given must not be changed afterwards. Make a new one for other arrays.
 
     Parameters
     ----------

@@ -144,6 +144,18 @@ struct WaitingPixels {
   }
 };
 
+// Some of each 32 pixels of a chunk: few are chosen, and no jump depends on whether there are any.
+struct ChosenPixels {
+  uint32_t first[kChunk / 32], bits[kChunk / 32];  // bit k: pixel first + k
+  int length = 0;
+
+  void add(uint32_t chosen, uint32_t at) {
+    first[length] = at;
+    bits[length] = chosen;
+    length += chosen != 0;
+  }
+};
+
 // One pattern, from rate (n_pixels) to count (n_pixels), in double precision. Sixteen neighbouring pixels of one kind
 // are counted at once; others are collected until there are sixteen of their kind.
 template <class T, int W>
@@ -255,25 +267,26 @@ struct QuickPatternCounts : PatternCounts<float, W> {
 
   using Exact::Exact;
 
-  // Counts the chosen ones of 32 pixels in double precision, when there are enough of them.
-  void count_exactly(uint32_t chosen, uint32_t first) {
-    if (!chosen) return;
-    for (; chosen; chosen &= chosen - 1) {
-      const uint32_t pixel = first + uint32_t(lowest_bit(chosen));
-      (rate[pixel] < float(kSumBelow) ? to_sum : to_expand).add(1, pixel);
+  // Counts the chosen pixels in double precision, when there are enough of them.
+  void count_exactly(const ChosenPixels& chosen) {
+    for (int i = 0; i < chosen.length; ++i) {
+      for (uint32_t bits = chosen.bits[i]; bits; bits &= bits - 1) {
+        const uint32_t pixel = chosen.first[i] + uint32_t(lowest_bit(bits));
+        (rate[pixel] < float(kSumBelow) ? to_sum : to_expand).add(1, pixel);
+      }
+      settle_waiting(16);
     }
-    settle_waiting(16);
   }
 
   // A chunk of one kind, but for a few pixels to sum among many to expand.
   template <bool sum>
   void run_alike(uint32_t first, uint32_t n) {
-    uint32_t again[kChunk / 32];
+    ChosenPixels again;
     for (uint32_t i = 0; i < n; i += 32) {
       const uint32_t doubtful = count_quickly<sum, W>(rate + first + i, high + i, count + first + i);
-      again[i / 32] = sum ? doubtful : doubtful | ~large[i / 32];
+      again.add(sum ? doubtful : doubtful | ~large[i / 32], first + i);
     }
-    for (uint32_t i = 0; i < n; i += 32) count_exactly(again[i / 32], first + i);
+    count_exactly(again);
   }
 
   // Sorts n pixels and returns how many there are in front: those whose bits are set in `chosen`.
@@ -292,28 +305,30 @@ struct QuickPatternCounts : PatternCounts<float, W> {
   }
 
   template <bool sum>
-  void count_sorted_32(uint32_t first, uint32_t* counts) {
-    uint32_t doubtful = count_quickly<sum, W>(sorted_rate + first, sorted_high + first, counts);
-    for (; doubtful; doubtful &= doubtful - 1) counts[lowest_bit(doubtful)] = kInDoubt;
+  void count_sorted_pixels(uint32_t first, uint32_t last) {
+    ChosenPixels doubtful;
+    for (uint32_t i = first; i < last; i += 32)
+      doubtful.add(count_quickly<sum, W>(sorted_rate + i, sorted_high + i, sorted_count + i), i);
+    for (int i = 0; i < doubtful.length; ++i)
+      for (uint32_t bits = doubtful.bits[i]; bits; bits &= bits - 1)
+        sorted_count[doubtful.first[i] + uint32_t(lowest_bit(bits))] = kInDoubt;
   }
 
   // Counts sorted pixels: n_front in front, and behind them up to n. 32 pixels with both kinds among them are counted
   // twice, the second time without those in front.
   void count_sorted(bool sum_front, uint32_t n_front, uint32_t n) {
     if (sum_front) {
-      for (uint32_t i = 0; i < n_front; i += 32) count_sorted_32<true>(i, sorted_count + i);
+      count_sorted_pixels<true>(0, n_front);
       memset(sorted_count + n_front, 0, (n - n_front) * sizeof *sorted_count);
       return;
     }
-    for (uint32_t i = 0; i < n_front; i += 32) count_sorted_32<false>(i, sorted_count + i);
     const uint32_t shared = n_front % 32, begin = n_front - shared;
-    if (shared) {
-      uint32_t counts[32];
-      memset(sorted_rate + begin, 0, shared * sizeof *sorted_rate);
-      count_sorted_32<true>(begin, counts);
-      memcpy(sorted_count + n_front, counts + shared, (32 - shared) * sizeof *counts);
-    }
-    for (uint32_t i = shared ? begin + 32 : begin; i < n; i += 32) count_sorted_32<true>(i, sorted_count + i);
+    uint32_t counts[32];
+    count_sorted_pixels<false>(0, n_front);
+    memcpy(counts, sorted_count + begin, shared * sizeof *counts);
+    memset(sorted_rate + begin, 0, shared * sizeof *sorted_rate);
+    count_sorted_pixels<true>(begin, n);
+    memcpy(sorted_count + begin, counts, shared * sizeof *counts);
   }
 
   // A chunk of both kinds; with `sum_front` there are a few to expand at most, which are counted exactly.
@@ -321,16 +336,18 @@ struct QuickPatternCounts : PatternCounts<float, W> {
     const uint32_t* chosen = sum_front ? small : large;
     count_sorted(sum_front, sort(chosen, first, n), n);
     const uint32_t *front = sorted_count, *back = sorted_count + n;
+    ChosenPixels again;
     for (uint32_t i = 0; i < n; i += 32) {
-      uint32_t again = sum_front ? large[i / 32] : 0;
+      uint32_t doubtful = sum_front ? large[i / 32] : 0;
       PF_UNROLL
       for (uint32_t j = 0; j < 32; j += W) {
         const auto counts = load_joined<uint32_t, W>(front, back, chosen[i / 32] >> j & (~0u >> (32 - W)));
         store<uint32_t, W>(count + first + i + j, counts);
-        again |= mask_bits(counts == kInDoubt) << j;
+        doubtful |= mask_bits(counts == kInDoubt) << j;
       }
-      count_exactly(again, first + i);
+      again.add(doubtful, first + i);
     }
+    count_exactly(again);
   }
 
   void run_chunk(uint32_t first, uint32_t n) {
@@ -359,7 +376,9 @@ struct QuickPatternCounts : PatternCounts<float, W> {
     if (!n_large && n_small >= n / 4 * 3) return run_alike<true>(first, n);
     if (n_small > n / kFew) return run_mixed(true, first, n);
     memset(count + first, 0, n * sizeof *count);
-    for (uint32_t i = 0; i < n; i += 32) count_exactly(small[i / 32] | large[i / 32], first + i);
+    ChosenPixels some;
+    for (uint32_t i = 0; i < n; i += 32) some.add(small[i / 32] | large[i / 32], first + i);
+    count_exactly(some);
   }
 
   void run(uint32_t n_pixels) {

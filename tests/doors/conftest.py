@@ -10,6 +10,7 @@ _PRELUDE = """
 import runpy, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 def command(name="simulate"):
     runpy.run_module(f"ptycho_fast.{name}", run_name="__main__", alter_sys=True)
