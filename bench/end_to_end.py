@@ -27,6 +27,7 @@ from bench.targets import find, verdict
 
 NPHOTONS = 1e5
 RUNS = ((64, 1000), (64, 10_000), (256, 300))  # side, patterns
+QUICK_RUNS = ((64, 256), (96, 64))
 IMPORTS = "import numpy, scipy.ndimage"
 START = 2.5  # times the imports that the smallest command may take
 OURS, SCRIPT = "ptycho-fast simulate", "NumPy script"
@@ -39,9 +40,9 @@ def write_arrays(file: Path, N: int, n_patterns: int) -> None:
     np.savez(file, objectGuess=case.obj, probeGuess=case.probe[0], xcoords=x, ycoords=y)
 
 
-def commands(arrays: Path, out: Path) -> dict[str, list[str]]:
+def commands(arrays: Path, N: int, out: Path) -> dict[str, list[str]]:
     """The command and the script that make a file of the arrays."""
-    given = [f"--{what}-file={arrays}" for what in ("object", "probe", "scan")]
+    given = [f"--N={N}", *(f"--{what}-file={arrays}" for what in ("object", "probe", "scan"))]
     ours = ["gs2_ideal", *given, f"--nphotons={NPHOTONS}", f"--out={out}", "--force", "--quiet"]
     if out.suffix == ".h5":
         ours.append("--dtype=uint16")  # as the script does
@@ -85,7 +86,7 @@ def measure(folder: Path, runs: tuple[tuple[int, int], ...], rounds: int) -> lis
         write_arrays(arrays, N, n_patterns)
         for suffix in (".npz", ".h5"):
             out = folder / f"out{suffix}"
-            made = commands(arrays, out)
+            made = commands(arrays, N, out)
             used: dict[str, list[Row]] = {name: [] for name in made}
             disk = []
             for r in range(rounds):
@@ -154,12 +155,12 @@ def main() -> None:
     """Run, print and keep."""
     parser = argparse.ArgumentParser(prog="python -m bench.end_to_end", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="256 patterns, one round")
+    parser.add_argument("--quick", action="store_true", help="few patterns, one round")
     parser.add_argument("--folder", type=Path, default=Path(), help="on the disk to write to")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
     parser.add_argument("--keep", action="store_true", help="write them to bench/results/")
     options = parser.parse_args()
-    runs, rounds = (((64, 256),), 1) if options.quick else (RUNS, options.rounds)
+    runs, rounds = (QUICK_RUNS, 1) if options.quick else (RUNS, options.rounds)
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 140
