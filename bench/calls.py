@@ -16,7 +16,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
 
+from bench import report
+from bench.measure import Row
 from ptycho_fast import Simulator
 
 BATCHES = (64, 256, 1024, 4096)
@@ -34,7 +37,7 @@ def median_call(work: Callable[[], object], calls: int) -> float:
     return statistics.median(np.diff(times).tolist())
 
 
-def single(noise: bool, rounds: int) -> str:
+def single(noise: bool, rounds: int) -> Row:
     """A pattern alone, and its share of a batch."""
     sim = Simulator("gs2_ideal", nphotons=PHOTONS, noise=noise)
     one, out = sim.with_threads(1), np.empty((SHARED, sim.N, sim.N), sim.dtype)
@@ -43,12 +46,11 @@ def single(noise: bool, rounds: int) -> str:
         alone = median_call(lambda: sim.frames(chosen), 200)
         share = median_call(lambda: one.frames(0, SHARED, out=out), 3) / SHARED
         found.append((alone * 1e6, share * 1e6, alone / share))
-    alone, share, ratio = np.median(found, axis=0)
-    name = f"{PHOTONS:.0e} photons" if noise else "noise-free"
-    return f"{name:20}{alone:9.1f}{share:8.1f}{ratio:8.2f}"
+    names = "us_alone", "us_of_batch", "of_share"
+    return {"photons": PHOTONS if noise else None} | _medians(names, found)
 
 
-def two_threads(two: Simulator, batch: int, rounds: int) -> str:
+def two_threads(two: Simulator, batch: int, rounds: int) -> Row:
     """Two threads over one, and two callers over one."""
     one, numbers = two.with_threads(1), np.resize(np.arange(len(two)), batch)
     outs = np.empty((2, batch, two.N, two.N), two.dtype)
@@ -62,22 +64,37 @@ def two_threads(two: Simulator, batch: int, rounds: int) -> str:
             alone, both = made(one, outs[0]), made(two, outs[0])
             apart = statistics.mean(pool.map(lambda out: made(one, out), outs)) / 2
             found.append((alone / batch * 1e6, alone / both, alone / apart, apart / both))
-    alone, threads, callers, of_those = np.median(found, axis=0)
-    return f"{batch:18}{alone:17.2f}{threads:13.2f}{callers:13.2f}{of_those:12.2f}"
+    names = "us_one_thread", "two_threads", "two_callers", "of_those"
+    return {"patterns": batch} | _medians(names, found)
+
+
+def _medians(names: tuple[str, ...], rounds: list[tuple[float, ...]]) -> Row:
+    return dict(zip(names, np.median(rounds, axis=0).tolist(), strict=True))
+
+
+def show(console: Console, title: str, rows: list[Row]) -> None:
+    """A table: what the first number of a row belongs to, and its medians."""
+    table = report.make_table(title, *(name.replace("_", " ") for name in rows[0]))
+    for row in rows:
+        of, *medians = row.values()
+        table.add_row(f"{of or 0:g}", *(f"{median:.2f}" for median in medians))
+    console.print(table)
 
 
 def main() -> None:
-    """The command line."""
+    """Run, print and keep."""
     parser = argparse.ArgumentParser(prog="python -m bench.calls", description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
-    rounds = parser.parse_args().rounds
-    print("microseconds            alone   share   ratio")
-    for noise in (False, True):
-        print(single(noise, rounds))
-    print("patterns in a call   us, one thread   two threads   two callers   of those")
+    report.output_options(parser)
+    options = parser.parse_args()
+    console, watch = report.begin(110)
+    singles = [single(noise, options.rounds) for noise in (False, True)]
     sim = Simulator("gs2_ideal", noise=False, threads=2)
-    for batch in BATCHES:
-        print(two_threads(sim, batch, rounds))
+    threads = [two_threads(sim, batch, options.rounds) for batch in BATCHES]
+    show(console, "One pattern in a call, and its share of a batch", singles)
+    show(console, "Patterns in a call: two threads, and two callers, over one thread", threads)
+    figures = {"rounds": options.rounds, "singles": singles, "threads": threads}
+    report.end("calls", watch, options, figures)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from bench import machine, report
 from bench.targets import verdict
 from ptycho_fast import cluster
@@ -73,16 +71,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--patterns", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="on the disk to write to")
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--keep", action="store_true", help="keep them in bench/results/")
+    report.output_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     """Run, print and keep."""
     options = parse()
-    console = Console(highlight=False)
-    watch = machine.Watch(console.print)
+    console, watch = report.begin(110)
     rows, disk = measure(options.patterns, options.rounds, options.folder)
     for row in rows:
         best = min(row["seconds"])
@@ -97,13 +93,8 @@ def main() -> None:
     at = f"{options.patterns} patterns"
     verdicts = [verdict("two workers, times one", at, TARGET, statistics.median(ratios))]
     report.targets(console, verdicts)
-    figures = watch.end() | {
-        "rounds": options.rounds,
-        "cluster": rows,
-        "disk": disk,
-        "targets": verdicts,
-    }
-    report.write(figures, "cluster", options.json, options.keep)
+    figures = {"rounds": options.rounds, "cluster": rows, "disk": disk, "targets": verdicts}
+    report.end("cluster", watch, options, figures)
 
 
 if __name__ == "__main__":

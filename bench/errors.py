@@ -7,12 +7,10 @@ interpolates otherwise is judged at whole pixels.
 
 import argparse
 import statistics
-from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
-from bench import machine, report
+from bench import report
 from bench.contenders import Buffers, count, make_case, make_contenders, report_missing
 from bench.library_pipelines import limit_threads
 from bench.measure import Row, Work, in_turn
@@ -76,11 +74,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.errors", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 256], metavar="N")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
-    parser.add_argument("--keep", action="store_true", help="write them to bench/results/")
+    report.output_options(parser)
     options = parser.parse_args()
-    console = Console(highlight=False)
-    watch, rows, left_out = machine.Watch(console.print), [], {}
+    console, watch = report.begin(110)
+    rows: list[Row] = []
+    left_out: dict[str, str] = {}
     for N in options.sizes:
         here, missing = measure(N, options.rounds)
         rows += here
@@ -89,12 +87,8 @@ def main() -> None:
     for row in rows:
         us, error = row["us_per_pattern"], row["error"]
         console.print(f"N = {row['N']:3}  {row['contender']:16} {us:9.1f} us  error {error:.1e}")
-    figures = watch.end() | {
-        "rounds": options.rounds,
-        "left_out": left_out,
-        "errors": rows,
-    }
-    report.write(figures, "errors", options.json, options.keep)
+    figures = {"rounds": options.rounds, "left_out": left_out, "errors": rows}
+    report.end("errors", watch, options, figures)
 
 
 if __name__ == "__main__":

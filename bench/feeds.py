@@ -19,11 +19,10 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 import ptycho_fast
-from bench import machine, report
+from bench import report
 from bench.measure import Row, ratio
 from bench.targets import verdict
 from ptycho_fast.data.order import Order
@@ -162,8 +161,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="few patterns, two rounds")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
-    parser.add_argument("--keep", action="store_true", help="write them to bench/results/")
+    report.output_options(parser)
     return parser.parse_args()
 
 
@@ -172,10 +170,7 @@ def main() -> None:
     options = parse()
     warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
     n, rounds = (1024, 2) if options.quick else (options.patterns, options.rounds)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 110
-    watch = machine.Watch(console.print)
+    console, watch = report.begin(110)
     scenario = ptycho_fast.Scenario.preset("gs2_ideal").replace(
         {"scan.n_patterns": n, "dose.nphotons": 1e5}
     )
@@ -192,7 +187,7 @@ def main() -> None:
     for name, why in missing.items():
         console.print(f"{name} is missing: {why}")
     report.targets(console, verdicts)
-    figures = watch.end() | {
+    figures = {
         "patterns": n,
         "batch_size": options.batch_size,
         "rounds": rounds,
@@ -200,7 +195,7 @@ def main() -> None:
         "missing": missing,
         "targets": verdicts,
     }
-    report.write(figures, "feeds", options.json, options.keep)
+    report.end("feeds", watch, options, figures)
 
 
 if __name__ == "__main__":

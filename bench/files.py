@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from bench import machine, report
 from bench.measure import Row
@@ -134,8 +133,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dtype", default="uint16", choices=["uint16", "uint32"])
     parser.add_argument("--folder", type=Path, default=Path(), help="on the disk to measure")
     parser.add_argument("--quick", action="store_true", help="20,000 patterns")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
-    parser.add_argument("--keep", action="store_true", help="write them to bench/results/")
+    report.output_options(parser)
     return parser.parse_args()
 
 
@@ -143,10 +141,7 @@ def main() -> None:
     """Run, print and keep."""
     options = parse()
     n_patterns = 20_000 if options.quick else options.patterns
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 110
-    watch = machine.Watch(console.print)
+    console, watch = report.begin(110)
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="bench-files-") as name:
         folder = Path(name)
         command(folder / "warm.h5", 100)  # modules are compiled and files read once
@@ -159,13 +154,8 @@ def main() -> None:
     verdicts = judge_files(rows, parts, cores)
     report.files(console, rows, parts)
     report.targets(console, verdicts)
-    figures = watch.end() | {
-        "cores": cores,
-        "files": rows,
-        "alone": parts,
-        "targets": verdicts,
-    }
-    report.write(figures, "files", options.json, options.keep)
+    figures = {"cores": cores, "files": rows, "alone": parts, "targets": verdicts}
+    report.end("files", watch, options, figures)
 
 
 if __name__ == "__main__":

@@ -17,15 +17,25 @@ PIECES = (
     "simulate --add --parts patterns --sizes 64 128",
     "simulate --add --parts patterns --sizes 256",
     "simulate --add --parts photons objects",
-    "simulate --add --parts threads",
+    "simulate --add --parts threads --sizes 64 128",
+    "simulate --add --parts threads --sizes 256",
     "errors",
     "end_to_end --rounds 2",
+    "calls",
+    "sizes --sides 8 520",
+    "sizes --sides 521 1249 --step 7",
+    "sizes --sides 1256 1648 --step 7",
+    "sizes --sides 1655 2047 --step 7",
 )
 
 
 def main() -> int:
     """Run the pieces, some or all."""
-    parser = argparse.ArgumentParser(prog="python -m bench.keep", description=__doc__)
+    pieces = "\n".join(f"{number:5}  {piece}" for number, piece in enumerate(PIECES, 1))
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.keep", description=__doc__, epilog=f"pieces:\n{pieces}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     parser.add_argument("--through", metavar="COMMAND", default="", help="runs each piece")
     parser.add_argument(
         "--only", type=int, nargs="+", metavar="NUMBER", choices=range(1, len(PIECES) + 1),
@@ -34,6 +44,7 @@ def main() -> int:
     options = parser.parse_args()
     failed = []
     for number in options.only:
+        sys.stderr.write(f"piece {number} of {len(PIECES)}: {PIECES[number - 1]}\n")
         name, *flags = PIECES[number - 1].split()
         command = [*shlex.split(options.through), sys.executable, "-m", f"bench.{name}"]
         if subprocess.run([*command, *flags, "--keep"], cwd=ROOT, check=False).returncode:

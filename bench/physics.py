@@ -12,14 +12,12 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 import ptycho_fast
-from bench import machine, report
+from bench import report
 from bench.contenders import TOLERANCE, Case, check_counts, make_case
 from bench.measure import Row, in_turn
 from bench.objects import measure_objects
@@ -209,8 +207,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--backend", default="native")
     parser.add_argument("--quick", action="store_true", help="small batches, three rounds")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
-    parser.add_argument("--keep", action="store_true", help="write them to bench/results/")
+    report.output_options(parser)
     return parser.parse_args()
 
 
@@ -218,24 +215,21 @@ def main() -> None:
     """Run, print and keep."""
     options = parse()
     rounds, pixels = (3, 2**16) if options.quick else (options.rounds, 2**20)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 110
-    watch = machine.Watch(console.print)
+    console, watch = report.begin(110)
     rows = [row for N in options.sizes for row in measure(N, rounds, options.backend, pixels)]
     made = measure_objects(min(rounds, 9))
     verdicts = [*judge_physics(rows), judge_kinds(made)]
     report.physics(console, rows)
     report.objects(console, made)
     report.targets(console, verdicts)
-    figures = watch.end() | {
+    figures = {
         "backend": options.backend,
         "rounds": rounds,
         "physics": rows,
         "objects": made,
         "targets": verdicts,
     }
-    report.write(figures, "physics", options.json, options.keep)
+    report.end("physics", watch, options, figures)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""Tables, the figure, and the files of figures."""
+"""Tables, the figure, and the files of figures; how a benchmark begins and ends."""
 
+import argparse
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.contenders import baseline
+from bench.machine import Watch
 from bench.measure import STAGES, Row, best_ratio, ratio
 from bench.objects import PATTERN_SIDE, PATTERNS_NAME, SIZE
 from bench.targets import NOISE_FREE, best_library, find
@@ -17,6 +19,25 @@ from bench.targets import NOISE_FREE, best_library, find
 HEADS = {"extract_patches": "patches", "diffract": "noise-free", "sample_photons": "photons alone"}
 
 RESULTS = Path(__file__).parent / "results"
+
+
+def output_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where figures go."""
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
+    parser.add_argument("--keep", action="store_true", help="write them to bench/results/")
+
+
+def begin(width: int) -> tuple[Console, Watch]:
+    """A console, so wide where it is not a terminal; the machine is watched from now on."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = width
+    return console, Watch(console.print)
+
+
+def end(what: str, watch: Watch, options: argparse.Namespace, figures: Row) -> None:
+    """Write figures, and how the run went, to where `output_options` say."""
+    write(watch.end() | figures, what, options.json, options.keep)
 
 
 def make_table(title: str, *columns: str) -> Table:
@@ -216,7 +237,7 @@ def plot(path: Path, rows: list[Row], facts: dict[str, Any]) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _kept_file(what: str, facts: Row) -> Path:
+def kept_file(what: str, facts: Row) -> Path:
     """In bench/results/, under the names of the machine and the day."""
     name = re.sub(r"\W+", "-", facts["processor"]).strip("-").lower() + "_" + facts["date"]
     return RESULTS / f"{what}_{name}.json"
@@ -224,13 +245,13 @@ def _kept_file(what: str, facts: Row) -> Path:
 
 def kept(what: str, facts: Row) -> Row:
     """What is kept of this machine and day; nothing yet is an empty dict."""
-    file = _kept_file(what, facts)
+    file = kept_file(what, facts)
     return json.loads(file.read_text()) if file.is_file() else {}
 
 
 def write(figures: Row, what: str, path: Path | None, keep: bool) -> Path | None:
     """Write figures to a file, and to a kept one; returns that."""
-    file = _kept_file(what, figures["machine"]) if keep else None
+    file = kept_file(what, figures["machine"]) if keep else None
     for to in filter(None, (path, file)):
         to.write_text(json.dumps(figures, indent=1) + "\n")
     return file

@@ -11,8 +11,6 @@ With ``--keep --add`` a run on an otherwise idle machine can be made in pieces: 
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-
 from bench import machine, report
 from bench.contenders import baseline, report_missing
 from bench.measure import Row, measure, measure_poisson
@@ -21,6 +19,7 @@ from bench.targets import judge
 from ptycho_fast.threads import thread_count
 
 PARTS = ("patterns", "threads", "photons", "objects")
+BY_SIDE = ("patterns", "threads")
 LISTS = ("rows", "scaling", "poisson", "objects")  # figures that are rows
 
 
@@ -37,22 +36,37 @@ def parse() -> argparse.Namespace:
         "--threads", type=int, help="all threads (default: what the library takes by default)"
     )
     parser.add_argument("--quick", action="store_true", help="small batches, three rounds")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
+    report.output_options(parser)
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw them there")
-    parser.add_argument("--keep", action="store_true", help="write both to bench/results/")
     parser.add_argument("--add", action="store_true", help="to what is kept, not instead of it")
     return parser.parse_args()
 
 
 def add(figures: Row, earlier: Row) -> None:
-    """Add the rows of earlier pieces, but those of sides that were measured again."""
+    """Add the rows of earlier pieces, but those of sides that were measured again.
+
+    A piece of which nothing is left is forgotten, with what disturbed it.
+    """
     for name in LISTS:
         sides = {row.get("N") for row in figures[name]}
         before = [row for row in earlier.get(name, []) if row.get("N") not in sides]
         figures[name] = before + figures[name]
-    figures["left_out"] = earlier.get("left_out", {}) | figures["left_out"]
-    for name in ("busy", "pieces"):
-        figures[name] = earlier.get(name, []) + figures[name]
+    there = {row.get("contender") for name in LISTS for row in figures[name]}
+    left_out = earlier.get("left_out", {}) | figures["left_out"]
+    figures["left_out"] = {name: why for name, why in left_out.items() if name not in there}
+    pieces, later = [], set()
+    for piece in reversed(earlier.get("pieces", []) + figures["pieces"]):
+        if not measured(piece) <= later:
+            pieces.insert(0, piece)
+        later |= measured(piece)
+    figures["pieces"] = pieces
+    figures["busy"] = [sign for piece in pieces for sign in piece["busy"]]
+
+
+def measured(piece: Row) -> set[tuple[str, int | None]]:
+    """Parts, and of which sides, that a piece of a run has."""
+    sides = {part: piece["sizes"] for part in BY_SIDE}
+    return {(part, N) for part in piece["parts"] for N in sides.get(part, [None])}
 
 
 def main() -> None:
@@ -60,11 +74,8 @@ def main() -> None:
     options = parse()
     batch, pixels, rounds = (64, 2**16, 3) if options.quick else (256, 2**20, options.rounds)
     threads = thread_count(options.threads)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 170
-
-    watch, peaks = machine.Watch(console.print), machine.peaks()
+    console, watch = report.begin(170)
+    peaks = machine.peaks()
     report.machine(console, watch.machine, peaks)
     rows, scaling, poisson, kinds = [], [], [], []
     left_out: dict[str, str] = {}

@@ -1,8 +1,9 @@
 """What a pixel costs at every side: ``python -m bench.sizes`` measures, and draws the picture.
 
-``python -m bench.sizes FILE --sides 8 300`` adds to FILE; so a long table can be made in pieces.
-Numba and NumPy are measured at every sixteenth side: 17, 33, 49 ... ``--draw PICTURE``
-draws what FILE has. One thread; the best of a few rounds, noise-free.
+``python -m bench.sizes FILE --sides 8 300`` adds to FILE, or with ``--keep`` to what is kept of
+this machine and day; so a long table can be made in pieces. Numba and NumPy are measured at every
+sixteenth side: 17, 33, 49 ... ``--draw PICTURE`` draws what FILE has. One thread; the best of a few
+rounds, noise-free.
 """
 
 import argparse
@@ -14,14 +15,15 @@ from typing import Any
 import numpy as np
 
 import ptycho_fast
-from bench import machine
+from bench import machine, report
 from bench.measure import in_turn
 from bench.numpy_pipeline import NumpyPipeline
 
 Table = dict[str, Any]  # who: side: nanoseconds a pixel; and the machine of each piece, "runs"
 
 COLOURS = {"native": "#1c7ed6", "numba": "#2f9e44", "numpy": "#e8590c"}
-BATCH_PIXELS = 150_000  # of a call, and at least two patterns: what a call costs counts for little
+# What a call costs, checks and tables for as many pixels as a pattern has, counts for little.
+BATCH_PIXELS, FEWEST = 400_000, 4  # of a call, patterns at least
 SHORTEST = 0.004  # seconds of a round
 
 
@@ -39,7 +41,7 @@ def works(n: int, names: list[str]) -> dict[str, tuple[Callable[[], object], int
     parts = rng.random((2, n * n + (n + 8) ** 2), np.float32) - np.float32(0.5)
     flat = (parts[0] + 1j * parts[1]).astype(np.complex64)
     obj, probe = flat[n * n :].reshape(n + 8, n + 8), flat[: n * n].reshape(1, n, n)
-    batch = max(2, BATCH_PIXELS // n**2)
+    batch = max(FEWEST, BATCH_PIXELS // n**2)
     positions = n / 2 + rng.uniform(1, 6, (batch, 2))
     out = np.empty((batch, n, n), np.float32)
 
@@ -91,7 +93,8 @@ def draw(table: Table, picture: Path) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.sizes", description=__doc__)
-    parser.add_argument("file", type=Path, help="table in JSON; what it has is kept")
+    parser.add_argument("file", type=Path, nargs="?", help="table in JSON; what it has is kept")
+    parser.add_argument("--keep", action="store_true", help="FILE is one in bench/results/")
     parser.add_argument("--sides", type=int, nargs=2, metavar=("FIRST", "LAST"))
     parser.add_argument("--step", type=int, default=1, help="measure every STEP-th side only")
     parser.add_argument(
@@ -100,13 +103,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--draw", type=Path, metavar="PICTURE")
     options = parser.parse_args()
-    table: Table = json.loads(options.file.read_text()) if options.file.exists() else {}
+    if options.file is None and not options.keep:
+        parser.error("FILE or --keep is needed")
+    watch = machine.Watch(print)
+    file = report.kept_file("sizes", watch.machine) if options.keep else options.file
+    table: Table = json.loads(file.read_text()) if file.exists() else {}
     if options.sides:
         first, last = options.sides
-        watch = machine.Watch(print)
         measure(table, range(first, last + 1, options.step), options.every, options.rounds)
         table["runs"] = [*table.get("runs", []), watch.end()]
-        options.file.write_text(json.dumps(table, indent=1) + "\n")
+        file.write_text(json.dumps(table, indent=1) + "\n")
     if options.draw:
         draw(table, options.draw)
 

@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import matplotlib
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+
+Row = dict[str, Any]
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
@@ -68,43 +70,47 @@ def machines() -> Iterator[str]:
 
 def targets() -> Iterator[str]:
     """The verdicts of the newest run of `bench.simulate`, line by line."""
-    if not (file := newest("simulate")):
-        yield "No run is kept yet; `python -m bench.keep` makes one."
-        return
-    yield from _source(file)
-    yield "| target | at | required | measured | | of the limit | required of it |"
-    yield "| --- | --- | --- | --- | --- | --- | --- |"
-    for row in _kept(file)["targets"]:
-        shares = [f"{row[key]:.0%}" if key in row else "" for key in SHARES]
-        cells = row["target"], row["at"], f"{row['required']:g}", f"{row['measured']:.3g}"
-        yield "| " + " | ".join([*cells, "met" if row["met"] else "**not met**", *shares]) + " |"
+    columns = "target", "at", "required", "measured", "", "of the limit", "required of it"
+
+    def cells(row: Row) -> Iterator[str]:
+        yield from (row["target"], row["at"], f"{row['required']:g}", f"{row['measured']:.3g}")
+        yield "met" if row["met"] else "**not met**"
+        yield from (f"{row[key]:.0%}" if key in row else "" for key in SHARES)
+
+    return _table("simulate", "targets", columns, cells)
 
 
 def end_to_end() -> Iterator[str]:
     """Command to closed file, by the newest run of `bench.end_to_end`, line by line."""
-    if not (file := newest("end_to_end")):
+    columns = "file", "side", "patterns", "who", "s", "times ours", "MB", "writing alone, s"
+    ours: dict[tuple[Any, ...], float] = {}
+
+    def cells(row: Row) -> Iterator[str]:
+        key, s = (row["file"], row["N"], row["patterns"]), statistics.median(row["seconds"])
+        yield from (*map(str, key), row["contender"], f"{s:.2f}")
+        yield f"{s / ours.setdefault(key, s):.1f}"
+        yield from (f"{row['file_bytes'] / 1e6:.1f}", f"{row['limit_seconds']:.2f}")
+
+    return _table("end_to_end", "end_to_end", columns, cells)
+
+
+def _table(
+    what: str, rows: str, columns: tuple[str, ...], cells: Callable[[Row], Iterator[str]]
+) -> Iterator[str]:
+    """Rows of the newest run of a benchmark; before them its file and machine, and who is absent."""
+    if not (file := newest(what)):
         yield "No run is kept yet; `python -m bench.keep` makes one."
         return
-    yield from _source(file)
-    yield "| file | side | patterns | who | s | times ours | MB | writing alone, s |"
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
-    ours = {}
-    for row in _kept(file)["end_to_end"]:
-        key, s = (row["file"], row["N"], row["patterns"]), statistics.median(row["seconds"])
-        times = s / ours.setdefault(key, s)
-        cells = *key, row["contender"], f"{s:.2f}", f"{times:.1f}"
-        rest = f"{row['file_bytes'] / 1e6:.1f}", f"{row['limit_seconds']:.2f}"
-        yield "| " + " | ".join(map(str, (*cells, *rest))) + " |"
-
-
-def _source(file: str) -> Iterator[str]:
-    """Which file, which machine, and what disturbed the run."""
     kept = _kept(file)
     facts, before = kept["machine"], kept["load_average"]["before"][0]
     versions = ", ".join(f"{what} {which}" for what, which in facts["versions"].items())
     yield f"From `bench/results/{file}`: {facts['processor']}, {facts['cores']} cores, {versions};"
     yield f"load before the run {before}. " + " ".join(f"Busy {sign}." for sign in kept["busy"])
+    yield from (f"Left out: {name} ({why})." for name, why in kept.get("left_out", {}).items())
     yield ""
+    yield "| " + " | ".join(columns) + " |"
+    yield "| " + " | ".join("---" for _ in columns) + " |"
+    yield from ("| " + " | ".join(cells(row)) + " |" for row in kept[rows])
 
 
 def newest(what: str) -> str:

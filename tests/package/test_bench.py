@@ -1,6 +1,8 @@
 """The benchmark runs, checks before it times, and keeps its figures."""
 
 import json
+import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -154,9 +156,10 @@ def test_physics_is_measured_against_the_plain_kernel(tmp_path):
         ("end_to_end", ["--quick"], ["end_to_end", "start"]),
         ("feeds", ["--quick"], ["feeds"]),
         ("cluster", ["--patterns", "4096", "--rounds", "1"], ["cluster"]),
+        ("calls", ["--rounds", "1"], ["singles", "threads"]),
     ],
 )
-def test_files_feeds_and_clusters_are_measured(tmp_path, name, flags, measured):
+def test_files_feeds_clusters_and_calls_are_measured(tmp_path, name, flags, measured):
     path = tmp_path / "figures.json"
     done = subprocess.run(
         [sys.executable, "-m", f"bench.{name}", *flags, "--json", str(path)],
@@ -165,4 +168,16 @@ def test_files_feeds_and_clusters_are_measured(tmp_path, name, flags, measured):
     assert done.returncode == 0, done.stderr
     figures = json.loads(path.read_text())
     assert all(figures[key] for key in measured)
-    assert all(row["measured"] > 0 for row in figures["targets"])
+    assert all(row["measured"] > 0 for row in figures.get("targets", []))
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="needs AVX2")
+def test_the_phases_fit_the_kernels():
+    """As its first lines say, it compiles."""
+    lines = (ROOT / "bench" / "phases.cpp").read_text().partition("#include")[0].splitlines()
+    given = " ".join(line.lstrip("/") for line in lines).partition("g++ ")[2].partition(" -o ")[0]
+    command = ["g++", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", *given.split()]
+    assert "bench/phases.cpp" in command
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

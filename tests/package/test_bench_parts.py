@@ -187,20 +187,31 @@ def test_tables_show_times_ratios_limits_and_verdicts():
 
 
 def test_pieces_of_a_run_become_one():
-    """Sides that were measured again replace the earlier ones; a part that was not stays."""
-    add, old, new = bench("simulate").add, {"N": 64, "us": 1}, {"N": 64, "us": 2}
+    """Sides that were measured again replace the earlier ones; a part that was not stays.
+
+    Nothing is told of pieces of which no number is left, or of a rival that is there by now.
+    """
+    add = bench("simulate").add
+    old, new = ({"N": 64, "us": us, "contender": "a"} for us in (1, 2))
     lists = {"scaling": [], "objects": []}
+
+    def piece(part, *sizes, busy=()):
+        return {"parts": [part], "sizes": list(sizes), "busy": list(busy)}
+
+    gone = piece("patterns", 64, busy=["it roared"])
+    stays = piece("photons", 64, 128, 256, busy=["it hums"])
+    partly, latest = piece("patterns", 64, 128), piece("patterns", 64, busy=["it purrs"])
     earlier = lists | {
-        "rows": [old, {"N": 128}], "poisson": [{"mean": 1}], "left_out": {"a": "b"}, "pieces": [1],
-        "busy": ["it hums"],
+        "rows": [old, {"N": 128}], "poisson": [{"mean": 1}],
+        "left_out": {"a": "not there", "b": "nor this"}, "pieces": [gone, stays, partly],
     }  # fmt: skip
-    figures = lists | {"rows": [new], "poisson": [], "left_out": {}, "pieces": [2], "busy": []}
+    figures = lists | {"rows": [new], "poisson": [], "left_out": {}, "pieces": [latest]}
     add(figures, earlier)
     assert figures["rows"] == [{"N": 128}, new]
     assert figures["poisson"] == [{"mean": 1}]
-    assert figures["pieces"] == [1, 2]
-    assert figures["busy"] == ["it hums"]
-    assert figures["left_out"] == {"a": "b"}
+    assert figures["pieces"] == [stays, partly, latest]
+    assert figures["busy"] == ["it hums", "it purrs"]
+    assert figures["left_out"] == {"b": "nor this"}
 
 
 def test_a_kept_run_is_found_again(tmp_path, monkeypatch):
@@ -214,19 +225,28 @@ def test_a_kept_run_is_found_again(tmp_path, monkeypatch):
 
 
 def test_a_kept_run_in_pieces_is_made_of_commands_that_exist(capfd, monkeypatch):
+    """Each gets as far as the watch of the machine; those of `simulate` add up to all of it."""
     keep, simulate = bench("keep"), bench("simulate")
     monkeypatch.setattr(sys, "argv", ["keep", "--through", "echo"])
     assert keep.main() == 0
     lines = capfd.readouterr().out.splitlines()
     assert len(lines) == len(keep.PIECES)
-    assert all(line.endswith(" --keep") for line in lines)
-    parts = set()
-    for words in (line.split(" -m bench.simulate ")[1].split() for line in lines[:4]):
-        monkeypatch.setattr(sys, "argv", ["simulate", *words])
-        options = simulate.parse()
-        assert options.add
-        parts |= set(options.parts)
-    assert parts == set(simulate.PARTS)
+    monkeypatch.setattr(bench("machine"), "describe", lambda: next(iter(())))
+    made, names = set(), set()
+    for line in lines:
+        name, *words = line.split(" -m bench.")[1].split()
+        assert words[-1] == "--keep"
+        names.add(name)
+        monkeypatch.setattr(sys, "argv", [name, *words])
+        with pytest.raises(StopIteration):
+            bench(name).main()
+        if name == "simulate":
+            options = simulate.parse()
+            assert options.add
+            made |= simulate.measured(vars(options))
+    by_side = {(part, N) for part in ("patterns", "threads") for N in (64, 128, 256)}
+    assert made == by_side | {("photons", None), ("objects", None)}
+    assert names == {"simulate", "errors", "end_to_end", "calls", "sizes"}
 
 
 def test_a_piece_that_fails_is_named(capsys, monkeypatch):
@@ -254,6 +274,7 @@ def test_pages_show_the_newest_run_and_name_its_file(figures, tmp_path):
             "machine": facts,
             "load_average": {"before": [0.1]},
             "busy": ["before the run: it hums"],
+            "left_out": {"numba + MKL": "No module named 'mkl_fft'"},
             "targets": [verdict("times NumPy", "N = 64", (2, None), measured, 0.5)],
             "end_to_end": [
                 {"N": 64, "patterns": 10, "file": ".h5", "contender": name, "seconds": seconds,
@@ -266,6 +287,7 @@ def test_pages_show_the_newest_run_and_name_its_file(figures, tmp_path):
     told = "\n".join(figures.targets())
     assert "`bench/results/simulate_x_2026-01-02.json`: P, 2 cores, numpy 2.4" in told
     assert "Busy before the run: it hums." in told
+    assert "Left out: numba + MKL (No module named 'mkl_fft')." in told
     assert "| times NumPy | N = 64 | 2 | 1 | **not met** | 50% | 100% |" in told
     told = "\n".join(figures.end_to_end())
     assert "| .h5 | 64 | 10 | script | 8.00 | 4.0 | 2.0 | 0.50 |" in told
