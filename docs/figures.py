@@ -97,7 +97,7 @@ def end_to_end() -> Iterator[str]:
 def _table(
     what: str, rows: str, columns: tuple[str, ...], cells: Callable[[Row], Iterator[str]]
 ) -> Iterator[str]:
-    """Rows of the newest run of a benchmark; before them its file and machine, and who is absent."""
+    """Rows of the newest run of a benchmark; before them its file, its machine, who is absent."""
     if not (file := newest(what)):
         yield "No run is kept yet; `python -m bench.keep` makes one."
         return
