@@ -293,8 +293,11 @@ def _part(target: Path, plan: Plan, one: Format, *, force: bool, resume: bool) -
             yield
         except BaseException as error:
             done = sum(1 for _ in plan.record(0).parent.iterdir())
-            if done:
-                error.add_note(f"{done} shards are complete in {folder}; --resume goes on there")
+            if isinstance(error, _OtherRunError):
+                pass  # --resume is what it refuses
+            elif done:
+                whole = "1 shard is" if done == 1 else f"{done} shards are"
+                error.add_note(f"{whole} complete in {folder}; --resume goes on there")
             else:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -362,11 +365,16 @@ def _check_run(plan: Plan) -> None:
     try:
         there = dict(json.loads(path.read_bytes()))
     except (ValueError, TypeError, RecursionError):
-        raise ValueError(f"{path}: cannot be read, expected the description of a run") from None
+        wrong_file = f"{path}: cannot be read, expected the description of a run"
+        raise _OtherRunError(wrong_file) from None
     if wrong := difference(what, there):
-        raise ValueError(
+        raise _OtherRunError(
             f"{plan.folder}: another run was begun there ({wrong}); force=True begins again"
         )
+
+
+class _OtherRunError(ValueError):
+    """The folder holds shards of another run."""
 
 
 def _kept(plan: Plan, layout: Any, number: int) -> dict[str, Any] | None:

@@ -190,7 +190,7 @@ def usage_errors() -> Iterator[None]:
     except ScenarioError:
         raise
     except (ValueError, TypeError, OSError) as error:
-        raise UsageError(_in_flags(_text(error))) from error
+        raise UsageError(_text(error)) from error
 
 
 def _in_flags(message: str) -> str:
@@ -215,7 +215,7 @@ def _message(error: BaseException) -> str:
     elif isinstance(error, ScenarioError):
         message = f"{error}{_flag_hint(error)}"
     elif isinstance(error, UsageError | ValueError | TypeError | OSError | RuntimeError):
-        message = _text(error)
+        message = _in_flags(_text(error))
     else:  # not foreseen: the text alone may say nothing
         message = f"{type(error).__name__}: {error} (--traceback shows where)"
     return "; ".join([message, *getattr(error, "__notes__", [])])

@@ -152,7 +152,9 @@ def _safely(name: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findin
     try:
         yield from look()
     except Exception as error:
-        yield Finding(name, f"{type(error).__name__}: {error}", _PROBLEM, _reinstall())
+        at_fault = str(error).partition(":")[0]
+        mend = f"unset {at_fault}" if at_fault in os.environ else _reinstall()
+        yield Finding(name, f"{type(error).__name__}: {error}", _PROBLEM, mend)
 
 
 def _reinstall() -> str:

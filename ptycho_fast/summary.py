@@ -50,9 +50,10 @@ def summary_lines(facts: Facts) -> Iterator[tuple[str, str]]:
 def cluster_lines(facts: Facts) -> Iterator[tuple[str, str]]:
     """Label and text of each line about a data set that a cluster made."""
     yield "scenario", facts["scenario"]["name"]
-    yield "patterns", f"{facts['patterns']}, in {facts['shards']} shards"
+    shards = "1 shard" if facts["shards"] == 1 else f"{facts['shards']} shards"
+    yield "patterns", f"{facts['patterns']}, in {shards}"
     if facts["kept"]:
-        yield "shards", f"{facts['kept']} were there"
+        yield "shards", f"{facts['kept']} {'was' if facts['kept'] == 1 else 'were'} there"
     yield from _dose_lines(facts["dose"])
     yield "dose measured", spread_text(facts["dose"]["measured"])
     yield "time", time_text(facts["seconds"], facts["seconds_by_stage"], 3)

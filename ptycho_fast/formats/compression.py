@@ -79,10 +79,10 @@ def require_plugins(what: str) -> None:
         What needs them, for the message.
     """
     if importlib.util.find_spec("hdf5plugin") is None:
-        raise RuntimeError(
-            f"{what}: hdf5plugin is not installed; pip install 'ptycho_fast[hdf5]' brings it, and "
-            "compression='portable' does without"
-        )
+        text = f"{what}: hdf5plugin is not installed; pip install 'ptycho_fast[hdf5]' brings it"
+        if importlib.util.find_spec("h5py") is not None:
+            text += ", and compression='portable' does without"
+        raise RuntimeError(text)
     import hdf5plugin  # noqa: F401
 
 

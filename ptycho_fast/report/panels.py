@@ -194,7 +194,7 @@ from skimage.io import imsave
 from ptycho_fast.objects import make_object
 from ptycho_fast.scenario import ObjectSpec
 
-Path("pictures").mkdir()
+Path("pictures").mkdir(exist_ok=True)
 imsave("pictures/first.png", np.ascontiguousarray(camera()[::2, ::2]), check_contrast=False)
 obj = make_object(ObjectSpec(kind="image_folder", folder="pictures"), seed=42)
 """,

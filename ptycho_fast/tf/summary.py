@@ -222,7 +222,14 @@ def _by_overlap(classes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, flo
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    """In words.
+
+    Examples
+    --------
+    >>> _percent(0.00073), _percent(0.999), _percent(2.5)
+    ('0.073 %', '100 %', '250 %')
+    """
+    return f"{100 * share:{'.0f' if share >= 0.995 else '.2g'}} %"
 
 
 def _achieved(r: float | None, metadata: Mapping[str, Any]) -> bool:

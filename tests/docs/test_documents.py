@@ -115,7 +115,14 @@ def help_texts():
 
 def test_flags_exist(help_texts):
     other_programs = {"--no-build-isolation", "--check", "--dry-run", "--keep", "--measure"}
-    other_programs |= {"--add", "--parts", "--sizes", "--through"}  # of python -m bench
+    other_programs |= {
+        "--add",
+        "--parts",
+        "--sizes",
+        "--sides",
+        "--draw",
+        "--through",
+    }  # of python -m bench
     other_programs |= {"--nthreads", "--lifetime", "--lifetime-stagger"}  # of workers of Dask
     other_programs |= {"--epsilon"}  # of tools/check_ptychopinn.py
     other_programs |= {"--full", "--amplitude", "--poisson"}  # of tools/dose_error.py

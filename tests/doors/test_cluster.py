@@ -139,8 +139,9 @@ def test_another_run_does_not_go_on_with_it(tmp_path, change, message):
     out = tmp_path / "set.zarr"
     interrupted(out, after=1)
     before = digest(tmp_path)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         make(out, resume=True, **change)
+    assert "resume" not in "".join(getattr(caught.value, "__notes__", ()))
     assert digest(tmp_path) == before
     make(out, force=True)
 
@@ -375,6 +376,10 @@ def test_the_command_makes_it_too(tmp_path, processes, client, whole, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "shards" in {line.split()[0] for line in lines}
     assert digest(out) == whole
+    (tmp_path / "ended.zarr.part").mkdir()
+    flags = ["--cluster", address, "--out", str(tmp_path / "ended.zarr")]
+    assert main([str(tmp_path / "it.toml"), *flags]) == 1
+    assert "expected --resume to go on with it, or --force to begin" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

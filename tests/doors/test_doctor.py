@@ -14,6 +14,8 @@ from ptycho_fast import doctor, selftest
 from ptycho_fast.backend import BackendStatus, choose, cuda, native
 from ptycho_fast.backend.records import Sink
 
+RATE = selftest.rate
+
 
 @pytest.fixture
 def look(command, capsys, monkeypatch):
@@ -170,6 +172,14 @@ def test_an_instruction_set_that_is_not_there(look, monkeypatch):
     code, found, _ = look()
     assert code == 1
     assert found["processor"]["mend"] == "unset PTYCHO_FAST_ISA"
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("variable", ["PTYCHO_FAST_THREADS", "PTYCHO_FAST_ISA"])
+def test_a_wrong_variable_is_no_reason_to_install_again(look, monkeypatch, variable):
+    monkeypatch.setattr(selftest, "rate", RATE)
+    monkeypatch.setenv(variable, "wrong")
+    assert look()[1]["speed"]["mend"] == f"unset {variable}"
 
 
 def test_several_packages_of_cupy(look, monkeypatch):

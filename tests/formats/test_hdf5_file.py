@@ -136,6 +136,17 @@ def test_missing_plugin_is_named(tmp_path, monkeypatch):
     written(tmp_path / "b.h5", photons(), compression="portable")
 
 
+def test_portable_is_no_way_out_without_h5py(monkeypatch):
+    for there, end in ((True, "compression='portable' does without"), (None, "brings it")):
+        monkeypatch.setattr(
+            compression.importlib.util,
+            "find_spec",
+            lambda name, there=there: there if name == "h5py" else None,
+        )
+        with pytest.raises(RuntimeError, match=f"hdf5plugin is not installed; .*{end}$"):
+            compression.filters("lz4")
+
+
 def test_missing_h5py_is_named(tmp_path, monkeypatch):
     written(tmp_path / "a.h5", photons())
     monkeypatch.setattr(hdf5_file.importlib.util, "find_spec", lambda name: None)
