@@ -24,8 +24,10 @@ PIECES = (
     "calls",
     "sizes --sides 8 520",
     "sizes --sides 521 1249 --step 7",
-    "sizes --sides 1256 1648 --step 7",
-    "sizes --sides 1655 2047 --step 7",
+    "sizes --sides 1256 1452 --step 7",
+    "sizes --sides 1459 1648 --step 7",
+    "sizes --sides 1655 1851 --step 7",
+    "sizes --sides 1858 2047 --step 7",
 )
 
 
