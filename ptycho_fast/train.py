@@ -27,6 +27,8 @@ from ptycho_fast.data.dataset import Dataset
 from ptycho_fast.scenario import Scenario, presets
 from ptycho_fast.terminal import Output
 
+# Flags that the run takes under other names, or only after TensorFlow is loaded, and their least.
+_LEAST = {"refine": 0, "projections": 0, "epochs": 1, "filters": 1, "batch_size": 1}
 _RECIPES = {
     "default": "every pattern a group, mirrored copies, cosine rate, 15 epochs, a small network",
     "published": "sigmoid head, gain not undone, 5 epochs, no refinement",
@@ -267,9 +269,11 @@ def _check_how(options: argparse.Namespace, output: Output) -> None:
         with backend.place(require_device(options.device, backend)):
             pass
         checks.integer(options.score_every, "score_every", 0)
-        for name in ("refine", "projections"):
-            if getattr(options, name) is not None:
-                checks.integer(getattr(options, name), name, 0)
+        for name, least in _LEAST.items():
+            if (given := getattr(options, name)) is not None:
+                checks.integer(given, name, least)
+        if options.object_loss is not None:
+            checks.number(options.object_loss, "object_loss", least=0)
     if announcement := backend.first_call():
         output.remark(announcement)
 

@@ -208,6 +208,8 @@ def test_refinement_interrupted(monkeypatch, capsys):
         ([*SHORT, "--out", "r", "--device", "0"], 2, "device: 0"),
         ([*SHORT, "--out", "r", "--score-every", "-1"], 2, "score_every: -1"),
         ([*SHORT, "--out", "r", "--refine", "-1"], 2, "refine: -1"),
+        ([*SHORT, "--out", "r", "--filters", "0"], 2, "filters: 0"),
+        ([*SHORT, "--out", "r", "--object-loss", "-1"], 2, "object_loss: -1"),
         ([*SHORT, "--out", "r", "--resume"], 2, "no run to go on with"),
         ([*SHORT, "--out", "small.toml"], 2, "is a file, expected a folder"),
     ],
