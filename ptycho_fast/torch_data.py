@@ -12,7 +12,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
+
+try:
+    import torch
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"ptycho_fast.torch_data: {error}; pip install 'ptycho_fast[torch]' brings PyTorch",
+        name=error.name,
+    ) from error
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from torch.utils.dlpack import from_dlpack
 

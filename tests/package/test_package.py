@@ -71,6 +71,16 @@ def test_functions_keep_their_names():
     assert called.splitlines() == ["1024", "scaling __version__"]
 
 
+def test_without_torch_the_extra_is_named():
+    said = python(
+        "import sys; sys.modules['torch'] = None\n"
+        "try:\n    import ptycho_fast.torch_data\n"
+        "except ModuleNotFoundError as error:\n    print(error)"
+    )
+    assert said.startswith("ptycho_fast.torch_data: ")
+    assert "pip install 'ptycho_fast[torch]'" in said
+
+
 def test_public_names():
     for name in ptycho_fast.__all__:
         assert getattr(ptycho_fast, name) is not None
