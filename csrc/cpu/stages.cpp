@@ -93,14 +93,16 @@ class ProbeInPanels {
       : data_(2 * size_t(probe.planes) * size_t(shape.n) * size_t(shape.padded)) {
     const int n = shape.n, panel = lane_padding;
     for (int plane = 0; plane < probe.planes; ++plane)
-      for (int r = 0; r < n; ++r)
-        for (int c = 0; c < n; ++c) {
-          const float* from = probe.data + 2 * ((size_t(plane) * size_t(n) + size_t(r)) * size_t(n) + size_t(c));
-          const size_t column = size_t(plane) * size_t(shape.padded) + size_t(c / panel * panel);
-          float* to = data_.data() + 2 * column * size_t(n) + size_t(r * panel_row + c % panel);
-          to[0] = from[0];
-          to[panel] = from[1];
-        }
+      for (int first = 0; first < n; first += panel) {
+        const int width = std::min(panel, n - first);
+        const float* from = probe.data + 2 * (size_t(plane) * size_t(n) * size_t(n) + size_t(first));
+        float* to = data_.data() + 2 * (size_t(plane) * size_t(shape.padded) + size_t(first)) * size_t(n);
+        for (int r = 0; r < n; ++r, from += 2 * n, to += panel_row)
+          for (int c = 0; c < width; ++c) {
+            to[c] = from[2 * c];
+            to[panel + c] = from[2 * c + 1];
+          }
+      }
     panels = {data_.data(), probe.planes};
   }
   ProbePanels panels;
