@@ -260,7 +260,7 @@ def test_the_command_on_a_campaign(command, clock):
         ("mine.toml --minutes 1 --score-at 1,5", "score_at: 5 given, expected at most the 1 min"),
         ("mine.toml --minutes 0", "minutes: 0.0 given"),
         ("mine.toml --projections -1", "projections: -1 given"),
-        ("mine.toml --object-loss -1", "weight of object: -1"),
+        ("mine.toml --object-loss -1", "object_loss: -1"),
         ("bare.npz --endless", "--endless: bare.npz has no scenario"),
         ("bare.npz --held-out 1", "--held-out: bare.npz has no scenario"),
         ("zoo.toml --epochs 1", "probe.curvature"),
