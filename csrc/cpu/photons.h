@@ -255,7 +255,7 @@ struct PatternCounts {
 // The same in single precision, chunk by chunk. If all pixels of a chunk are of one kind, they are counted where they
 // are. Otherwise they are sorted in two, counted, and put back: in front those to expand, behind those to sum; or,
 // where there are none to expand, in front those to sum, behind those with count 0. So no jump depends on a single
-// pixel, but for counts in doubt: these are made again in double precision.
+// pixel. Counts in doubt are made again in double precision; they are rare, and are listed without a jump, too.
 template <int W>
 struct QuickPatternCounts : PatternCounts<float, W> {
   using Exact = PatternCounts<float, W>;
