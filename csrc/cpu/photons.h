@@ -146,13 +146,26 @@ struct WaitingPixels {
 
 // Some of each 32 pixels of a chunk: few are chosen, and no jump depends on whether there are any.
 struct ChosenPixels {
-  uint32_t first[kChunk / 32], bits[kChunk / 32];  // bit k: pixel first + k
+  uint32_t first[kChunk / 32 + 1], bits[kChunk / 32 + 1];  // bit k: pixel first + k; one place more than is used
   int length = 0;
 
   void add(uint32_t chosen, uint32_t at) {
     first[length] = at;
     bits[length] = chosen;
     length += chosen != 0;
+  }
+
+  // Calls use(pixel) for each, without a jump where the next 32 pixels begin.
+  template <class Use>
+  void each(const Use& use) {
+    bits[length] = 0;
+    uint32_t left = bits[0];
+    for (int i = 0; i < length;) {
+      use(first[i] + uint32_t(lowest_bit(left)));
+      left &= left - 1;
+      i += left == 0;
+      left |= bits[i] & (left == 0 ? ~0u : 0u);
+    }
   }
 };
 
@@ -268,14 +281,12 @@ struct QuickPatternCounts : PatternCounts<float, W> {
   using Exact::Exact;
 
   // Counts the chosen pixels in double precision, when there are enough of them.
-  void count_exactly(const ChosenPixels& chosen) {
-    for (int i = 0; i < chosen.length; ++i) {
-      for (uint32_t bits = chosen.bits[i]; bits; bits &= bits - 1) {
-        const uint32_t pixel = chosen.first[i] + uint32_t(lowest_bit(bits));
-        (rate[pixel] < float(kSumBelow) ? to_sum : to_expand).add(1, pixel);
-      }
-      settle_waiting(16);
-    }
+  void count_exactly(ChosenPixels& chosen) {
+    chosen.each([&](uint32_t pixel) {
+      WaitingPixels& alike = rate[pixel] < float(kSumBelow) ? to_sum : to_expand;
+      alike.pixel[alike.length++] = pixel;
+      if (alike.length == 16) this->settle(&alike == &to_sum, alike);
+    });
   }
 
   // A chunk of one kind, but for a few pixels to sum among many to expand.
@@ -309,9 +320,7 @@ struct QuickPatternCounts : PatternCounts<float, W> {
     ChosenPixels doubtful;
     for (uint32_t i = first; i < last; i += 32)
       doubtful.add(count_quickly<sum, W>(sorted_rate + i, sorted_high + i, sorted_count + i), i);
-    for (int i = 0; i < doubtful.length; ++i)
-      for (uint32_t bits = doubtful.bits[i]; bits; bits &= bits - 1)
-        sorted_count[doubtful.first[i] + uint32_t(lowest_bit(bits))] = kInDoubt;
+    doubtful.each([&](uint32_t place) { sorted_count[place] = kInDoubt; });
   }
 
   // Counts sorted pixels: n_front in front, and behind them up to n. 32 pixels with both kinds among them are counted
