@@ -124,7 +124,7 @@ struct WaitingPixels {
   int length;
 
   // Adds pixel first + i for every set bit i of `chosen`, with its random bits if they are given.
-  void add(uint32_t chosen, uint32_t first, const uint64_t* random = nullptr) {
+  void add(uint32_t chosen, uint32_t first, const uint64_t* random) {
     int n = length;
     for (; chosen; chosen &= chosen - 1, ++n) {
       const int i = lowest_bit(chosen);
@@ -146,7 +146,7 @@ struct WaitingPixels {
 
 // Some of each 32 pixels of a chunk: few are chosen, and no jump depends on whether there are any.
 struct ChosenPixels {
-  uint32_t first[kChunk / 32 + 1], bits[kChunk / 32 + 1];  // bit k: pixel first + k; one place more than is used
+  uint32_t first[kChunk / 32], bits[kChunk / 32 + 1];  // bit k: pixel first + k; a 0 at the end
   int length = 0;
 
   void add(uint32_t chosen, uint32_t at) {
